@@ -1,0 +1,135 @@
+"""Body and head: built, frozen and saved in the standard Hugging Face layout."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ner.collating import POSITIONS_BEHIND_PADDING
+from ner.tags import TagSet
+
+# Byte-level BPE tokenizers that take words only with this set.
+NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a Hub name or local folder, set up for words. Raises ValueError with the reason in one line."""
+    try:
+        config = AutoConfig.from_pretrained(name)
+        prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
+        return AutoTokenizer.from_pretrained(name, use_fast=True, **prefix)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{name}: no tokenizer to load: {one_line(error)}") from error
+
+
+def build_model(name: str, tags: TagSet, seed: int) -> PreTrainedModel:
+    """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
+
+    seed: of the head's weights. Raises ValueError with the reason in one line.
+    """
+    torch.manual_seed(seed)
+    labels = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
+    return load(name, ignore_mismatched_sizes=True, **labels)
+
+
+def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
+    """A fine-tuned token classifier and its tags. Raises ValueError with the reason in one line."""
+    model = load(name)
+    return model, TagSet.of_model(model.config, name)
+
+
+def load(name: str, **settings: Any) -> PreTrainedModel:
+    """`from_pretrained` in fp32. Raises ValueError with the reason in one line."""
+    try:
+        return AutoModelForTokenClassification.from_pretrained(name, dtype=torch.float32, **settings)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ValueError(f"{name}: no model to load: {one_line(error)}") from error
+
+
+def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest window the encoder takes, in sub-tokens with special tokens."""
+    config: Any = model.config
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    if config.model_type in POSITIONS_BEHIND_PADDING:
+        positions -= config.pad_token_id + 1
+    return min(positions, tokenizer.model_max_length)
+
+
+def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -> None:
+    """Keeps the body, or the embeddings and the first num_layers layers, as they are.
+
+    Raises ValueError if the body has fewer layers.
+    """
+    encoder = model.base_model
+    if num_layers:
+        layers = encoder_layers(model)
+        if num_layers > len(layers):
+            raise ValueError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
+        frozen: list[nn.Module] = [m for name, m in encoder.named_children() if "embedding" in name]
+        frozen += layers[:num_layers]
+    else:
+        frozen = []
+    for module in [encoder] if body else frozen:
+        module.requires_grad_(False)
+
+
+def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
+    """The layers of the body, first to last. Raises ValueError where they can not be told."""
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+            return list(module)
+    raise ValueError(f"--freeze-layers: {model.config.model_type} does not list its layers")
+
+
+def training_mode(model: nn.Module) -> None:
+    """`model.train()`, but for frozen parts: without dropout their features are the same in every epoch."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for AdamW: matrices decay; biases and norms, which are vectors, do not."""
+
+    def trained(is_matrix: bool) -> Iterator[nn.Parameter]:
+        return (p for p in model.parameters() if p.requires_grad and (p.ndim >= 2) == is_matrix)
+
+    groups = [{"params": list(trained(True)), "weight_decay": weight_decay},
+              {"params": list(trained(False)), "weight_decay": 0.0}]  # fmt: skip
+    return [group for group in groups if group["params"]]
+
+
+def save_model(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, state: dict[str, Tensor]
+) -> None:
+    """Writes a model folder that `from_pretrained` and `pipeline` load. It is written aside and swapped in whole.
+
+    state: the full state dict (of a sharded model, gathered). Raises OSError.
+    """
+    aside, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    model.save_pretrained(aside, state_dict=state)
+    tokenizer.save_pretrained(aside)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a library's error without its line breaks."""
+    return " ".join(str(error).split())

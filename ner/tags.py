@@ -1,0 +1,91 @@
+"""The tag set: IOB2 names and their ids, where they come from, and which of them a model lacks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True)
+class TagSet:
+    """IOB2 tag names in the order of their ids: `O`, and `B-` and `I-` of each entity type.
+
+    Raises ValueError if a name is not IOB2, comes twice, or `O` is missing.
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if malformed := [name for name in self.names if not is_iob2(name)]:
+            raise ValueError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"a tag comes twice in {' '.join(self.names)}")
+        if OUTSIDE not in self.names:
+            raise ValueError(f"no {OUTSIDE} in the tags {' '.join(self.names)}")
+
+    @classmethod
+    def collect(cls, names: Iterable[str]) -> "TagSet":
+        """Tags that hold these names: O first, then B- and I- of each type, types in alphabetical order.
+
+        The order depends on the set of types alone, not on the order of the data. Raises ValueError as the class does.
+        """
+        names = set(names)
+        if malformed := sorted(name for name in names if not is_iob2(name)):
+            raise ValueError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
+        types = sorted({name[2:] for name in names - {OUTSIDE}})
+        return cls((OUTSIDE, *(prefix + kind for kind in types for prefix in ("B-", "I-"))))
+
+    @classmethod
+    def of_model(cls, config: Any, name: str) -> "TagSet":
+        """The tags that a token classifier stores in its config. name: the model's, for the message of ValueError."""
+        names = tuple(config.id2label[i] for i in range(config.num_labels))
+        try:
+            return cls(names)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a tagger of IOB2 tags: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Name -> id."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def outside(self) -> int:
+        """The id of O."""
+        return self.names.index(OUTSIDE)
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """Entity types in the order of their first tag."""
+        return tuple(dict.fromkeys(name[2:] for name in self.names if name != OUTSIDE))
+
+    @cached_property
+    def type_of(self) -> np.ndarray:
+        """int64 [tags]: index into `types`, -1 for O."""
+        return np.array([-1 if name == OUTSIDE else self.types.index(name[2:]) for name in self.names])
+
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """bool [tags]: true for B- tags."""
+        return np.array([name.startswith("B-") for name in self.names])
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """int64 [tags]: the I- tag of the same type, or the tag itself where there is none."""
+        return np.array([self.ids.get("I-" + name[2:], i) for i, name in enumerate(self.names)])
+
+    def ids_of(self, other: "TagSet") -> np.ndarray:
+        """int64 [tags of other]: their ids here, -1 for a tag that is not here."""
+        return np.array([self.ids.get(name, -1) for name in other.names])
+
+
+def is_iob2(name: str) -> bool:
+    """Whether this is O, or B- or I- and a type."""
+    return name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2)

@@ -1,0 +1,82 @@
+"""Shared by the tests: the embedded corpus and encoder on disk, written once, and no network."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ner import demo
+from ner.corpus import load_corpus
+from ner.encoding import Encoded, encode
+from ner.model import build_model, load_tokenizer
+from ner.tags import TagSet
+
+TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tidy_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded corpus as JSON Lines."""
+    folder = tmp_path_factory.mktemp("demo") / "corpus"
+    demo.write_corpus(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small encoder with random weights, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("demo") / "encoder"
+    demo.write_encoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(encoder_folder: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(str(encoder_folder))
+
+
+@pytest.fixture
+def model(encoder_folder: Path) -> PreTrainedModel:
+    return build_model(str(encoder_folder), TAGS, seed=0)
+
+
+@pytest.fixture(scope="session")
+def german(corpus_folder: Path) -> Dataset:
+    """German training sentences."""
+    return load_corpus(str(corpus_folder), ["de"], ["train"])["de"]["train"]
+
+
+@pytest.fixture(scope="session")
+def encoded(german: Dataset, tokenizer: PreTrainedTokenizerBase) -> Encoded:
+    """German training sentences in windows of at most 16 sub-tokens, so that some take several."""
+    return encode(german, tokenizer, TAGS, max_length=16)
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    return Accelerator(cpu=True)
+
+
+def write_json_lines(file: Path, rows: list[dict]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from ner.batching import EpochPlan, balance, group_by_length, pack
+
+
+def plan(encoded, **changes):
+    options = {"batch_size": 48, "row_length": 32, "max_tokens": 256, "seed": 7}
+    return EpochPlan(encoded, **(options | changes))
+
+
+@pytest.mark.parametrize("row_length", [16, 32, None])
+@pytest.mark.parametrize("num_processes", [1, 3])
+def test_every_window_is_computed_once_in_the_epoch(encoded, row_length, num_processes):
+    epoch = plan(encoded, row_length=row_length, num_processes=num_processes)
+    assert len(epoch) == -(-encoded.num_sentences // 48)
+    seen: list[int] = []
+    for update in epoch:
+        assert len(update.micro_batches) == num_processes
+        assert len({len(mine) for mine in update.micro_batches}) == 1  # as many on each process
+        for micro_batch in (m for mine in update.micro_batches for m in mine):
+            assert micro_batch.num_positions <= 256
+            for row in micro_batch.rows:
+                assert encoded.lengths[row].sum() <= micro_batch.row_length
+                assert len(row) == 1 or row_length
+            if not micro_batch.filler:
+                seen += micro_batch.windows
+        own = [w for mine in update.micro_batches for m in mine if not m.filler for w in m.windows]
+        assert set(encoded.sentence[own]) == set(update.sentences)
+        assert update.num_labels == encoded.num_labels[own].sum()
+        assert update.num_tokens == encoded.lengths[own].sum()
+    assert sorted(seen) == list(range(len(encoded)))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(encoded):
+    first, again = plan(encoded), plan(encoded)
+    assert [u.micro_batches for u in first] == [u.micro_batches for u in again]
+    assert sorted(first.order) == sorted(plan(encoded, epoch=1).order)
+    assert (first.order != plan(encoded, epoch=1).order).any()
+    assert (first.order != plan(encoded, seed=8).order).any()
+    assert plan(encoded, seed=None).order.tolist() == list(range(encoded.num_sentences))
+
+
+def test_an_update_holds_the_same_sentences_at_any_split(encoded):
+    for number in (0, 5, len(plan(encoded)) - 1):
+        one = plan(encoded)[number]
+        for other in (plan(encoded, num_processes=2), plan(encoded, row_length=None), plan(encoded, max_tokens=32)):
+            assert other[number].sentences.tolist() == one.sentences.tolist()
+            assert other[number].num_labels == one.num_labels
+
+
+def test_the_last_update_is_the_rest(encoded):
+    epoch = plan(encoded)
+    assert len(epoch[len(epoch) - 1].sentences) == encoded.num_sentences % 48
+    with pytest.raises(IndexError):
+        epoch[len(epoch)]
+
+
+def test_processes_get_nearly_equal_tokens(encoded):
+    for update in plan(encoded, num_processes=4):
+        tokens = [sum(encoded.lengths[m.windows].sum() for m in mine if not m.filler) for mine in update.micro_batches]
+        assert max(tokens) - min(tokens) <= encoded.lengths.max()
+
+
+def test_more_processes_than_sentences(encoded):
+    update = plan(encoded, batch_size=2, num_processes=4)[0]
+    fillers = [all(m.filler for m in mine) for mine in update.micro_batches]
+    assert fillers == [False, False, True, True]
+
+
+def test_packing_is_dense(encoded):
+    epoch = plan(encoded, row_length=64, max_tokens=8192, batch_size=64)
+    updates = list(epoch)[:-1]
+    efficiency = sum(u.num_tokens for u in updates) / sum(u.num_positions for u in updates)
+    assert efficiency > 0.95
+
+
+def test_pack_fills_rows_and_lengthens_them_for_long_items():
+    rows = pack([5, 30, 3, 8, 8], 16)
+    assert rows == [([1], 32), ([3, 4], 16), ([0, 2], 16)]
+    assert pack([20, 10, 2], 16) == [([0, 1, 2], 32)]
+    assert pack([], 16) == []
+
+
+def test_groups_hold_similar_lengths():
+    lengths = np.array([3, 40, 21, 20, 19, 2])
+    assert group_by_length(range(6), lengths, max_tokens=1000) == [[1, 2, 3], [4], [0, 5]]
+    assert group_by_length(range(6), lengths, max_tokens=80) == [[1, 2], [3, 4], [0, 5]]
+
+
+def test_balance():
+    assert balance([5, 1, 4, 2], 1) == [[0, 1, 2, 3]]
+    assert balance([5, 1, 4, 2], 2) == [[0, 1], [2, 3]]
+
+
+def test_a_window_that_does_not_fit_is_refused(encoded):
+    with pytest.raises(ValueError, match="--max-tokens-per-micro-batch 15"):
+        plan(encoded, row_length=None, max_tokens=15)
+    with pytest.raises(ValueError, match="needs 32 positions"):
+        plan(encoded, row_length=32, max_tokens=31)

@@ -1,0 +1,137 @@
+"""Packed against padded, forward and gradient, on tiny random encoders of every family that packs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import AutoModelForTokenClassification
+
+from ner.batching import MicroBatch
+from ner.collating import PackedCollator, PaddedCollator, choose_collator, collate, packing_fault
+from ner.encoding import IGNORED
+from ner.loss import update_loss
+from tests.conftest import gradients
+
+LABELS: dict[str, Any] = {"num_labels": 7}
+COMMON: dict[str, Any] = {
+    **LABELS, "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "intermediate_size": 48, "max_position_embeddings": 100, "pad_token_id": 1,
+}  # fmt: skip
+FAMILIES: dict[str, Any] = {
+    "bert": transformers.BertConfig(**COMMON),
+    "electra": transformers.ElectraConfig(**COMMON, embedding_size=16),
+    "distilbert": transformers.DistilBertConfig(
+        vocab_size=60, dim=32, n_layers=3, n_heads=4, hidden_dim=48, pad_token_id=1, **LABELS
+    ),
+    "roberta": transformers.RobertaConfig(**COMMON),
+    "xlm-roberta": transformers.XLMRobertaConfig(**COMMON),
+    "camembert": transformers.CamembertConfig(**COMMON),
+    "modernbert": transformers.ModernBertConfig(
+        **COMMON, local_attention=6, bos_token_id=0, eos_token_id=2, cls_token_id=0,
+        sep_token_id=2,
+    ),
+}  # fmt: skip
+
+
+def features(seed=0, lengths=(7, 19, 3, 12, 30, 5, 9)):
+    rng = np.random.default_rng(seed)
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    return [
+        {
+            "input_ids": rng.integers(5, 60, n),
+            "labels": np.where(rng.random(n) < 0.7, rng.integers(0, 7, n), IGNORED),
+            "words": start[i] + np.arange(n),
+        }
+        for i, n in enumerate(lengths)
+    ]
+
+
+def in_order(batch, logits):
+    """Logits of all windows one after the other: [tokens, tags]."""
+    words = batch["words"]
+    return logits[words >= 0][words[words >= 0].argsort()]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("row_length", [32, 40])
+def test_packed_equals_padded_forward_and_gradient(family, row_length):
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_config(FAMILIES[family]).eval()
+    windows = features()
+    num_labels = sum(int((w["labels"] != IGNORED).sum()) for w in windows)
+    outcomes = []
+    for collator in (PaddedCollator(1), PackedCollator.for_model(model, row_length)):
+        batch = collator(windows)
+        labels, words = batch.pop("labels"), batch.pop("words")
+        model.zero_grad()
+        logits = model(**batch).logits
+        update_loss(logits, labels, num_labels, 1).backward()
+        outcomes.append((in_order({"words": words}, logits.detach()), gradients(model)))
+    (padded, padded_gradient), (packed, packed_gradient) = outcomes
+    torch.testing.assert_close(packed, padded, rtol=1e-5, atol=1e-6)
+    assert padded_gradient.keys() == packed_gradient.keys()
+    for name, gradient in padded_gradient.items():
+        torch.testing.assert_close(packed_gradient[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_probe_accepts_what_packs(family):
+    model = AutoModelForTokenClassification.from_config(FAMILIES[family])
+    collator, reason = choose_collator(model, features(), "auto", 32)
+    assert isinstance(collator, PackedCollator)
+    assert "agree" in reason
+    assert model.training  # as it was
+
+
+def test_the_probe_sees_positions_and_masks_that_are_wrong():
+    model = AutoModelForTokenClassification.from_config(FAMILIES["xlm-roberta"]).eval()
+    assert "differ" in packing_fault(model, features(), PackedCollator(1, 32, position_start=0), 1e-4)
+    assert "differ" in packing_fault(model, features(), PackedCollator(1, 32, position_start=1), 1e-4)
+    assert packing_fault(model, features(), PackedCollator(1, 32, position_start=2), 1e-4) == ""
+    modern = AutoModelForTokenClassification.from_config(FAMILIES["modernbert"]).eval()
+    assert "differ" in packing_fault(modern, features(), PackedCollator(1, 32), 1e-4)
+    assert "differ" in packing_fault(modern, features(), PackedCollator(1, 32, local_attention=4), 1e-4)
+
+
+def test_an_encoder_that_does_not_pack_is_padded_and_says_why():
+    config = transformers.DebertaV2Config(
+        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        pad_token_id=1, **LABELS, relative_attention=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
+    )  # fmt: skip
+    model = AutoModelForTokenClassification.from_config(config)
+    collator, reason = choose_collator(model, features(), "auto", 32)
+    assert isinstance(collator, PaddedCollator)
+    assert "because it does not take block-diagonal attention" in reason
+    with pytest.raises(ValueError, match="--packing on"):
+        choose_collator(model, features(), "on", 32)
+    collator, _ = choose_collator(model, features(), "off", 32)
+    assert isinstance(collator, PaddedCollator)
+
+
+def test_packed_layout():
+    batch = PackedCollator(pad_id=9, row_length=8, position_start=2)(
+        [{"input_ids": [1, 2, 3], "labels": [0, 1, IGNORED]}, {"input_ids": [4, 5], "labels": [2, 2]}], [[0, 1]]
+    )
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 9, 9, 9]]
+    assert batch["labels"].tolist() == [[0, 1, -100, 2, 2, -100, -100, -100]]
+    assert batch["position_ids"].tolist() == [[2, 3, 4, 2, 3, 2, 2, 2]]
+    mask = batch["attention_mask"]
+    assert mask.shape == (1, 1, 8, 8)
+    assert mask.dtype == torch.bool
+    blocks = torch.block_diag(torch.ones(3, 3), torch.ones(2, 2), torch.ones(3, 3)).bool()
+    assert (mask[0, 0] == blocks).all()
+
+
+def test_padded_layout():
+    batch = PaddedCollator(pad_id=9)([{"input_ids": [1, 2, 3]}, {"input_ids": [4]}])
+    assert batch["input_ids"].tolist() == [[1, 2, 3], [4, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert set(batch) == {"input_ids", "attention_mask"}
+
+
+def test_a_filler_trains_and_scores_nothing(encoded):
+    batch = collate(encoded, MicroBatch([[0]], 16, filler=True), PackedCollator(1, 16))
+    assert (batch["labels"] == IGNORED).all()
+    assert (batch["words"] == -1).all()

@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ner.config import EvaluateConfig, TrainConfig, parse, parse_interval, read_config, to_yaml
+
+FLAGS = ("model data data-config sample tags train-on max-train-sentences label-tokens max-length packing row-length "
+         "max-tokens-per-micro-batch batch-size epochs max-updates lr schedule warmup weight-decay max-grad-norm "
+         "evaluate-every patience seed mixed-precision output overwrite log-every trackers freeze freeze-layers "
+         "config").split()  # fmt: skip
+
+
+def train(*arguments: str) -> TrainConfig:
+    return parse(TrainConfig, arguments, "about")
+
+
+def test_defaults_and_flags():
+    assert train() == TrainConfig()
+    config = train("--train-on", "de", "fr", "--lr", "2e-4", "--overwrite", "--max-updates", "7")
+    assert (config.train_on, config.lr, config.overwrite, config.max_updates) == (("de", "fr"), 2e-4, True, 7)
+    assert config.folder == Path("runs/de+fr")
+    assert (config.model, config.data, config.data_config) == ("xlm-roberta-base", "google/xtreme", "PAN-X.{lang}")
+
+
+def test_a_flag_wins_over_the_file(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("lr: 3e-4\ntrain-on: [it, en]\nbatch_size: 8\nmixed_precision: no\noverwrite: true\n")
+    config = train("--config", str(file), "--batch-size", "64")
+    assert (config.lr, config.train_on, config.mixed_precision) == (3e-4, ("it", "en"), "no")
+    assert config.batch_size == 64  # equal to the default, and still from the flag
+    assert config.overwrite
+
+
+def test_the_stored_file_reads_back(tmp_path):
+    config = train("--train-on", "de", "--lr", "2e-4", "--patience", "3", "--output", "x: {train_on} # é")
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    assert read_config(TrainConfig, tmp_path / "config.yaml") == config
+    assert train("--config", str(tmp_path / "config.yaml")) == config
+    assert next(iter(yaml.safe_load(to_yaml(config)))) == "model"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lrr: 1", "run.yaml: no option lrr; did you mean lr?"),
+        ("lr: fast", "run.yaml: lr: 'fast' is not float"),
+        ("epochs: 2.5", "run.yaml: epochs: 2.5 is not int"),
+        ("epochs: true", "run.yaml: epochs: True is not int"),
+        ("packing: maybe", "run.yaml: packing: maybe is none of auto, on, off"),
+        ("lr:", "run.yaml: lr: has no value"),
+        ("- lr", "run.yaml: expected `option: value` lines, got list"),
+        ("a: [", "run.yaml: not YAML"),
+    ],
+)
+def test_what_is_wrong_with_a_file(tmp_path, text, message):
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        train("--config", str(tmp_path / "run.yaml"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ValueError, match=r"no/such\.yaml: No such file"):
+        train("--config", "no/such.yaml")
+
+
+def test_every_senseless_value_is_reported_at_once():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        train("--lr", "0", "--epochs", "-1", "--warmup", "-0.1", "--train-on", "de", "de")
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "--epochs -1 must be above 0",
+        "--lr 0.0 must be above 0",
+        "--warmup -0.1 must not be negative",
+        "--train-on names de twice",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--lrr", "1"], ["--lr", "fast"], ["--packing", "maybe"], ["stray"]])
+def test_a_bad_flag_is_one_line_and_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train(*arguments)
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_help_is_grouped_and_shows_every_flag_with_its_default(capsys):
+    with pytest.raises(SystemExit) as caught:
+        train("--help")
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for heading in ("model:", "data:", "encoding:", "batches:", "training:", "machine:", "run folder:"):
+        assert f"\n{heading}\n" in text
+    for flag in FLAGS:
+        assert f"\n  --{flag} " in text or f"\n  --{flag}\n" in text
+    assert "(default: 5e-05)" in text
+    assert "(default: None)" not in text
+
+
+def test_evaluation_options():
+    config = parse(EvaluateConfig, ["a", "b", "--languages", "de", "fr"], "about")
+    assert (config.runs, config.languages, config.splits) == (("a", "b"), ("de", "fr"), ("test",))
+    with pytest.raises(SystemExit):
+        parse(EvaluateConfig, [], "about")
+
+
+def test_intervals():
+    assert parse_interval("200u", "--x") == (200, "updates")
+    assert parse_interval("1e", "--x") == (1, "epochs")
+    for bad in ("", "u", "200", "0u", "1.5e", "-1e", "1m"):
+        with pytest.raises(ValueError, match="--x"):
+            parse_interval(bad, "--x")

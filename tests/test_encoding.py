@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from ner.encoding import IGNORED, encode
+from tests.conftest import TAGS
+
+
+def dataset(*rows: tuple[str, str]) -> Dataset:
+    names = list(TAGS.names)
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=names))})
+    return Dataset.from_dict(
+        {"tokens": [r[0].split(" ") for r in rows], "ner_tags": [[names.index(t) for t in r[1].split()] for r in rows]},
+        features,
+    )
+
+
+SENTENCE = dataset(("Ursula Bernasconi wohnt in Winterthur", "B-PER I-PER O O B-LOC"))
+
+
+def test_first_subtoken_is_labelled(tokenizer):
+    encoded = encode(SENTENCE, tokenizer, TAGS, max_length=128)
+    words = tokenizer(SENTENCE[0]["tokens"], is_split_into_words=True).word_ids()
+    assert len(words) > 7  # some word takes several sub-tokens
+    expected = [IGNORED if w is None or words[i - 1] == w else SENTENCE[0]["ner_tags"][w] for i, w in enumerate(words)]
+    assert encoded.labels.tolist() == expected
+    assert encoded.words[encoded.words >= 0].tolist() == [0, 1, 2, 3, 4]
+    assert encoded.num_labels.tolist() == [5]
+
+
+def test_all_subtokens_go_on_as_inside(tokenizer):
+    encoded = encode(SENTENCE, tokenizer, TAGS, max_length=128, label_tokens="all")
+    words = tokenizer(SENTENCE[0]["tokens"], is_split_into_words=True).word_ids()
+    gold = SENTENCE[0]["ner_tags"]
+    expected = [
+        IGNORED if w is None else TAGS.inside[gold[w]] if words[i - 1] == w else gold[w] for i, w in enumerate(words)
+    ]
+    assert encoded.labels.tolist() == expected
+    assert (encoded.words >= 0).sum() == 5  # scoring stays per word
+
+
+@pytest.mark.parametrize("max_length", [5, 8, 11, 16, 30])
+@pytest.mark.parametrize("label_tokens", ["first", "all"])
+def test_windows_score_every_word_exactly_once(german, tokenizer, max_length, label_tokens):
+    rows = german.select(range(200))
+    encoded = encode(rows, tokenizer, TAGS, max_length=max_length, label_tokens=label_tokens)
+    assert len(encoded) > len(rows) or max_length == 30
+    assert encoded.lengths.max() <= max_length
+    assert sorted(encoded.words[encoded.words >= 0].tolist()) == list(range(len(encoded.gold)))
+    assert encoded.gold.tolist() == [tag for row in rows["ner_tags"] for tag in row]
+    at = encoded.words >= 0
+    assert (encoded.labels[at] == encoded.gold[encoded.words[at]]).all()
+    assert encoded.num_labels.sum() == (encoded.labels != IGNORED).sum()
+    # At a word's token stands the word's first sub-token, not one from its middle.
+    for token in np.flatnonzero(at)[:300]:
+        sentence = np.searchsorted(encoded.word_offsets, encoded.words[token], side="right") - 1
+        word = rows[int(sentence)]["tokens"][encoded.words[token] - encoded.word_offsets[sentence]]
+        assert tokenizer([word], is_split_into_words=True)["input_ids"][1] == encoded.input_ids[token]
+
+
+def test_a_word_is_scored_where_it_has_most_context(tokenizer):
+    text = " ".join(["in"] * 40)
+    encoded = encode(dataset((text, " ".join(["O"] * 40))), tokenizer, TAGS, max_length=22)
+    (width,) = {len(tokenizer(["in"], is_split_into_words=True)["input_ids"]) - 2}
+    assert width == 1
+    assert len(encoded) == 3  # 20 words a window, 5 shared
+    scored = [encoded[w]["words"][encoded[w]["words"] >= 0] for w in range(3)]
+    assert [len(words) for words in scored] == [18, 15, 7] or [len(words) for words in scored] == [17, 15, 8]
+    assert np.concatenate(scored).tolist() == list(range(40))
+
+
+def test_a_word_without_a_subtoken_stays_in_gold(tokenizer):
+    rows = dataset(("Anna \u00ad wohnt", "B-PER B-LOC O"), ("\u00ad", "B-ORG"))
+    encoded = encode(rows, tokenizer, TAGS, max_length=32)
+    assert len(encoded.gold) == 4
+    assert encoded.words[encoded.words >= 0].tolist() == [0, 2]
+    assert len(encoded) == encoded.num_sentences == 2
+
+
+def test_windows_of_a_sentence_are_found(encoded):
+    for sentence in range(50):
+        first, last = encoded.first_window[sentence], encoded.first_window[sentence + 1]
+        assert set(encoded.sentence[first:last]) == {sentence}
+    assert encoded.first_window[-1] == len(encoded)
+
+
+def test_no_sentences(tokenizer):
+    empty = SENTENCE.select([])
+    encoded = encode(empty, tokenizer, TAGS, max_length=32)
+    assert len(encoded) == encoded.num_sentences == len(encoded.gold) == 0
+
+
+def test_too_short_windows_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="--max-length"):
+        encode(SENTENCE, tokenizer, TAGS, max_length=3)
+
+
+def test_progress_counts_sentences(german, tokenizer):
+    seen: list[int] = []
+    encode(german, tokenizer, TAGS, max_length=128, progress=seen.append)
+    assert sum(seen) == len(german)

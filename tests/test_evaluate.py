@@ -1,0 +1,140 @@
+"""evaluate.py end to end on runs of the embedded corpus."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import seqeval.metrics
+import torch
+from accelerate.state import AcceleratorState
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+import evaluate
+import train
+from ner.encoding import encode
+from tests.conftest import write_json_lines
+
+FLAGS = ["--mixed-precision", "no"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def runs(corpus_folder, encoder_folder, tmp_path_factory):
+    """Runs on de, on fr, and on both."""
+    folder = tmp_path_factory.mktemp("runs")
+    for languages in (["de"], ["fr"], ["de", "fr"]):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        train.main(
+            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", *languages, "--lr", "2e-3",
+             "--output", str(folder / "{train_on}"), "--epochs", "3", "--batch-size", "32", *FLAGS]
+        )  # fmt: skip
+    return folder
+
+
+def run(*arguments):
+    evaluate.main([*map(str, arguments), *FLAGS])
+
+
+def test_the_matrix(runs, tmp_path, capsys):
+    run(runs / "de", runs / "de+fr", runs / "fr", "--languages", "de", "fr", "it", "--output", tmp_path / "out")
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / "out/matrix.json").read_text())
+    matrix = written["f1"]["test"]
+    assert list(matrix) == ["de", "fr", "each", "de+fr"]
+    assert matrix["each"] == {"de": matrix["de"]["de"], "fr": matrix["fr"]["fr"], "it": None}
+    assert matrix["de"]["de"] > matrix["fr"]["de"]
+    assert matrix["fr"]["fr"] > matrix["de"]["fr"]
+    assert f"{matrix['de+fr']['it']:.3f}" in printed
+    rows = list(csv.DictReader((tmp_path / "out/matrix.csv").open()))
+    assert float(rows[0]["it"]) == pytest.approx(matrix["de"]["it"], abs=1e-6)
+    assert "| de+fr | it | PER |" in (tmp_path / "out/matrix.md").read_text()
+    assert len(written["results"]) == 9
+    assert {r["num_sentences"] for r in written["results"]} == {400}
+
+
+def test_a_cell_is_what_seqeval_says_of_the_saved_model(runs, corpus_folder, tmp_path):
+    """From the words of the file to F1 without any code of ours between."""
+    run(runs / "de", "--languages", "de", "--output", tmp_path)
+    ours = json.loads((tmp_path / "matrix.json").read_text())["results"][0]["scores"]
+    model = AutoModelForTokenClassification.from_pretrained(runs / "de/best").eval()
+    tokenizer = AutoTokenizer.from_pretrained(runs / "de/best")
+    gold, predicted = [], []
+    for line in (corpus_folder / "de/test.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        encoding = tokenizer(row["tokens"], is_split_into_words=True, return_tensors="pt")
+        with torch.no_grad():
+            tags = model(**encoding).logits[0].argmax(-1).tolist()
+        first = [encoding.word_ids().index(w) for w in range(len(row["tokens"]))]
+        gold.append(row["ner_tags"])
+        predicted.append([model.config.id2label[tags[i]] for i in first])
+    assert ours["default"]["f1"] == pytest.approx(seqeval.metrics.f1_score(gold, predicted), abs=1e-9)
+    assert ours["default"]["accuracy"] == pytest.approx(seqeval.metrics.accuracy_score(gold, predicted), abs=1e-9)
+
+
+def test_languages_default_to_those_trained_on_and_splits_are_a_matrix_each(runs, capsys):
+    run(runs / "de+fr", "--splits", "validation", "test", "--checkpoint", "last", "--scoring", "strict")
+    printed = capsys.readouterr().out
+    assert "F1 on validation (entities, micro average, strict scoring)" in printed
+    assert "F1 on test" in printed
+    assert "| trained on |    de |    fr |" in printed
+
+
+def test_a_model_folder_of_unknown_training(runs, corpus_folder, capsys):
+    run(runs / "de/best", "--data", corpus_folder, "--languages", "it")
+    assert f"| {runs}/de/best |" in capsys.readouterr().out
+
+
+def failure(capsys, *arguments) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_missing_tags_are_named_before_anything_is_evaluated(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "test", lambda *_: pytest.fail("evaluated"))
+    write_json_lines(tmp_path / "it/test.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["B-MISC", "I-MISC"]}])
+    message = failure(capsys, runs / "de", "--data", tmp_path, "--languages", "it")
+    assert "lacks the tags B-MISC I-MISC of" in message
+    assert "it has O B-LOC" in message
+
+
+def test_bad_input_is_one_line_and_status_2(runs, tmp_path, capsys):
+    assert "no such folder" in failure(capsys, tmp_path / "nowhere")
+    assert "neither a run" in failure(capsys, tmp_path)
+    assert "no language rm" in failure(capsys, runs / "de", "--languages", "rm")
+    assert "split dev" in failure(capsys, runs / "de", "--splits", "dev")
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(runs / "de/config.yaml", half)
+    assert "has not written it yet" in failure(capsys, half)
+    write_json_lines(tmp_path / "empty/de/test.jsonl", [])
+    assert "split test is empty" in failure(capsys, runs / "de", "--data", tmp_path / "empty")
+    assert "name the languages" in failure(capsys, runs / "de/best")
+
+
+def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path, capsys):
+    shutil.copytree(runs / "fr", tmp_path / "damaged")
+    (tmp_path / "damaged/best/model.safetensors").write_bytes(b"cut off")
+    message = failure(capsys, tmp_path / "damaged", runs / "de", "--languages", "de", "--output", tmp_path / "out")
+    assert "damaged" in message
+    assert list(json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]) == ["de"]
+
+
+def test_runs_with_the_same_encoder_share_its_encoding(runs, monkeypatch, capsys):
+    calls = []
+
+    def counting(*arguments, **options):
+        calls.append(arguments)
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(evaluate, "encode", counting)
+    run(runs / "de", runs / "fr", "--languages", "de")
+    assert len(calls) == 1

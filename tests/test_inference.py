@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import seqeval.metrics
+import torch
+from accelerate import Accelerator
+
+from ner.collating import PackedCollator, PaddedCollator
+from ner.encoding import encode
+from ner.inference import evaluate, predict
+from ner.loss import token_loss
+from tests.conftest import TAGS
+from tests.test_encoding import dataset
+
+
+@pytest.fixture
+def sharp(model):
+    """The small encoder with a head of large weights, so that it predicts many tags."""
+    torch.nn.init.normal_(model.classifier.weight, std=3.0)
+    return model.eval()
+
+
+def one_by_one(model, tokenizer, rows):
+    """Tag and loss of every word, each sentence alone, the plain way."""
+    tags, losses = [], []
+    for row in rows:
+        encoding = tokenizer(row["tokens"], is_split_into_words=True, return_tensors="pt")
+        logits = model(**encoding).logits[0].detach()
+        words = encoding.word_ids()
+        first = [words.index(w) for w in range(len(row["tokens"]))]
+        tags += logits[first].argmax(-1).tolist()
+        losses += token_loss(logits[None, first], torch.tensor([row["ner_tags"]]))[0].tolist()
+    return tags, losses
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_words_come_back_in_order(sharp, german, tokenizer, accelerator, packed):
+    rows = german.select(range(300))
+    encoded = encode(rows, tokenizer, TAGS, max_length=128)
+    collator = PackedCollator.for_model(sharp, 32) if packed else PaddedCollator(1)
+    done: list[int] = []
+    tags, losses, mine = predict(
+        sharp, encoded, collator, accelerator, outside=0, max_tokens=512, progress=done.append
+    )  # fmt: skip
+    expected_tags, expected_losses = one_by_one(sharp, tokenizer, rows)
+    assert tags.tolist() == expected_tags
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-3, atol=1e-4)
+    assert mine.all()
+    assert sum(done) == 300
+
+
+def test_scores_are_seqevals(sharp, german, tokenizer, accelerator):
+    rows = german.select(range(200))
+    encoded = encode(rows, tokenizer, TAGS, max_length=24)  # windows
+    counts = evaluate(sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, TAGS, max_tokens=512)
+    tags, losses, _ = predict(sharp, encoded, PaddedCollator(1), accelerator, outside=0, max_tokens=512)
+    cuts = encoded.word_offsets[1:-1]
+    gold = [[TAGS.names[i] for i in row] for row in rows["ner_tags"]]
+    predicted = [[TAGS.names[i] for i in row] for row in np.split(tags, cuts)]
+    assert counts.f1 == pytest.approx(seqeval.metrics.f1_score(gold, predicted))
+    assert counts.words == sum(map(len, gold))
+    assert counts.scores()["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+
+
+def test_a_word_without_a_subtoken_is_predicted_o_and_missed(sharp, tokenizer, accelerator):
+    rows = dataset(("Anna \u00ad wohnt", "O B-LOC O"), ("\u00ad", "B-ORG"))
+    encoded = encode(rows, tokenizer, TAGS, max_length=32)
+    tags, losses, _ = predict(
+        sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, outside=0, max_tokens=64
+    )
+    assert tags[[1, 3]].tolist() == [0, 0]
+    assert np.isnan(losses).tolist() == [False, True, False, True]
+    counts = evaluate(sharp, encoded, PaddedCollator(1), accelerator, TAGS, max_tokens=64)
+    assert counts.scores()["support"] == 2
+    assert (counts.words, counts.scored_words) == (4, 2)
+
+
+def test_each_word_is_scored_on_one_of_several_processes(sharp, encoded):
+    """What two processes would do, one after the other."""
+
+    class Process(Accelerator):
+        num_processes = 2
+        process_index = 0
+
+    shares = []
+    for index in range(2):
+        process = Process(cpu=True)
+        process.process_index = index
+        tags, losses, mine = predict(
+            sharp, encoded, PackedCollator.for_model(sharp, 32), process, outside=0, max_tokens=512
+        )
+        shares.append((tags, losses, mine))
+    alone, alone_losses, _ = predict(
+        sharp, encoded, PaddedCollator(1), Accelerator(cpu=True), outside=0, max_tokens=512
+    )
+    assert (shares[0][2] ^ shares[1][2]).all()
+    for tags, losses, mine in shares:
+        assert 0.4 < mine.mean() < 0.6
+        assert (tags[mine] == alone[mine]).all()
+        np.testing.assert_allclose(losses[mine], alone_losses[mine], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,60 @@
+"""The loss of an update, and its gradient at every split into micro-batches and rows."""
+
+import pytest
+import torch
+
+from ner.batching import EpochPlan
+from ner.collating import PackedCollator, PaddedCollator, collate
+from ner.loss import token_loss, update_loss
+from tests.conftest import gradients
+
+
+def test_token_loss_of_each_token():
+    logits = torch.randn(2, 3, 5, dtype=torch.float16)
+    labels = torch.tensor([[1, -100, 4], [-100, 0, 2]])
+    loss = token_loss(logits, labels)
+    assert loss.shape == (2, 3)
+    assert loss.dtype == torch.float32
+    assert loss[0, 1] == loss[1, 0] == 0
+    expected = -logits.float().log_softmax(-1)[1, 2, 2]
+    torch.testing.assert_close(loss[1, 2], expected)
+
+
+def test_no_labels_is_no_loss():
+    assert update_loss(torch.randn(1, 2, 3), torch.full((1, 2), -100), 0, 1).item() == 0
+
+
+def gradient_of_update(model, encoded, *, row_length, max_tokens, num_processes=1):
+    """The gradient of one update, and how many micro-batches it took. Processes are averaged, as DDP does."""
+    plan = EpochPlan(encoded, 40, row_length, max_tokens, seed=3, num_processes=num_processes)
+    collator = PackedCollator.for_model(model, row_length) if row_length else PaddedCollator(1)
+    update = plan[2]
+    model.zero_grad()
+    total = 0.0
+    for mine in update.micro_batches:
+        for micro_batch in mine:
+            batch = collate(encoded, micro_batch, collator)
+            labels = batch.pop("labels")
+            del batch["words"]
+            loss = update_loss(model(**batch).logits, labels, update.num_labels, num_processes) / num_processes
+            loss.backward()
+            total += loss.item()
+    return gradients(model), total, sum(map(len, update.micro_batches))
+
+
+@pytest.mark.parametrize(
+    ("row_length", "max_tokens", "num_processes"),
+    [(32, 320, 1), (32, 96, 1), (16, 16, 1), (None, 8192, 1), (None, 64, 1), (32, 8192, 2), (32, 64, 3), (None, 64, 2)],
+)
+def test_the_gradient_is_the_same_at_any_split(model, encoded, row_length, max_tokens, num_processes):
+    model.eval()
+    whole, loss, micro_batches = gradient_of_update(model, encoded, row_length=64, max_tokens=8192)
+    assert micro_batches == 1
+    split, split_loss, micro_batches = gradient_of_update(
+        model, encoded, row_length=row_length, max_tokens=max_tokens, num_processes=num_processes
+    )
+    assert micro_batches > 1
+    assert split_loss == pytest.approx(loss, rel=1e-6)
+    for name, gradient in whole.items():
+        error = (split[name] - gradient).norm() / gradient.norm().clamp(min=1e-6)
+        assert error < 2e-5, name

@@ -1,0 +1,93 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+from ner.model import (
+    build_model,
+    decay_groups,
+    freeze,
+    load_tagger,
+    load_tokenizer,
+    max_positions,
+    save_model,
+    training_mode,
+)
+from tests.conftest import TAGS
+
+
+def test_half_precision_checkpoints_train_in_fp32(encoder_folder, tmp_path):
+    half = AutoModelForTokenClassification.from_pretrained(encoder_folder, dtype=torch.float16)
+    half.save_pretrained(tmp_path / "half")
+    load_tokenizer(str(encoder_folder)).save_pretrained(tmp_path / "half")
+    assert load_file(tmp_path / "half/model.safetensors")["classifier.weight"].dtype == torch.float16
+    model = build_model(str(tmp_path / "half"), TAGS, seed=0)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert model.config.id2label == dict(enumerate(TAGS.names))
+
+
+def test_the_seed_decides_the_head(encoder_folder):
+    weights = [build_model(str(encoder_folder), TAGS, seed).get_parameter("classifier.weight") for seed in (1, 1, 2)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_saved_model_is_a_standard_one(model, tokenizer, tmp_path):
+    for _ in range(2):  # the second time replaces the first
+        save_model(tmp_path / "best", model, tokenizer, model.state_dict())
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path / "best")
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
+    assert AutoTokenizer.from_pretrained(tmp_path / "best").get_vocab() == tokenizer.get_vocab()
+    assert load_tagger(str(tmp_path / "best"))[1] == TAGS
+    found = pipeline("token-classification", model=str(tmp_path / "best"), aggregation_strategy="simple")
+    assert isinstance(found("Anna Keller wohnt in Zürich ."), list)
+
+
+def test_freezing_the_body_trains_the_head_alone(model):
+    freeze(model, body=True)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained == ["classifier.weight", "classifier.bias"]
+    training_mode(model)
+    batch = {"input_ids": torch.tensor([[0, 9, 12, 2]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    body = model.base_model
+    assert torch.equal(body(**batch).last_hidden_state, body(**batch).last_hidden_state)  # no dropout in features
+    assert model.dropout.training
+
+
+def test_freezing_layers(model):
+    freeze(model, num_layers=2)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(".layer.2." in name or name.startswith("classifier") for name in trained)
+    assert any(".layer.2." in name for name in trained)
+    with pytest.raises(ValueError, match="--freeze-layers 4: the encoder has 3 layers"):
+        freeze(model, num_layers=4)
+
+
+def test_biases_and_norms_do_not_decay(model):
+    decaying, still = decay_groups(model, 0.01)
+    assert decaying["weight_decay"] == 0.01
+    assert still["weight_decay"] == 0.0
+    undecayed = {id(p) for p in still["params"]}
+    for name, parameter in model.named_parameters():
+        assert (id(parameter) in undecayed) == (name.endswith("bias") or "LayerNorm" in name), name
+
+
+def test_positions_behind_the_padding_id_are_not_usable(model, tokenizer):
+    assert model.config.max_position_embeddings == 130
+    assert max_positions(model, tokenizer) == 128
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    for load in (load_tokenizer, load_tagger):
+        with pytest.raises(ValueError, match="no-such-model"):
+            load(str(tmp_path / "no-such-model"))
+
+
+def test_a_damaged_model_file_is_named(model, tokenizer, tmp_path):
+    save_model(tmp_path / "best", model, tokenizer, model.state_dict())
+    (tmp_path / "best/model.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(ValueError, match="no model to load"):
+        load_tagger(str(tmp_path / "best"))

@@ -1,0 +1,75 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ner import runtime
+
+
+@pytest.mark.parametrize("error", [ValueError("rows.jsonl:3: bad"), FileNotFoundError(2, "No such file", "x")])
+def test_bad_input_ends_with_one_line_and_status_2(error, capsys):
+    with pytest.raises(SystemExit) as caught, runtime.bad_input_ends_here():
+        raise error
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    with pytest.raises(AssertionError), runtime.bad_input_ends_here():
+        raise AssertionError
+    monkeypatch.setenv("NER_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="why"), runtime.bad_input_ends_here():
+        raise ValueError("why")
+
+
+def test_the_launcher_decides_the_precision(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert runtime.best_precision() == "bf16"
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert runtime.best_precision() == "no"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert runtime.best_precision() == "bf16"
+
+
+def test_one_thread_from_the_launcher_is_not_one_core(tmp_path):
+    code = ("import torch; from ner.runtime import start_accelerator; start_accelerator('no');"
+            "print(torch.get_num_threads())")  # fmt: skip
+
+    def threads(asked, processes="1"):
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": asked,
+            "LOCAL_WORLD_SIZE": processes,
+            "ACCELERATE_USE_CPU": "true",
+        }
+        return int(
+            subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout
+        )
+
+    cores = len(os.sched_getaffinity(0))
+    assert threads("1") == cores
+    assert threads("1", processes="1000") == 1
+
+
+def test_nested_numbers_for_trackers():
+    entry = {"update": 3, "validation": {"f1": 0.5, "languages": {"de": {"f1": 0.4}}}, "note": "x"}
+    assert runtime.flat_numbers(entry) == {"update": 3, "validation/f1": 0.5, "validation/languages/de/f1": 0.4}
+
+
+def test_log_appends_one_object_a_line(tmp_path):
+    log = runtime.JsonLinesLog(tmp_path / "log.jsonl", Accelerator(cpu=True))
+    log.write({"update": 1, "loss": 0.5})
+    log.write({"update": 2, "loss": 0.25})
+    assert [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [0.5, 0.25]
+
+
+def test_json_is_written_whole(tmp_path):
+    runtime.write_json(tmp_path / "a.json", {"é": 1})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"é": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -1,0 +1,234 @@
+"""train.py end to end, in this process and in others."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState, PartialState
+from safetensors.torch import load_file
+from transformers import AutoModelForTokenClassification, pipeline
+
+import train
+from tests.conftest import write_json_lines
+
+ROOT = Path(train.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state():
+    """A process trains once; the tests train many times in one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+
+
+@pytest.fixture(scope="module")
+def small(corpus_folder, tmp_path_factory) -> Path:
+    """The first 120 training and 60 validation sentences of German and French."""
+    folder = tmp_path_factory.mktemp("small")
+    for language in ("de", "fr"):
+        for split, size in (("train", 120), ("validation", 60), ("test", 60)):
+            lines = (corpus_folder / language / f"{split}.jsonl").read_text(encoding="utf-8").splitlines(True)[:size]
+            (folder / language).mkdir(exist_ok=True)
+            (folder / language / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(small, encoder_folder, tmp_path):
+    """Trains with these flags added to small ones; returns the run folder."""
+
+    def go(*flags: str, output: str = "run") -> Path:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        folder = tmp_path / output
+        train.main(
+            ["--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--lr", "1e-3",
+             "--batch-size", "32", "--mixed-precision", "no", "--log-every", "2", "--epochs", "2", *flags]
+        )  # fmt: skip
+        return folder
+
+    return go
+
+
+def log_of(folder: Path) -> tuple[list[dict], list[dict]]:
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [e for e in entries if "loss" in e], [e for e in entries if "validation" in e]
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / name / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_folder(run, small):
+    folder = run("--train-on", "de", "fr")
+    assert {path.name for path in folder.iterdir()} == {"best", "last", "config.yaml", "log.jsonl", "metrics.json"}
+    points, evaluations = log_of(folder)
+    assert [point["update"] for point in points] == [2, 4, 6, 8, 10, 12, 14, 16]  # 240 sentences: 8 updates an epoch
+    for point in points:
+        keys = {"update", "epoch", "loss", "lr", "grad_norm", "sentences_per_second", "tokens_per_second"}
+        assert set(point) == keys
+    assert points[-1]["loss"] < points[0]["loss"]
+    assert [e["epoch"] for e in evaluations] == [1.0, 2.0]
+    assert set(evaluations[0]["validation"]["languages"]) == {"de", "fr"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["updates"] == 16
+    assert metrics["train_sentences"] == 240
+    assert metrics["best"]["f1"] == max(e["validation"]["f1"] for e in evaluations)
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    assert stored["train_on"] == ["de", "fr"]
+    assert stored["data"] == str(small)
+
+
+def test_checkpoints_are_standard_models(run):
+    folder = run("--train-on", "de")
+    for name in ("best", "last"):
+        model = AutoModelForTokenClassification.from_pretrained(folder / name)
+        assert model.config.id2label[0] == "O"
+        tagger = pipeline("token-classification", model=str(folder / name), aggregation_strategy="simple")
+        found = tagger("Anna Keller wohnt seit 1998 in Zürich .")
+        assert all({"entity_group", "score", "start", "end"} <= set(entity) for entity in found)
+
+
+def test_the_same_seed_gives_the_same_weights(run):
+    first, again = run("--max-updates", "5", output="a"), run("--max-updates", "5", output="b")
+    assert same(weights(first), weights(again))
+    assert not same(weights(first), weights(run("--max-updates", "5", "--seed", "1", output="c")))
+
+
+def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, encoder_folder, tmp_path):
+    still = tmp_path / "still"
+    shutil.copytree(encoder_folder, still)
+    config = json.loads((still / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (still / "config.json").write_text(json.dumps(config))
+    flags = ["--model", str(still), "--max-updates", "4"]
+    whole = weights(run(*flags, output="a"))
+    for i, other in enumerate((["--max-tokens-per-micro-batch", "128"], ["--packing", "off"], ["--row-length", "32"])):
+        split = weights(run(*flags, *other, output=f"b{i}"))
+        for name, tensor in whole.items():
+            torch.testing.assert_close(split[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_learning_rate_schedule(run):
+    points, _ = log_of(run("--max-updates", "10", "--warmup", "0.2", "--log-every", "1"))
+    assert [round(point["lr"] * 1e3, 4) for point in points] == [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    points, _ = log_of(run("--max-updates", "4", "--schedule", "cosine", "--log-every", "1", output="cosine"))
+    assert [round(point["lr"] * 1e3, 4) for point in points] == [1, 0.8536, 0.5, 0.1464]
+
+
+def test_evaluation_cadence_and_early_stopping(run):
+    _, evaluations = log_of(run("--evaluate-every", "3u", "--max-updates", "7"))
+    assert [e["update"] for e in evaluations] == [3, 6, 7]
+    stopped = run("--evaluate-every", "1u", "--max-updates", "30", "--patience", "2", "--lr", "1e-9", output="b")
+    _, evaluations = log_of(stopped)
+    assert len(evaluations) == 3  # the first is the best, two are not better
+    assert json.loads((stopped / "metrics.json").read_text())["updates"] == 3
+
+
+def test_best_is_the_best_and_last_the_last(run):
+    folder = run("--evaluate-every", "20u", "--max-updates", "160", "--lr", "2e-3", "--warmup", "0.1")
+    _, evaluations = log_of(folder)
+    scores = [e["validation"]["f1"] for e in evaluations]
+    assert len(set(scores)) > 3
+    best = scores.index(max(scores))
+    assert json.loads((folder / "metrics.json").read_text())["best"]["update"] == 20 * (best + 1)
+    assert same(weights(folder, "best"), weights(folder)) == (best == len(scores) - 1)
+
+
+def test_frozen_body_keeps_its_weights(run, encoder_folder):
+    before = load_file(encoder_folder / "model.safetensors")
+    after = weights(run("--freeze", "body", "--max-updates", "3"))
+    assert all(torch.equal(after[f"roberta.{name}"], tensor) for name, tensor in before.items())
+
+
+def test_bf16_trains_fp32_weights(run):
+    folder = run("--mixed-precision", "bf16", "--max-updates", "3")
+    assert {tensor.dtype for tensor in weights(folder).values()} == {torch.float32}
+
+
+def failure(capsys, *arguments: str) -> str:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    with pytest.raises(SystemExit) as caught:
+        train.main(list(arguments))
+    assert caught.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, capsys):
+    base = ["--model", str(encoder_folder), "--data", str(small), "--output", str(tmp_path / "x")]
+    assert "no language rm; it has de, fr" in failure(capsys, *base, "--train-on", "rm")
+    assert "--max-length 500" in failure(capsys, *base, "--max-length", "500")
+    assert "--freeze-layers 9" in failure(capsys, *base, "--freeze-layers", "9")
+    assert "--max-tokens-per-micro-batch 20" in failure(capsys, *base, "--max-tokens-per-micro-batch", "20")
+    assert "--trackers nonsense: not installed" in failure(capsys, *base, "--trackers", "nonsense")
+    if not torch.cuda.is_available():
+        assert "fp16 needs a GPU" in failure(capsys, *base, "--mixed-precision", "fp16")
+    assert "no-model" in failure(capsys, *base, "--model", str(tmp_path / "no-model"))
+    assert "--evaluate-every 7" in failure(capsys, *base, "--evaluate-every", "7")
+    broken = tmp_path / "broken"
+    shutil.copytree(small, broken)
+    write_json_lines(broken / "de/validation.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["O"]}])
+    assert "validation.jsonl:1: 2 tokens but 1 tags" in failure(capsys, *base, "--data", str(broken))
+    (broken / "de/validation.jsonl").write_text("")
+    assert "nothing" in failure(capsys, *base, "--data", str(broken))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsys):
+    folder = run("--max-updates", "1")
+    before = (folder / "log.jsonl").read_text()
+    message = failure(
+        capsys, "--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--max-updates", "1"
+    )  # fmt: skip
+    assert "not empty" in message
+    assert (folder / "log.jsonl").read_text() == before
+    run("--max-updates", "2", "--overwrite")
+    assert len(log_of(folder)[0]) == 1
+
+
+def test_two_processes_train_what_one_trains(run, small, encoder_folder, tmp_path):
+    """The same updates on one and two ranks: equal losses, gradients and weights, and every word scored once."""
+    still = tmp_path / "still"
+    shutil.copytree(encoder_folder, still)
+    config = json.loads((still / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (still / "config.json").write_text(json.dumps(config))
+    flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1"]
+    one = run(*flags)
+    two = tmp_path / "two"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0",
+               str(ROOT / "train.py"), "--data", str(small), "--output", str(two), "--lr", "1e-3",
+               "--batch-size", "32", "--mixed-precision", "no", *flags]  # fmt: skip
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+    for mine, theirs in zip(log_of(one)[0], log_of(two)[0], strict=True):
+        assert theirs["lr"] == mine["lr"]
+        assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)
+        assert theirs["grad_norm"] == pytest.approx(mine["grad_norm"], rel=1e-3)
+    assert log_of(two)[1][-1]["validation"]["words"] == log_of(one)[1][-1]["validation"]["words"]
+    for name, tensor in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), "--model", str(encoder_folder), "--data", str(small)]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "run"), "--max-updates", "1"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "packing: on, packed and padded logits agree" in done.stderr
+    failed = subprocess.run([*command, "--train-on", "rm"], capture_output=True, text=True, timeout=120)
+    assert failed.returncode == 2
+    assert "Traceback" not in failed.stderr
+    assert failed.stderr.strip().splitlines()[-1].startswith("train.py: ")
