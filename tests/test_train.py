@@ -207,7 +207,7 @@ def test_two_processes_train_what_one_trains(run, small, encoder_folder, tmp_pat
     flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1"]
     one = run(*flags)
     two = tmp_path / "two"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0",
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
                str(ROOT / "train.py"), "--data", str(small), "--output", str(two), "--lr", "1e-3",
                "--batch-size", "32", "--mixed-precision", "no", *flags]  # fmt: skip
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
