@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise ValueError("none of the runs says what it was trained on; name the languages: --languages de fr")
-        with accelerator.main_process_first():
+        with accelerator.local_main_process_first():
             corpora = {run.source: load(run.source, languages, config.splits) for run in runs}
         for run in runs:
             check_tags(run, corpora[run.source])

@@ -4,6 +4,7 @@ parse -> build -> fit. `fit` is the whole training loop.
 """
 
 import contextlib
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with runtime.bad_input_ends_here():
         config = parse(TrainConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
-        set_seed(config.seed, device_specific=True)
         job = build(config, accelerator)
+    set_seed(config.seed, device_specific=True)  # after the head's weights, so that ranks differ in dropout alone
     fit(config, accelerator, job)
     accelerator.end_training()
 
@@ -64,7 +65,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     """Everything the loop needs, checked before it starts. Raises ValueError for what can not work."""
     if any(config.folder.glob("*")) and not config.overwrite:
         raise ValueError(f"{config.folder} is not empty; give another --output, or --overwrite to replace the run")
-    with accelerator.main_process_first():  # one process fills the caches, the others read them
+    with accelerator.local_main_process_first():  # one process fills the caches, the others read them
         splits = ("train", "validation")
         corpus = load_corpus(
             config.data, config.train_on, splits, config=config.data_config, sample=config.sample, names=config.tags
@@ -113,10 +114,15 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     accelerator.wait_for_everyone()  # all have seen the folder as it was
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
-        for file in ("log.jsonl", "metrics.json"):
-            (config.folder / file).unlink(missing_ok=True)
+        for leftover in ("log.jsonl", "metrics.json"):  # of the run that is replaced
+            (config.folder / leftover).unlink(missing_ok=True)
+        for leftover in ("best", "last"):
+            shutil.rmtree(config.folder / leftover, ignore_errors=True)
         (config.folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    accelerator.init_trackers("ner", config=runtime.flat_numbers(asdict(config)))
+    options = {
+        key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(config).items()
+    }
+    accelerator.init_trackers("ner", config=options)
     shares = parse_sample(config.sample, config.data_config, config.data)
     kept = [f"{lang} {len(corpus[lang]['train']):,}" + (f" (share {shares[lang]:g})" if lang in shares else "")
             for lang in config.train_on]  # fmt: skip
@@ -147,11 +153,11 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> dict[str, An
 
             loss = torch.zeros((), device=accelerator.device)
             micro_batches = update.micro_batches[accelerator.process_index]
-            for micro_batch in micro_batches:
+            for position, micro_batch in enumerate(micro_batches, start=1):
                 batch = to_device(collate(job.train, micro_batch, job.collator), accelerator.device)
                 labels = batch.pop("labels")
                 del batch["words"]
-                is_last = micro_batch is micro_batches[-1]
+                is_last = position == len(micro_batches)  # ranks exchange gradients once per update
                 with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
                     share = update_loss(
                         model(**batch).logits, labels, update.num_labels, accelerator.num_processes

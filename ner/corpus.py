@@ -135,11 +135,10 @@ def load_raw(data: str, language: str, splits: Sequence[str], config: str) -> di
 
 
 def is_json_lines(data: str) -> bool:
-    """Whether data is JSON Lines: a path with {split} in it, or a folder that holds */*.jsonl and no Hub card."""
-    folder = Path(data)
-    return "{split}" in data or (
-        folder.is_dir() and not (folder / "README.md").exists() and any(folder.glob("*/*.jsonl"))
-    )
+    """Whether data is JSON Lines: a path with {split} in it, or a folder of */*.jsonl without a Hub card."""
+    folder, card = Path(data), Path(data) / "README.md"
+    has_card = card.is_file() and "configs:" in card.read_text(encoding="utf-8", errors="replace")
+    return "{split}" in data or (not has_card and folder.is_dir() and any(folder.glob("*/*.jsonl")))
 
 
 def json_lines_file(data: str, language: str, split: str) -> Path:

@@ -197,14 +197,23 @@ def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsy
     assert len(log_of(folder)[0]) == 1
 
 
-def test_two_processes_train_what_one_trains(run, small, encoder_folder, tmp_path):
+@pytest.mark.parametrize(
+    "split",
+    [
+        [],
+        # A sentence an update, in windows of 8 and a micro-batch each: the second rank only keeps step.
+        ["--batch-size", "1", "--max-length", "8", "--row-length", "8", "--max-tokens-per-micro-batch", "8"],
+    ],
+    ids=["both work", "one keeps step"],
+)
+def test_two_processes_train_what_one_trains(split, run, small, encoder_folder, tmp_path):
     """The same updates on one and two ranks: equal losses, gradients and weights, and every word scored once."""
     still = tmp_path / "still"
     shutil.copytree(encoder_folder, still)
     config = json.loads((still / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (still / "config.json").write_text(json.dumps(config))
-    flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1"]
+    flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1", *split]
     one = run(*flags)
     two = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
