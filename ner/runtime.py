@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.tracking import filter_trackers
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,10 +26,9 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
 
     Raises ValueError for a precision that the hardware lacks and a tracker that is not installed.
     """
-    available = {str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()}
-    if missing := [tracker for tracker in trackers if tracker not in available]:
-        known = ", ".join(str(getattr(tracker, "value", tracker)) for tracker in LOGGER_TYPE_TO_CLASS)
-        raise ValueError(f"--trackers {' '.join(missing)}: not installed; Accelerate knows {known}")
+    for tracker in trackers:
+        if not filter_trackers([tracker], logging_dir=folder):  # raises ValueError for a name it does not know
+            raise ValueError(f"--trackers {tracker}: not installed; pip install {tracker}")
     accelerator = Accelerator(
         mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
         log_with=list(trackers) or None,
@@ -62,7 +61,7 @@ def best_precision() -> str:
         return asked
     if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"
 
 

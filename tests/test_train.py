@@ -171,7 +171,8 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     assert "--max-length 500" in failure(capsys, *base, "--max-length", "500")
     assert "--freeze-layers 9" in failure(capsys, *base, "--freeze-layers", "9")
     assert "--max-tokens-per-micro-batch 20" in failure(capsys, *base, "--max-tokens-per-micro-batch", "20")
-    assert "--trackers nonsense: not installed" in failure(capsys, *base, "--trackers", "nonsense")
+    assert "nonsense" in failure(capsys, *base, "--trackers", "nonsense")
+    assert "--trackers aim: not installed; pip install aim" in failure(capsys, *base, "--trackers", "aim")
     if not torch.cuda.is_available():
         assert "fp16 needs a GPU" in failure(capsys, *base, "--mixed-precision", "fp16")
     assert "no-model" in failure(capsys, *base, "--model", str(tmp_path / "no-model"))

@@ -1,0 +1,66 @@
+"""README's commands and programs, run in small: the embedded encoder and corpus stand in, and one update is enough."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+
+import evaluate
+import train
+
+ROOT = Path(train.__file__).parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder, capsys):
+    """In the order of the text, in one folder, as a reader would."""
+    monkeypatch.chdir(tmp_path)
+    (options,) = blocks("yaml")
+    Path("run.yaml").write_text(options)
+    small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "64",
+             "--overwrite", "--mixed-precision", "no"]  # fmt: skip
+    ran = []
+    for command in commands():
+        words = shlex.split(command)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        if "train.py" in words:
+            arguments = words[words.index("train.py") + 1 :]
+            if "--help" in arguments:
+                continue
+            train.main([*arguments, *small])
+        elif "evaluate.py" in words:
+            arguments = words[words.index("evaluate.py") + 1 :]
+            expanded = [path for word in arguments for path in (sorted(map(str, Path().glob(word))) or [word])]
+            evaluate.main([*expanded, "--mixed-precision", "no"])
+        elif words[0] == "make":
+            makefile = (ROOT / "Makefile").read_text()
+            assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
+        else:
+            assert words[0] in ("git", "cd", "pip", "accelerate"), f"README: {command} is not tested"
+        ran.append(words)
+    assert sum("train.py" in words for words in ran) >= 5
+    assert any("evaluate.py" in words for words in ran)
+    for program in blocks("python"):
+        exec(compile(program, "README.md", "exec"), {})
+    capsys.readouterr()
+
+
+def test_paths_that_are_named_exist():
+    for path in re.findall(r"`((?:ner|launch|tests)/[\w./-]*)`", README):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py", "Makefile", "constraints.txt"])
+def test_top_level(name):
+    assert (ROOT / name).is_file()
