@@ -38,12 +38,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training."""
+    """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
+
+    max_length: of windows in training, None for the encoder's limit.
+    """
 
     name: str
     model: str
     trained_on: tuple[str, ...]
     max_train_sentences: int | None
+    max_length: int | None
     source: Source
 
 
@@ -95,8 +99,8 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
         config.tags or own.tags,
     )
     if trained is None:
-        return Run(name, name, (), None, source)
-    return Run(name, str(model), trained.train_on, trained.max_train_sentences, source)
+        return Run(name, name, (), None, None, source)
+    return Run(name, str(model), trained.train_on, trained.max_train_sentences, trained.max_length, source)
 
 
 def load(source: Source, languages: Sequence[str], splits: Sequence[str]) -> dict[str, DatasetDict]:
@@ -142,12 +146,13 @@ def test(
             except ValueError as error:
                 failures.append(str(error))
                 continue
-            longest = max_positions(model, tokenizer)
+            vocabulary = tokenizer.backend_tokenizer.to_str()
+            longest = run.max_length or max_positions(model, tokenizer)
             model.to(accelerator.device)
             collator, prepared = None, accelerator.prepare_model(model, evaluation_mode=True)
             for split, language in parts:
                 rows = corpora[run.source][language][split]
-                key = (tokenizer.backend_tokenizer.to_str(), longest, tags, run.source, language, split)
+                key = (vocabulary, longest, tags, run.source, language, split)
                 if key not in cache:
                     cache[key] = encode(rows, tokenizer, tags, max_length=longest)
                 windows = cache[key]

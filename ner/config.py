@@ -221,7 +221,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows a default as it would be typed, and none where there is none to type."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, (), False, argparse.SUPPRESS) or not action.option_strings:
+        nothing = action.default is None or action.default is False or action.default in ((), argparse.SUPPRESS)
+        if nothing or not action.option_strings:
             return action.help
         default = " ".join(action.default) if isinstance(action.default, tuple) else action.default
         return f"{action.help} (default: {default})"

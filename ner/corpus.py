@@ -69,9 +69,9 @@ def load_corpus(
     return corpus
 
 
-def join_languages(datasets: Sequence[Dataset], max_sentences: int | None = None) -> Dataset:
+def join_languages(parts: Sequence[Dataset], max_sentences: int | None = None) -> Dataset:
     """Training sentences of several languages in one order, shuffle(seed=42), cut to the first max_sentences."""
-    joined = concatenate_datasets(list(datasets)).shuffle(seed=42)
+    joined = concatenate_datasets(list(parts)).shuffle(seed=42)
     return joined.select(range(min(max_sentences or len(joined), len(joined))))
 
 

@@ -82,8 +82,10 @@ def to_markdown(matrix: dict[str, Row]) -> str:
         for name, row in matrix.items()
     ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(languages) + 1)]
+    first, *others = widths
     return "\n".join(
-        "| " + " | ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths))) + " |"  # noqa: B905
+        " | ".join([f"| {line[0]:<{first}}", *(f"{cell:>{w}}" for cell, w in zip(line[1:], others, strict=True))])
+        + " |"
         for line in lines
     )
 

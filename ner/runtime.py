@@ -51,7 +51,8 @@ def use_idle_cores(num_processes: int) -> None:
     as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone.
     """
     if os.environ.get("OMP_NUM_THREADS") == "1":
-        torch.set_num_threads(max(len(os.sched_getaffinity(0)) // num_processes, 1))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(cores // num_processes, 1))
 
 
 def best_precision() -> str:
@@ -61,7 +62,7 @@ def best_precision() -> str:
         return asked
     if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"
 
 

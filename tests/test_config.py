@@ -96,6 +96,7 @@ def test_help_is_grouped_and_shows_every_flag_with_its_default(capsys):
     for flag in FLAGS:
         assert f"\n  --{flag} " in text or f"\n  --{flag}\n" in text
     assert "(default: 5e-05)" in text
+    assert "keep the embeddings and the first N layers as they are (default: 0)" in " ".join(text.split())
     assert "(default: None)" not in text
 
 
