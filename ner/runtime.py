@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.tracking import filter_trackers
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,15 +25,16 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
 
     Raises ValueError for a precision that the hardware lacks and a tracker that is not installed.
     """
-    for tracker in trackers:
-        if not filter_trackers([tracker], logging_dir=folder):  # raises ValueError for a name it does not know
-            raise ValueError(f"--trackers {tracker}: not installed; pip install {tracker}")
     accelerator = Accelerator(
         mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
         log_with=list(trackers) or None,
         project_dir=folder,
         step_scheduler_with_optimizer=False,
     )
+    active = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
+    for tracker in trackers:
+        if tracker not in active:  # Accelerate leaves it out without a word
+            raise ValueError(f"--trackers {tracker}: not installed; pip install {tracker}")
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
         raise ValueError(f"fp16 needs a GPU, and the device is {accelerator.device}; --mixed-precision bf16, or no")
     if accelerator.device.type == "cpu":
