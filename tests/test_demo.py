@@ -1,11 +1,11 @@
-import re
 from collections import Counter
 
-import numpy as np
+import torch
 
 from ner import demo
 from ner.model import save_model
 from ner.tags import TagSet
+from tests.conftest import TAGS
 
 
 def entities(language, split):
@@ -49,11 +49,14 @@ def test_the_tokenizer_is_the_same_every_time():
     assert one.decode(one("Anna wohnt in Zürich")["input_ids"], skip_special_tokens=True) == "Anna wohnt in Zürich"
 
 
-def test_tagging_marks_entities(model, tokenizer, tmp_path, monkeypatch):
-    save_model(tmp_path / "model", model, tokenizer, model.state_dict())
-    text = "In Zug traf \u00ad Anna Keller"
-    tagged = demo.tag(str(tmp_path / "model"), text)
-    assert re.sub(r"\[[A-Z]+ |\]", "", tagged) == text
-    found = np.array([0, 1]), np.array([1, 2]), np.array([0, 2])
-    monkeypatch.setattr(demo, "entities", lambda *_: found)
-    assert demo.tag(str(tmp_path / "model"), "Zug trifft Anna") == "[LOC Zug] [PER trifft] Anna"
+def test_tagging_marks_entities(model, tokenizer, tmp_path):
+    def tag(text: str, name: str) -> str:
+        """The text as a model sees it that gives every word this tag."""
+        torch.nn.init.zeros_(model.classifier.weight)
+        model.classifier.bias.data = torch.eye(len(TAGS))[TAGS.ids[name]]
+        save_model(tmp_path / "model", model, tokenizer, model.state_dict())
+        return demo.tag(str(tmp_path / "model"), text)
+
+    assert tag("In Zug traf", "O") == "In Zug traf"
+    assert tag("In Zug traf", "B-LOC") == "[LOC In] [LOC Zug] [LOC traf]"
+    assert tag("Anna Keller \u00ad Zug", "I-PER") == "[PER Anna Keller] \u00ad [PER Zug]"  # a word without a sub-token
