@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import seqeval.metrics
@@ -125,3 +129,16 @@ def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path,
     message = failure(capsys, tmp_path / "damaged", runs / "de", "--languages", "de", "--output", tmp_path / "out")
     assert "damaged" in message
     assert list(json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]) == ["de"]
+
+
+def test_two_processes_score_every_word_once(runs, tmp_path):
+    run(runs / "de", "--languages", "de", "fr", "--output", tmp_path / "one")
+    script = Path(evaluate.__file__)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    arguments = [str(runs / "de"), "--languages", "de", "fr", "--output", str(tmp_path / "two"), *FLAGS]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True, timeout=200)
+    one, two = (json.loads((tmp_path / name / "matrix.json").read_text())["results"] for name in ("one", "two"))
+    for mine, theirs in zip(one, two, strict=True):
+        assert theirs["scores"]["strict"].pop("loss") == pytest.approx(mine["scores"]["strict"].pop("loss"), rel=1e-5)
+        assert theirs["scores"]["strict"] == mine["scores"]["strict"]
