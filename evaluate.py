@@ -16,13 +16,14 @@ from transformers import AutoConfig
 
 from ner import runtime
 from ner.collating import choose_collator
-from ner.config import EvaluateConfig, TrainConfig, parse, read_config
+from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import load_corpus, used_tags
 from ner.encoding import Encoded, encode
 from ner.inference import evaluate
 from ner.matrix import Result, f1_matrix, to_csv, to_markdown, type_report
 from ner.metrics import SCORINGS
-from ner.model import load_tagger, load_tokenizer, max_positions
+from ner.model import load_tagger, load_tokenizer, max_positions, one_line
+from ner.options import parse, read_config
 from ner.tags import TagSet
 
 
@@ -104,15 +105,10 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
 
 
 def load(source: Source, languages: Sequence[str], splits: Sequence[str]) -> dict[str, DatasetDict]:
-    """Language -> splits. Raises ValueError as `load_corpus` does, and for an empty split."""
-    corpus = load_corpus(
+    """Language -> splits. Raises ValueError as `load_corpus` does."""
+    return load_corpus(
         source.data, languages, splits, config=source.config, sample=source.sample, names=source.names
     )  # fmt: skip
-    for language, parts in corpus.items():
-        for split, rows in parts.items():
-            if not len(rows):
-                raise ValueError(f"{source.data}, {language}: the split {split} is empty")
-    return corpus
 
 
 def check_tags(run: Run, corpus: dict[str, DatasetDict]) -> None:
@@ -120,7 +116,7 @@ def check_tags(run: Run, corpus: dict[str, DatasetDict]) -> None:
     try:
         known = TagSet.of_model(AutoConfig.from_pretrained(run.model), run.name)
     except OSError as error:
-        raise ValueError(f"{run.name}: no such folder, and not on the Hub: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
     used = {tag for parts in corpus.values() for rows in parts.values() for tag in used_tags(rows)}
     if lacking := sorted(used - set(known.names)):
         raise ValueError(

@@ -23,13 +23,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from ner import runtime
 from ner.batching import EpochPlan
 from ner.collating import Collator, PackedCollator, choose_collator, collate, to_device
-from ner.config import TrainConfig, parse, parse_interval, to_yaml
-from ner.corpus import join_languages, load_corpus, parse_sample, tag_set
+from ner.config import TrainConfig, parse_interval
+from ner.corpus import join_languages, load_corpus, parse_sample, resolve_sample, tag_set
 from ner.encoding import Encoded, encode
 from ner.inference import evaluate
 from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, decay_groups, freeze, load_tokenizer, max_positions, save_model, training_mode
+from ner.options import parse, to_yaml
 from ner.tags import TagSet
 
 
@@ -73,9 +74,6 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
         tokenizer = load_tokenizer(config.model)
     sentences = join_languages([corpus[lang]["train"] for lang in config.train_on], config.max_train_sentences)
     tags = tag_set(sentences)
-    for split, size in (("train", len(sentences)), *((lang, len(corpus[lang]["validation"])) for lang in corpus)):
-        if not size:
-            raise ValueError(f"{config.data}: nothing in {split} to train or validate on")
 
     model = build_model(config.model, tags, config.seed)
     freeze(model, body=config.freeze == "body", num_layers=config.freeze_layers)
@@ -111,6 +109,13 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     scheduler = get_scheduler(config.schedule, optimizer, round(warmup), num_updates)
     every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
 
+    resolved = replace(
+        config,
+        output=str(config.folder),
+        sample=resolve_sample(config.sample, config.data_config, config.data),
+        packing="off" if row_length is None else "on",
+        mixed_precision=accelerator.mixed_precision,
+    )
     accelerator.wait_for_everyone()  # all have seen the folder as it was
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
@@ -118,9 +123,9 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
             (config.folder / leftover).unlink(missing_ok=True)
         for leftover in ("best", "last"):
             shutil.rmtree(config.folder / leftover, ignore_errors=True)
-        (config.folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        (config.folder / "config.yaml").write_text(to_yaml(resolved), encoding="utf-8")
     options = {
-        key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(config).items()
+        key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(resolved).items()
     }
     accelerator.init_trackers("ner", config=options)
     shares = parse_sample(config.sample, config.data_config, config.data)

@@ -1,25 +1,10 @@
-"""Options of a script: frozen dataclasses whose fields become flags, `--help`, and the keys of a YAML file.
+"""The options of the scripts: one frozen dataclass each, built from groups, a line of documentation a field."""
 
-A script's options are one dataclass that inherits from groups; a group's docstring is its heading in `--help`, and each
-field carries one line of documentation. `parse` reads YAML first and flags second, so that a flag wins.
-"""
-
-import argparse
-import difflib
-from collections.abc import Sequence
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-import yaml
-
-Options = TypeVar("Options")
-
-
-def option(default: Any, text: str, *, metavar: str | None = None, positional: bool = False) -> Any:
-    """A dataclass field with its line of documentation. positional: required, without a flag."""
-    return field(default=default, metadata={"text": text, "metavar": metavar, "positional": positional})
+from ner.options import flag, option
 
 
 @dataclass(frozen=True)
@@ -139,21 +124,21 @@ class TrainConfig(
     """Everything that decides a run of train.py."""
 
     def __post_init__(self) -> None:
-        parse_interval(self.evaluate_every, "--evaluate-every")
-        positive = ["batch_size", "epochs", "max_updates", "lr", "max_grad_norm", "patience", "row_length",
-                    "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every"]  # fmt: skip
-        problems = [
-            f"{flag(name)} {value} must be above 0"
-            for name in positive
-            if (value := getattr(self, name)) is not None and not value > 0
-        ]
+        problems = not_above_zero(
+            self, "batch_size", "epochs", "max_updates", "lr", "max_grad_norm", "patience", "row_length",
+            "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every",
+        )  # fmt: skip
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative"
             for name in ("warmup", "weight_decay", "freeze_layers", "seed")
             if not getattr(self, name) >= 0
         ]
-        if repeated := sorted({language for language in self.train_on if self.train_on.count(language) > 1}):
-            problems.append(f"--train-on names {', '.join(repeated)} twice")
+        try:
+            parse_interval(self.evaluate_every, "--evaluate-every")
+        except ValueError as error:
+            problems.append(str(error))
+        if len(set(self.train_on)) < len(self.train_on):
+            problems.append(f"--train-on names one twice: {' '.join(self.train_on)}")
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -196,10 +181,20 @@ class EvaluationDataOptions:
 class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, PrecisionOptions):
     """Everything that decides a run of evaluate.py."""
 
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
+        for name in ("languages", "splits"):
+            values = getattr(self, name) or ()
+            if len(set(values)) < len(values):
+                problems.append(f"{flag(name)} names one twice: {' '.join(values)}")
+        if problems:
+            raise ValueError("\n".join(problems))
 
-def flag(name: str) -> str:
-    """train_on -> --train-on."""
-    return "--" + name.replace("_", "-")
+
+def not_above_zero(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that is given and not above 0."""
+    values = {name: getattr(config, name) for name in names}
+    return [f"{flag(name)} {v} must be above 0" for name, v in values.items() if v is not None and not v > 0]
 
 
 def parse_interval(text: str, name: str) -> tuple[int, Literal["updates", "epochs"]]:
@@ -208,138 +203,3 @@ def parse_interval(text: str, name: str) -> tuple[int, Literal["updates", "epoch
     if unit is None or not number.isdecimal() or int(number) < 1:
         raise ValueError(f"{name} {text}: give a number of updates (200u) or epochs (1e)")
     return int(number), unit  # type: ignore[return-value]
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, instead of behind a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default as it would be typed, and none where there is none to type."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        nothing = action.default is None or action.default is False or action.default in ((), argparse.SUPPRESS)
-        if nothing or not action.option_strings:
-            return action.help
-        default = " ".join(action.default) if isinstance(action.default, tuple) else action.default
-        return f"{action.help} (default: {default})"
-
-
-def parse(config_class: type[Options], arguments: Sequence[str] | None, description: str) -> Options:
-    """Options from the command line (None: sys.argv) and the YAML file of `--config`.
-
-    Raises ValueError for a value that makes no sense; a flag that does not exist ends the program with status 2.
-    """
-    hints = get_type_hints(config_class)
-    positional = [item.metadata["metavar"] for item in fields(config_class) if item.metadata["positional"]]  # type: ignore[arg-type]
-    parser = Parser(
-        usage=" ".join(["%(prog)s", *(f"{name} [{name} ...]" for name in positional), "[options]"]),
-        description=description.partition("\n\n")[0],
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="YAML file of these options; flags win over it")
-    groups = [base for base in config_class.__mro__[1:] if base.__doc__ and base is not object]
-    headings = {base.__doc__: parser.add_argument_group(str(base.__doc__)) for base in groups}
-    for item in fields(config_class):  # type: ignore[arg-type]
-        owner = [base for base in groups if item.name in base.__annotations__][-1]
-        add_argument(headings[owner.__doc__], item, hints[item.name])
-    known = vars(parser.parse_args(arguments))
-    file = known.pop("config")
-    values = read_yaml(file, hints) if file else {}
-    # A flag that was not given is absent from the second reading: only then do the file's values show.
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    given = vars(parser.parse_args(arguments))
-    given.pop("config", None)
-    return config_class(**(values | {name: freeze(value) for name, value in given.items()}))
-
-
-def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None:
-    """One field as a flag (or as the positional arguments)."""
-    kind, is_list = element_type(hint)
-    settings: dict[str, Any] = {"help": item.metadata["text"].replace("%", "%%"), "metavar": item.metadata["metavar"]}
-    if item.metadata["positional"]:
-        group.add_argument(item.name, nargs="+", **settings)
-        return
-    settings |= {"default": item.default, "dest": item.name}
-    if kind is bool:
-        settings |= {"action": "store_true"}
-        settings.pop("metavar")
-    elif get_origin(kind) is Literal:
-        settings |= {"choices": get_args(kind), "metavar": "{" + ",".join(get_args(kind)) + "}"}
-    else:
-        settings |= {"type": kind} | ({"nargs": "+"} if is_list else {})
-    group.add_argument(flag(item.name), **settings)
-
-
-def element_type(hint: Any) -> tuple[Any, bool]:
-    """The type of a value and whether there are several: `tuple[str, ...] | None` -> (str, True)."""
-    if isinstance(hint, UnionType):
-        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
-    if get_origin(hint) is tuple:
-        return get_args(hint)[0], True
-    return hint, False
-
-
-def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
-    """The options of a YAML file, each of its field's type. Raises ValueError naming the file and the key."""
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected `option: value` lines, got {type(content).__name__}")
-    values = {}
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name not in hints:
-            close = difflib.get_close_matches(name, hints, n=1)
-            raise ValueError(f"{file}: no option {key}" + (f"; did you mean {close[0]}?" if close else ""))
-        values[name] = convert(value, hints[name], f"{file}: {key}")
-    return values
-
-
-def convert(value: Any, hint: Any, where: str) -> Any:
-    """A YAML value as its field's type. YAML 1.1 reads 5e-5 as a string, so numbers go through their own type."""
-    kind, is_list = element_type(hint)
-    if value is None:
-        if isinstance(hint, UnionType):
-            return None
-        raise ValueError(f"{where}: has no value")
-    if is_list:
-        return tuple(convert(element, kind, where) for element in (value if isinstance(value, list) else [value]))
-    if get_origin(kind) is Literal:
-        value = "no" if value is False else value  # YAML 1.1 reads a bare no as false
-        if value not in get_args(kind):
-            raise ValueError(f"{where}: {value} is none of {', '.join(get_args(kind))}")
-        return value
-    fraction_lost = kind is int and isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) != (kind is bool) or isinstance(value, list | dict) or fraction_lost:
-        raise ValueError(f"{where}: {value!r} is not {kind.__name__}")
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise ValueError(f"{where}: {value!r} is not {kind.__name__}") from error
-
-
-def read_config(config_class: type[Options], file: str | Path) -> Options:
-    """Options that a script stored. Raises ValueError naming the file and the key."""
-    return config_class(**read_yaml(file, get_type_hints(config_class)))
-
-
-def freeze(value: Any) -> Any:
-    """Lists of argparse as the tuples of a frozen dataclass."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def to_yaml(config: Any) -> str:
-    """The resolved options as YAML that `--config` reads back."""
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
-    in_order_of_help = [name for group in type(config).__mro__[1:] for name in vars(group).get("__annotations__", ())]
-    return yaml.safe_dump({name: plain[name] for name in in_order_of_help}, sort_keys=False, allow_unicode=True)

@@ -47,7 +47,7 @@ def load_corpus(
     {lang} and {split}). config: config of a language in Hub layout. sample: see `parse_sample`.
     names: tag names of ids that the data does not name.
     Tags: the data's own ClassLabel, else `names`, else collected from the train splits (from all, without a train).
-    Raises ValueError naming the file or split, the row and the value.
+    Raises ValueError naming the file or split, the row and the value; and for a split that is empty.
     """
     shares = parse_sample(sample, config, data)
     raw = {language: load_raw(data, language, splits, config) for language in languages}
@@ -65,6 +65,8 @@ def load_corpus(
         checked = {split: with_tags(part, tags, names) for split, part in parts.items()}
         if language in shares:
             checked = {split: take_share(rows, shares[language]) for split, rows in checked.items()}
+        if empty := [split for split, rows in checked.items() if not len(rows)]:
+            raise ValueError(f"{data}, {language}: the split {', '.join(empty)} is empty")
         corpus[language] = DatasetDict(checked)
     return corpus
 
@@ -80,10 +82,16 @@ def take_share(dataset: Dataset, share: float) -> Dataset:
     return dataset.shuffle(seed=0).select(range(int(share * dataset.num_rows)))
 
 
+def resolve_sample(sample: Sequence[str], config: str, data: str) -> tuple[str, ...]:
+    """What `("auto",)` means for this data: `("swiss",)` for PAN-X, else `("all",)`. Anything else is itself."""
+    if tuple(sample) == ("auto",):
+        return ("swiss",) if config.startswith("PAN-X.") and not is_json_lines(data) else ("all",)
+    return tuple(sample)
+
+
 def parse_sample(sample: Sequence[str], config: str, data: str) -> dict[str, float]:
     """`("swiss",)`, `("all",)`, `("auto",)` or `("de=0.5", ...)` -> language -> share. Raises ValueError."""
-    if tuple(sample) == ("auto",):
-        sample = ("swiss",) if config.startswith("PAN-X.") and not is_json_lines(data) else ("all",)
+    sample = resolve_sample(sample, config, data)
     if tuple(sample) == ("swiss",):
         return SWISS
     if tuple(sample) == ("all",):

@@ -12,7 +12,6 @@ from ner.tags import TagSet
 
 Scoring = Literal["default", "strict"]
 SCORINGS: tuple[Scoring, ...] = ("default", "strict")
-CORRECT, PREDICTED, GOLD = range(3)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.config import EvaluateConfig, TrainConfig, parse, parse_interval, read_config, to_yaml
+from ner.config import EvaluateConfig, TrainConfig, parse_interval
+from ner.options import parse, read_config, to_yaml
 
 FLAGS = ("model data data-config sample tags train-on max-train-sentences label-tokens max-length packing row-length "
          "max-tokens-per-micro-batch batch-size epochs max-updates lr schedule warmup weight-decay max-grad-norm "
@@ -68,13 +69,14 @@ def test_a_missing_file_is_named():
 
 def test_every_senseless_value_is_reported_at_once():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        train("--lr", "0", "--epochs", "-1", "--warmup", "-0.1", "--train-on", "de", "de")
+        train("--lr", "0", "--epochs", "-1", "--warmup", "-0.1", "--train-on", "de", "de", "--evaluate-every", "2")
     lines = str(caught.value).splitlines()
     assert lines == [
         "--epochs -1 must be above 0",
         "--lr 0.0 must be above 0",
         "--warmup -0.1 must not be negative",
-        "--train-on names de twice",
+        "--evaluate-every 2: give a number of updates (200u) or epochs (1e)",
+        "--train-on names one twice: de de",
     ]
 
 
@@ -105,6 +107,8 @@ def test_evaluation_options():
     assert (config.runs, config.languages, config.splits) == (("a", "b"), ("de", "fr"), ("test",))
     with pytest.raises(SystemExit):
         parse(EvaluateConfig, [], "about")
+    with pytest.raises(ValueError, match="--row-length 0 must be above 0\n--languages names one twice: de de"):
+        parse(EvaluateConfig, ["a", "--languages", "de", "de", "--row-length", "0"], "about")
 
 
 def test_intervals():

@@ -88,6 +88,8 @@ def test_a_run_folder(run, small):
     stored = yaml.safe_load((folder / "config.yaml").read_text())
     assert stored["train_on"] == ["de", "fr"]
     assert stored["data"] == str(small)
+    resolved = {"output": str(folder), "sample": ["all"], "packing": "on", "mixed_precision": "no"}
+    assert {name: stored[name] for name in resolved} == resolved
 
 
 def test_checkpoints_are_standard_models(run):
@@ -182,7 +184,7 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     write_json_lines(broken / "de/validation.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["O"]}])
     assert "validation.jsonl:1: 2 tokens but 1 tags" in failure(capsys, *base, "--data", str(broken))
     (broken / "de/validation.jsonl").write_text("")
-    assert "nothing" in failure(capsys, *base, "--data", str(broken))
+    assert "de: the split validation is empty" in failure(capsys, *base, "--data", str(broken))
     assert not (tmp_path / "x").exists()
 
 
