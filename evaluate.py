@@ -5,43 +5,36 @@ A run is a folder of train.py; model folders and Hub names of token classifiers 
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from datasets import DatasetDict
 from tqdm import tqdm
 from transformers import AutoConfig
 
 from ner import runtime
 from ner.collating import choose_collator
 from ner.config import EvaluateConfig, TrainConfig
-from ner.corpus import load_corpus, used_tags
-from ner.encoding import Encoded, encode
+from ner.corpus import Corpus, Source, load_corpus, write_skipped
+from ner.encoding import Encoded, encode, load_tokenizer
+from ner.faults import one_line
 from ner.inference import evaluate
 from ner.matrix import Result, f1_matrix, to_csv, to_markdown, type_report
 from ner.metrics import SCORINGS
-from ner.model import load_tagger, load_tokenizer, max_positions, one_line
-from ner.options import parse, read_config
+from ner.model import load_tagger, max_positions
+from ner.options import BAD_INPUT, bad_input_ends_here, parse, read_config
+from ner.rows import used_tags
+from ner.sampling import join_languages
+from ner.statistics import in_both
 from ner.tags import TagSet
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where test data comes from; runs with the same source share it."""
-
-    data: str
-    config: str
-    sample: tuple[str, ...]
-    names: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
 class Run:
     """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
 
-    max_length: of windows in training, None for the encoder's limit.
+    max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from.
     """
 
     name: str
@@ -50,31 +43,35 @@ class Run:
     max_train_sentences: int | None
     max_length: int | None
     source: Source
+    trained_from: Source | None
 
 
-Corpora = dict[Source, dict[str, DatasetDict]]
+Corpora = dict[Source, Corpus]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
-    with runtime.bad_input_ends_here():
+    with bad_input_ends_here():
         config = parse(EvaluateConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision)
         runs = [find_run(name, config) for name in dict.fromkeys(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise ValueError("none of the runs says what it was trained on; name the languages: --languages de fr")
+        sources = dict.fromkeys(run.source for run in runs)
         with accelerator.local_main_process_first():
-            corpora = {run.source: load(run.source, languages, config.splits) for run in runs}
+            corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
         for run in runs:
             check_tags(run, corpora[run.source])
+    for note in notes(runs, corpora) if accelerator.is_main_process else ():
+        runtime.say(accelerator, f"note: {note}")
     results, failures = test(config, accelerator, runs, languages, corpora)
     if results and accelerator.is_main_process:
-        write(config, results, languages)
+        write(config, results, languages, corpora)
     for failure in failures:
         runtime.say(accelerator, f"evaluate.py: {failure}")
     if failures:
-        sys.exit(runtime.BAD_INPUT)
+        sys.exit(BAD_INPUT)
 
 
 def find_run(name: str, config: EvaluateConfig) -> Run:
@@ -92,35 +89,53 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
         raise ValueError(f"{name}: no such folder")
     else:
         model = folder
-    own = trained or TrainConfig()
-    source = Source(
-        config.data or own.data,
-        config.data_config or own.data_config,
-        config.sample or own.sample,
-        config.tags or own.tags,
-    )
+    given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
+    trained_from = Source.of(trained) if trained else None
+    if config.data or trained_from is None:  # what a run says about its own data does not hold for another
+        source = replace(Source(TrainConfig().data), **given)
+    else:
+        source = replace(trained_from, **given)
     if trained is None:
-        return Run(name, name, (), None, None, source)
-    return Run(name, str(model), trained.train_on, trained.max_train_sentences, trained.max_length, source)
-
-
-def load(source: Source, languages: Sequence[str], splits: Sequence[str]) -> dict[str, DatasetDict]:
-    """Language -> splits. Raises ValueError as `load_corpus` does."""
-    return load_corpus(
-        source.data, languages, splits, config=source.config, sample=source.sample, names=source.names
+        return Run(name, name, (), None, None, source, None)
+    return Run(
+        name, str(model), trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from
     )  # fmt: skip
 
 
-def check_tags(run: Run, corpus: dict[str, DatasetDict]) -> None:
+def notes(runs: Sequence[Run], corpora: Corpora) -> list[str]:
+    """What reading the data met, and how many of the sentences that each run is tested on it was trained on."""
+    found = [note for corpus in corpora.values() for note in corpus.notes]
+    for run in runs:
+        if run.trained_from is None:
+            continue
+        try:
+            own = load_corpus(run.trained_from, run.trained_on, ("train",))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
+            continue
+        trained = join_languages([own[language]["train"] for language in run.trained_on], run.max_train_sentences)
+        tested = [
+            (f"{language} {split}", in_both(trained, part), len(part))
+            for language, splits in corpora[run.source].languages.items()
+            for split, part in splits.items()
+        ]
+        if seen := [f"{both:,} of {total:,} {name}" for name, both, total in tested if both]:
+            found.append(f"{run.name} was trained on {', '.join(seen)} sentences")
+    return found
+
+
+def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises ValueError that says which tags of the data the run's model lacks."""
     try:
         known = TagSet.of_model(AutoConfig.from_pretrained(run.model), run.name)
     except OSError as error:
         raise ValueError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
-    used = {tag for parts in corpus.values() for rows in parts.values() for tag in used_tags(rows)}
+    used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
     if lacking := sorted(used - set(known.names)):
         raise ValueError(
-            f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}"
+            f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
+            f"--map-tags {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
         )
 
 
@@ -145,7 +160,7 @@ def test(
             vocabulary = tokenizer.backend_tokenizer.to_str()
             longest = run.max_length or max_positions(model, tokenizer)
             model.to(accelerator.device)
-            collator, prepared = None, accelerator.prepare_model(model, evaluation_mode=True)
+            collator = None
             for split, language in parts:
                 rows = corpora[run.source][language][split]
                 key = (vocabulary, longest, tags, run.source, language, split)
@@ -153,8 +168,9 @@ def test(
                     cache[key] = encode(rows, tokenizer, tags, max_length=longest)
                 windows = cache[key]
                 if collator is None:
-                    probe = [windows[i] for i in range(min(16, len(windows)))]
+                    probe = [windows[i] for i in range(min(16, len(windows)))]  # in full precision: before `prepare`
                     collator, reason = choose_collator(model, probe, config.packing, config.row_length)
+                    prepared = accelerator.prepare_model(model, evaluation_mode=True)
                     if not results:
                         runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}")
                 counts = evaluate(
@@ -169,8 +185,8 @@ def test(
     return results, failures
 
 
-def write(config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str]) -> None:
-    """Prints the matrices, and writes matrix.md, matrix.csv and matrix.json where asked."""
+def write(config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str], corpora: Corpora) -> None:
+    """Prints the matrices, and writes matrix.md, matrix.csv, matrix.json and skipped.jsonl where asked."""
     of_split = {split: [result for result in results if result.split == split] for split in config.splits}
     matrices = {split: f1_matrix(part, languages, config.scoring) for split, part in of_split.items()}
     text = ""
@@ -187,6 +203,7 @@ def write(config: EvaluateConfig, results: Sequence[Result], languages: Sequence
     (folder / "matrix.csv").write_text(to_csv(matrices), encoding="utf-8")
     content = {"scoring": config.scoring, "f1": matrices, "results": [asdict(result) for result in results]}
     runtime.write_json(folder / "matrix.json", content)
+    write_skipped(corpora.values(), folder / "skipped.jsonl")
     print(f"\nwritten: {folder}/matrix.md, matrix.csv, matrix.json")
 
 

@@ -24,13 +24,14 @@ from ner import runtime
 from ner.batching import EpochPlan
 from ner.collating import Collator, PackedCollator, choose_collator, collate, to_device
 from ner.config import TrainConfig, parse_interval
-from ner.corpus import join_languages, load_corpus, parse_sample, resolve_sample, tag_set
-from ner.encoding import Encoded, encode
+from ner.corpus import Source, load_corpus, write_skipped
+from ner.encoding import Encoded, encode, load_tokenizer
 from ner.inference import evaluate
 from ner.loss import update_loss
 from ner.metrics import Counts
-from ner.model import build_model, decay_groups, freeze, load_tokenizer, max_positions, save_model, training_mode
-from ner.options import parse, to_yaml
+from ner.model import build_model, decay_groups, freeze, max_positions, save_model, training_mode
+from ner.options import bad_input_ends_here, parse, to_yaml
+from ner.sampling import join_languages, parse_sample
 from ner.tags import TagSet
 
 
@@ -53,7 +54,7 @@ class Job:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
-    with runtime.bad_input_ends_here():
+    with bad_input_ends_here():
         config = parse(TrainConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
         job = build(config, accelerator)
@@ -67,15 +68,11 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     if any(config.folder.glob("*")) and not config.overwrite:
         raise ValueError(f"{config.folder} is not empty; give another --output, or --overwrite to replace the run")
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
-        splits = ("train", "validation")
-        corpus = load_corpus(
-            config.data, config.train_on, splits, config=config.data_config, sample=config.sample, names=config.tags
-        )
+        corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
     sentences = join_languages([corpus[lang]["train"] for lang in config.train_on], config.max_train_sentences)
-    tags = tag_set(sentences)
 
-    model = build_model(config.model, tags, config.seed)
+    model = build_model(config.model, corpus.tags, config.seed)
     freeze(model, body=config.freeze == "body", num_layers=config.freeze_layers)
     longest = max_positions(model, tokenizer)
     if config.max_length and config.max_length > longest:
@@ -84,7 +81,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     def encoded(dataset: Any, title: str) -> Encoded:
         with tqdm(total=len(dataset), desc=title, unit=" sentences", disable=not accelerator.is_main_process) as bar:
             return encode(
-                dataset, tokenizer, tags, max_length=config.max_length or longest,
+                dataset, tokenizer, corpus.tags, max_length=config.max_length or longest,
                 label_tokens=config.label_tokens, progress=bar.update,
             )  # fmt: skip
 
@@ -112,7 +109,8 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     resolved = replace(
         config,
         output=str(config.folder),
-        sample=resolve_sample(config.sample, config.data_config, config.data),
+        sample=corpus.source.sample,
+        data_config=corpus.source.data_config,
         packing="off" if row_length is None else "on",
         mixed_precision=accelerator.mixed_precision,
     )
@@ -124,17 +122,20 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
         for leftover in ("best", "last"):
             shutil.rmtree(config.folder / leftover, ignore_errors=True)
         (config.folder / "config.yaml").write_text(to_yaml(resolved), encoding="utf-8")
+        write_skipped([corpus], config.folder / "skipped.jsonl")
     options = {
         key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(resolved).items()
     }
     accelerator.init_trackers("ner", config=options)
-    shares = parse_sample(config.sample, config.data_config, config.data)
+    for note in corpus.notes:
+        runtime.say(accelerator, f"note: {note}")
+    shares = parse_sample(corpus.source.sample)
     kept = [f"{lang} {len(corpus[lang]['train']):,}" + (f" (share {shares[lang]:g})" if lang in shares else "")
             for lang in config.train_on]  # fmt: skip
     runtime.say(accelerator, f"training on {train.num_sentences:,} sentences: {', '.join(kept)}")
     runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     return Job(
-        model, tokenizer, tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
+        model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
         every if unit == "updates" else every * len(plan),
     )  # fmt: skip
 

@@ -19,24 +19,44 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class ReadingOptions:
     """data"""
 
-    data: str = option(
-        "google/xtreme",
-        "a Hub name, a local folder in Hub layout, or JSON Lines: a folder of {lang}/{split}.jsonl, or a path that "
-        "holds {lang} and {split}",
-        metavar="NAME",
+    data_config: str = option(
+        "auto", "config of a language in Hub layout; auto: PAN-X.{lang} or {lang}, or the only one", metavar="PATTERN"
     )
-    data_config: str = option("PAN-X.{lang}", "config of a language in a Hub layout", metavar="PATTERN")
+    columns: str = option(
+        "auto", "columns of words and tags: word=1,tag=2 counts from 0 in column files and names them elsewhere; auto: "
+        "tokens and ner_tags, or the first column that is no running number and the last", metavar="COLUMNS",
+    )  # fmt: skip
+    tags: tuple[str, ...] | None = option(
+        None, "tag names in the order of their ids, for data that has ids without names", metavar="TAG"
+    )
+    map_tags: str | None = option(None, "entity types to read as others, or as O: MISC=O,GPE=LOC", metavar="OLD=NEW")
+    on_bad_row: Literal["stop", "skip"] = option(
+        "stop",
+        "rows that can not be used: stop and report them all, or skip them and write them to skipped.jsonl",
+    )
+    validation_fraction: float | None = option(
+        None, "share of the training sentences to validate on, where there is no validation split", metavar="X"
+    )
     sample: tuple[str, ...] = option(
         ("auto",),
         "share of every split to keep, after shuffle(seed=0): de=0.5 fr=0.1 (other languages whole); swiss: "
         "de=0.629 fr=0.229 it=0.084 en=0.059, the published corpus; all: everything; auto: swiss for PAN-X, else all",
         metavar="SHARE",
     )
-    tags: tuple[str, ...] | None = option(
-        None, "tag names in the order of their ids, for data that has ids without names", metavar="TAG"
+
+
+@dataclass(frozen=True)
+class DataOptions(ReadingOptions):
+    """data"""
+
+    data: str = option(
+        "google/xtreme",
+        "a Hub name, a folder in Hub layout or of {lang}/{split}.jsonl, a path that holds {lang} and {split}, or a "
+        "file; JSON Lines, CoNLL columns or Parquet by the name's ending, .gz too",
+        metavar="NAME",
     )
 
 
@@ -126,8 +146,10 @@ class TrainConfig(
     def __post_init__(self) -> None:
         problems = not_above_zero(
             self, "batch_size", "epochs", "max_updates", "lr", "max_grad_norm", "patience", "row_length",
-            "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every",
+            "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every", "validation_fraction",
         )  # fmt: skip
+        if (self.validation_fraction or 0) >= 1:
+            problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative"
             for name in ("warmup", "weight_decay", "freeze_layers", "seed")
@@ -137,8 +159,7 @@ class TrainConfig(
             parse_interval(self.evaluate_every, "--evaluate-every")
         except ValueError as error:
             problems.append(str(error))
-        if len(set(self.train_on)) < len(self.train_on):
-            problems.append(f"--train-on names one twice: {' '.join(self.train_on)}")
+        problems += named_twice(self, "train_on")
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -169,12 +190,16 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class EvaluationDataOptions:
-    """data (each run's own, unless given)"""
+    """data (each run's own, unless given; with --data, nothing of the run's)"""
 
     data: str | None = option(None, "as in train.py", metavar="NAME")
     data_config: str | None = option(None, "as in train.py", metavar="PATTERN")
-    sample: tuple[str, ...] | None = option(None, "as in train.py", metavar="SHARE")
+    columns: str | None = option(None, "as in train.py", metavar="COLUMNS")
     tags: tuple[str, ...] | None = option(None, "as in train.py", metavar="TAG")
+    map_tags: str | None = option(None, "as in train.py", metavar="OLD=NEW")
+    on_bad_row: Literal["stop", "skip"] | None = option(None, "as in train.py; skipped.jsonl goes to --output")
+    validation_fraction: float | None = option(None, "as in train.py", metavar="X")
+    sample: tuple[str, ...] | None = option(None, "as in train.py", metavar="SHARE")
 
 
 @dataclass(frozen=True)
@@ -183,12 +208,37 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
 
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
-        for name in ("languages", "splits"):
-            values = getattr(self, name) or ()
-            if len(set(values)) < len(values):
-                problems.append(f"{flag(name)} names one twice: {' '.join(values)}")
+        problems += named_twice(self, "languages", "splits")
         if problems:
             raise ValueError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """corpus"""
+
+    data: str = option("", "as in train.py", metavar="NAME", positional=True)
+    languages: tuple[str, ...] | None = option(None, "languages to read (all)", metavar="LANG")
+    splits: tuple[str, ...] | None = option(None, "splits to read (all)", metavar="SPLIT")
+    to_parquet: str | None = option(None, "new folder in Hub layout to write all of it to", metavar="FOLDER")
+
+
+@dataclass(frozen=True)
+class CorpusConfig(CorpusOptions, ReadingOptions):
+    """Everything that decides what `python -m ner.corpus` shows."""
+
+    sample: tuple[str, ...] = option(("all",), "as in train.py", metavar="SHARE")
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "validation_fraction") + named_twice(self, "languages", "splits")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+def named_twice(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that names one twice."""
+    values = {name: getattr(config, name) or () for name in names}
+    return [f"{flag(name)} names one twice: {' '.join(v)}" for name, v in values.items() if len(set(v)) < len(v)]
 
 
 def not_above_zero(config: Any, *names: str) -> list[str]:

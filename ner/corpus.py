@@ -1,285 +1,305 @@
-"""Annotated sentences: a name or path -> a dataset of words and tags for each language and split.
+"""Annotated sentences: a name or path -> checked words and IOB2 tags of each language and split.
 
-Every door ends in the same form, `tokens: list of str` and `ner_tags: list of ClassLabel`, checked row by row before
-anybody trains on it. Doors: a Hub name or a local folder in Hub layout, and JSON Lines.
+    python -m ner.corpus data/panx --languages de fr      # what is in it
+    python -m ner.corpus data/tweets.conll.gz --languages de --to-parquet data/tweets
+
+Every door (`ner.sources`, `ner.readers`) ends in the same form, `tokens: list of str` and `ner_tags: list of
+ClassLabel`. All files are read and checked before anything else happens; what is wrong comes in one report.
 """
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import datasets
 import numpy as np
-from datasets import (
-    ClassLabel,
-    Dataset,
-    DatasetDict,
-    Features,
-    Value,
-    concatenate_datasets,
-    get_dataset_config_names,
-    load_dataset,
-)
-from datasets import List as ListOf
+import pyarrow as pa
+import yaml
+from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, load_dataset
 
-from ner.tags import TagSet
+from ner import faults, readers, rows
+from ner.config import CorpusConfig
+from ner.conversion import Converted, convert
+from ner.faults import Fault, listed, one_line
+from ner.options import bad_input_ends_here, parse
+from ner.rows import ROW, TAGS, WORDS, Rows
+from ner.sampling import hold_out, parse_sample, resolve_sample, take_share
+from ner.schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
+from ner.sources import Listing, Place, find
+from ner.statistics import describe, in_both
+from ner.tags import OUTSIDE, TagSet
 
-WORDS, TAGS = "tokens", "ner_tags"
-SWISS = {"de": 0.629, "fr": 0.229, "it": 0.084, "en": 0.059}
 
+@dataclass(frozen=True)
+class Source:
+    """Where sentences come from and how they are read: what the data flags of the scripts say, under their names.
 
-def load_corpus(
-    data: str,
-    languages: Sequence[str],
-    splits: Sequence[str],
-    *,
-    config: str = "PAN-X.{lang}",
-    sample: Sequence[str] = ("auto",),
-    names: Sequence[str] | None = None,
-) -> dict[str, DatasetDict]:
-    """Language -> its splits, in file order or as sampled; every row checked, all with the same tag set.
-
-    data: Hub name, local folder in Hub layout, or JSON Lines (a folder of {lang}/{split}.jsonl, or a path that holds
-    {lang} and {split}). config: config of a language in Hub layout. sample: see `parse_sample`.
-    names: tag names of ids that the data does not name.
-    Tags: the data's own ClassLabel, else `names`, else collected from the train splits (from all, without a train).
-    Raises ValueError naming the file or split, the row and the value; and for a split that is empty.
+    data: see `ner.sources.find`. data_config: config of a language in Hub layout. sample: see `parse_sample`.
+    tags: names of ids that the data does not name. columns: see `parse_columns`; map_tags: `ner.schemes.parse_map`.
+    validation_fraction: taken from train where there is no validation split. on_bad_row: what becomes of bad rows.
     """
-    shares = parse_sample(sample, config, data)
-    raw = {language: load_raw(data, language, splits, config) for language in languages}
-    declared = [declared_names(part.rows) or names or () for parts in raw.values() for part in parts.values()]
-    try:
-        if all(declared):
-            tags = TagSet(tuple(dict.fromkeys(chain.from_iterable(declared))))
-        else:
-            telling = ["train"] if "train" in splits else splits
-            tags = TagSet.collect(name for parts in raw.values() for s in telling for name in used_names(parts[s].rows))
-    except ValueError as error:
-        raise ValueError(f"{data}: {error}") from error
-    corpus = {}
-    for language, parts in raw.items():
-        checked = {split: with_tags(part, tags, names) for split, part in parts.items()}
-        if language in shares:
-            checked = {split: take_share(rows, shares[language]) for split, rows in checked.items()}
-        if empty := [split for split, rows in checked.items() if not len(rows)]:
-            raise ValueError(f"{data}, {language}: the split {', '.join(empty)} is empty")
-        corpus[language] = DatasetDict(checked)
-    return corpus
+
+    data: str
+    data_config: str = "auto"
+    sample: tuple[str, ...] = ("auto",)
+    tags: tuple[str, ...] | None = None
+    columns: str = "auto"
+    map_tags: str | None = None
+    validation_fraction: float | None = None
+    on_bad_row: Literal["stop", "skip"] = "stop"
+
+    @classmethod
+    def of(cls, options: Any) -> "Source":
+        """From an object with these attributes."""
+        return cls(**{item.name: getattr(options, item.name) for item in fields(cls)})
 
 
-def join_languages(parts: Sequence[Dataset], max_sentences: int | None = None) -> Dataset:
-    """Training sentences of several languages in one order, shuffle(seed=42), cut to the first max_sentences."""
-    joined = concatenate_datasets(list(parts)).shuffle(seed=42)
-    return joined.select(range(min(max_sentences or len(joined), len(joined))))
+@dataclass(frozen=True)
+class Corpus:
+    """Checked sentences. languages: their splits, all with the same tags.
 
+    source: with `auto` resolved; notes: what was converted, repaired, left out, and stands in two splits;
+    tallies: tag scheme and illegal tags of each language and split; skipped: files of the rows left out.
+    """
 
-def take_share(dataset: Dataset, share: float) -> Dataset:
-    """The first int(share * rows) rows after shuffle(seed=0), as the published Swiss corpus is cut."""
-    return dataset.shuffle(seed=0).select(range(int(share * dataset.num_rows)))
+    source: Source
+    languages: dict[str, DatasetDict]
+    tags: TagSet
+    notes: tuple[str, ...]
+    tallies: dict[tuple[str, str], Tally]
+    skipped: tuple[Path, ...]
 
-
-def resolve_sample(sample: Sequence[str], config: str, data: str) -> tuple[str, ...]:
-    """What `("auto",)` means for this data: `("swiss",)` for PAN-X, else `("all",)`. Anything else is itself."""
-    if tuple(sample) == ("auto",):
-        return ("swiss",) if config.startswith("PAN-X.") and not is_json_lines(data) else ("all",)
-    return tuple(sample)
-
-
-def parse_sample(sample: Sequence[str], config: str, data: str) -> dict[str, float]:
-    """`("swiss",)`, `("all",)`, `("auto",)` or `("de=0.5", ...)` -> language -> share. Raises ValueError."""
-    sample = resolve_sample(sample, config, data)
-    if tuple(sample) == ("swiss",):
-        return SWISS
-    if tuple(sample) == ("all",):
-        return {}
-    shares = {}
-    for item in sample:
-        language, _, share = item.partition("=")
-        try:
-            shares[language] = float(share)
-        except ValueError:
-            shares[language] = -1.0
-        if not 0 < shares[language] <= 1:
-            raise ValueError(f"--sample {item}: give auto, swiss, all, or shares above 0 and up to 1 like de=0.5")
-    return shares
-
-
-def tag_set(dataset: Dataset) -> TagSet:
-    """The tags of a loaded dataset."""
-    return TagSet(tuple(dataset.features[TAGS].feature.names))
-
-
-def used_tags(dataset: Dataset) -> list[str]:
-    """Names of the tags that the rows of a loaded dataset hold, in the order of their ids."""
-    return [tag_set(dataset).names[i] for i in np.unique(flat_column(dataset, TAGS)[0])]
-
-
-def flat_column(dataset: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """A list column as (all elements, elements in each row: int64 [rows])."""
-    table = dataset.with_format("arrow")[:][column].combine_chunks()
-    flat = table.flatten()
-    return flat.to_numpy(zero_copy_only=False), np.diff(table.offsets.to_numpy())
+    def __getitem__(self, language: str) -> DatasetDict:
+        return self.languages[language]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one language and split as they were read, and where row 0 stands: `where` + (first_row + row)."""
+    """Rows of one file, or of one split on the Hub, as they were read. names: of their tag ids."""
 
-    rows: Dataset
-    where: str
-    first_row: int
-
-
-def load_raw(data: str, language: str, splits: Sequence[str], config: str) -> dict[str, Part]:
-    """Split -> rows, through the door that fits. More doors come here."""
-    if is_json_lines(data):
-        files = {split: json_lines_file(data, language, split) for split in splits}
-        return {split: Part(read_json_lines(file), f"{file}:", 1) for split, file in files.items()}
-    return load_hub_layout(data, language, splits, config)
+    rows: Rows
+    names: tuple[str, ...] | None
 
 
-def is_json_lines(data: str) -> bool:
-    """Whether data is JSON Lines: a path with {split} in it, or a folder of */*.jsonl without a Hub card."""
-    folder, card = Path(data), Path(data) / "README.md"
-    has_card = card.is_file() and "configs:" in card.read_text(encoding="utf-8", errors="replace")
-    return "{split}" in data or (not has_card and folder.is_dir() and any(folder.glob("*/*.jsonl")))
+Parts = dict[tuple[str, str], list[Part]]  # of each language and split
 
 
-def json_lines_file(data: str, language: str, split: str) -> Path:
-    """The file of one language and split. Raises ValueError that names what is there instead."""
-    pattern = data if "{split}" in data else str(Path(data) / "{lang}" / "{split}.jsonl")
-    file = Path(pattern.replace("{lang}", language).replace("{split}", split))
-    if file.exists():
-        return file
-    languages = sorted({path.parent.name for path in Path(data).glob("*/*.jsonl")})
-    if languages and language not in languages:
-        raise ValueError(f"{data}: no language {language}; it has {', '.join(languages)}")
-    there = ", ".join(sorted(path.name for path in file.parent.glob("*.jsonl")))
-    raise ValueError(f"{file}: no such file for split {split}" + (f"; the folder has {there}" if there else ""))
+def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
+    """Sentences in file order or as sampled, every row checked. None: all languages, all splits.
 
-
-def read_json_lines(file: Path) -> Dataset:
-    """Rows of a JSON Lines file: `tokens`, and `ner_tags` as names or as ids. Raises ValueError at a bad row."""
-    words: list[list[str]] = []
-    tags: list[list[Any]] = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{file}:{number}: not a JSON object: {error.msg}") from error
-            for column, kind in ((WORDS, str), (TAGS, str | int)):
-                if not isinstance(row, dict) or column not in row:
-                    there = ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"
-                    raise ValueError(f"{file}:{number}: no column {column}; the row has {there}")
-                if not isinstance(row[column], list) or not all(isinstance(item, kind) for item in row[column]):
-                    raise ValueError(
-                        f"{file}:{number}: {column} is not a list of {'words' if column == WORDS else 'tags'}"
-                    )
-            words.append(row[WORDS])
-            tags.append(row[TAGS])
-    kinds = {type(tag) for row in tags for tag in row}
-    if len(kinds) > 1:
-        raise ValueError(f"{file}: {TAGS} must be all names or all ids, but it has both")
-    tag_type = Value("int64" if kinds == {int} else "string")
-    return Dataset.from_dict(
-        {WORDS: words, TAGS: tags}, Features({WORDS: ListOf(Value("string")), TAGS: ListOf(tag_type)})
+    Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
+    Raises ValueError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
+    """
+    mapping = parse_map(source.map_tags)
+    listing = find(source.data, languages, splits or ("train",), source.data_config)
+    source = replace(
+        source,
+        sample=resolve_sample(source.sample, listing.pattern),
+        data_config=listing.pattern or source.data_config,
     )
-
-
-def load_hub_layout(data: str, language: str, splits: Sequence[str], pattern: str) -> dict[str, Part]:
-    """Splits of one language of a Hub dataset, or of a local folder in the same layout. Raises ValueError."""
-    config = pattern.replace("{lang}", language)
+    shares = parse_sample(source.sample)
+    wanted = {language: splits or tuple(places) for language, places in listing.places.items()}
+    parts, problems = read_all(source, listing, wanted)
+    converted: dict[tuple[str, str], list[Converted]] = {}
     try:
-        loaded = load_dataset(data, config, cache_dir=cache_of(Path(data)) if Path(data).is_dir() else None)
-    except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        message = " ".join(str(error).split())
-        if "BuilderConfig" in message:
-            before, _, after = pattern.partition("{lang}")
-            configs = get_dataset_config_names(data)
-            languages = [
-                c[len(before) : len(c) - len(after)] for c in configs if c.startswith(before) and c.endswith(after)
-            ]
-            there = (
-                f"languages {shorten(languages)}"
-                if languages and "{lang}" in pattern
-                else f"configs {shorten(configs)}"
-            )
-            message = f"no language {language} (config {config}); it has the {there}"
-        raise ValueError(f"{data}: {message}") from error
-    parts = {}
-    for split in splits:
-        if split not in loaded:
-            raise ValueError(f"{data} {config}: no split {split}; it has {', '.join(loaded)}")
-        columns = loaded[split].column_names
-        if missing := [column for column in (WORDS, TAGS) if column not in columns]:
-            raise ValueError(f"{data} {config} {split}: no column {', '.join(missing)}; it has {', '.join(columns)}")
-        parts[split] = Part(loaded[split].select_columns([WORDS, TAGS]), f"{data} {config} {split}, row ", 0)
-    return parts
-
-
-def cache_of(folder: Path) -> str:
-    """Where `datasets` caches a local folder, by its path and the size and time of its files.
-
-    By itself it goes by the folder's name and card alone, and gives the rows of another folder of that name, or of
-    files that have changed since.
-    """
-    files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
-    state = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return str(
-        Path(datasets.config.HF_DATASETS_CACHE) / f"local-{hashlib.sha256(repr(state).encode()).hexdigest()[:16]}"
-    )
-
-
-def declared_names(dataset: Dataset) -> list[str] | None:
-    """Names of a ClassLabel column, None for bare names or ids."""
-    return getattr(dataset.features[TAGS].feature, "names", None)
-
-
-def used_names(dataset: Dataset) -> list[str]:
-    """Distinct tag names of a column. Raises ValueError for ids, which need names."""
-    if declared := declared_names(dataset):
-        return declared
-    if dataset.features[TAGS].feature.dtype != "string":
-        raise ValueError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
-    return np.unique(flat_column(dataset, TAGS)[0].astype(str)).tolist()
-
-
-def with_tags(part: Part, tags: TagSet, names: Sequence[str] | None) -> Dataset:
-    """The rows with ner_tags as ClassLabel of these tags. Raises ValueError for unequal lengths and unknown tags.
-
-    names: what ids without names stand for.
-    """
-    values, num_tags = flat_column(part.rows, TAGS)
-    _, num_words = flat_column(part.rows, WORDS)
-    if len(unequal := np.flatnonzero(num_words != num_tags)):
-        row = int(unequal[0])
-        raise ValueError(
-            f"{part.where}{part.first_row + row}: {num_words[row]} tokens but {num_tags[row]} tags; fix the row"
-        )
-    declared = declared_names(part.rows) or names
-    if declared and part.rows.features[TAGS].feature.dtype != "string":
-        own = np.array([tags.ids[name] for name in declared], dtype=np.int64)
-        known = (values >= 0) & (values < len(own))
-        ids = np.where(known, own[np.where(known, values, 0)], -1)
+        names, tags = corpus_tags(source, parts, mapping)
+    except ValueError as error:
+        problems.append(Fault(source.data, str(error)))
     else:
-        distinct, inverse = np.unique(values.astype(str), return_inverse=True)
-        ids = np.array([tags.ids.get(name, -1) for name in distinct], dtype=np.int64)[inverse]
-    if len(unknown := np.flatnonzero(ids < 0)):
-        row = int(np.searchsorted(np.cumsum(num_tags), unknown[0], side="right"))
-        place = f"{part.where}{part.first_row + row}"
-        raise ValueError(f"{place}: unknown tag {values[unknown[0]]}; the tags are {' '.join(tags.names)}")
-    if declared_names(part.rows) == list(tags.names):
-        return part.rows
-    rows = np.split(ids, np.cumsum(num_tags)[:-1]) if len(part.rows) else []
-    features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
-    return Dataset.from_dict({WORDS: part.rows[WORDS][:], TAGS: rows}, features)
+        for key, shards in parts.items():
+            converted[key] = [convert(part.rows, part.names, names, mapping, tags) for part in shards]
+    left_out: list[Rows | Converted] = [
+        item for key in parts for item in (*(part.rows for part in parts[key]), *converted.get(key, ()))
+    ]
+    num_bad = sum(item.num_faults for item in left_out)
+    if problems or (num_bad and source.on_bad_row == "stop"):
+        found = chain.from_iterable(faults.read(item.faults) for item in left_out)
+        raise ValueError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
+
+    corpus = {}
+    for language, own in wanted.items():
+        whole = {split: concatenate_datasets([shard.data for shard in shards])
+                 for (owner, split), shards in converted.items() if owner == language}  # fmt: skip
+        if is_held_out(source, listing.places[language]):
+            whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
+        corpus[language] = DatasetDict(
+            {split: take_share(whole[split], shares[language]) if language in shares else whole[split] for split in own}
+        )
+        if empty := [split for split, part in corpus[language].items() if not len(part)]:
+            raise ValueError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
+    tallies = {key: reduce(Tally.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
+    notes = (*scheme_notes(tallies), *skip_notes(parts, converted), *overlap_notes(corpus))
+    return Corpus(
+        source, corpus, tags, notes, tallies, tuple(item.faults for item in left_out if item.num_faults)
+    )  # fmt: skip
 
 
-def shorten(names: Sequence[str], at_most: int = 12) -> str:
-    """The names in one line; long lists are cut and counted."""
-    return ", ".join(names[:at_most]) + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
+def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str]]) -> tuple[Parts, list[Fault]]:
+    """The rows of these languages and splits, and which of them could not be read at all."""
+    columns = parse_columns(source.columns)
+    problems = [Fault(source.data, reason) for reason in listing.missing.values()]
+    parts: Parts = {}
+    for language, splits in wanted.items():
+        places = listing.places[language]
+        held_out = is_held_out(source, places)
+        for split in dict.fromkeys("train" if held_out and split == "validation" else split for split in splits):
+            if split not in places:
+                hint = "; --validation-fraction 0.1 takes one from train" if split == "validation" else ""
+                there = listed(places) if places else "none"
+                problems.append(Fault(f"{source.data}, {language}", f"no split {split}; it has {there}{hint}"))
+                continue
+            own = parts.setdefault((language, split), [])
+            for file in places[split].files:
+                try:
+                    own.append(read_file(file, columns, places[split]))
+                except ValueError as error:
+                    problems.append(Fault(str(file), str(error)))
+            if not places[split].files:
+                try:
+                    own.append(read_hub(source.data, listing.configs[language], split, columns))
+                except ValueError as error:
+                    problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
+    return parts, problems
+
+
+def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
+    """The rows of a local file. Raises ValueError for one that can not be read to its end."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise ValueError(error.strerror) from error
+    key = (str(file.resolve()), state.st_size, state.st_mtime_ns, sorted(columns.items()))
+    stored = rows.store(key, str(file), lambda: readers.read(file, columns))
+    names = readers.tag_names(file, columns) or readers.class_names(place.features, columns)
+    return Part(stored, names if stored.has_ids else None)
+
+
+def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Part:
+    """The rows of a split on the Hub. Raises ValueError for columns that are missing or of another type."""
+    try:
+        loaded = load_dataset(data, config, split=split)
+    except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
+        raise ValueError(one_line(error)) from error
+    names = columns.get("word", WORDS), columns.get("tag", TAGS)
+    types = readers.list_types(loaded.features.arrow_schema, *names)
+
+    def tables() -> Iterator[pa.Table]:
+        first = 0
+        for table in rows.batches(loaded.select_columns(list(names))):
+            cast = [table[name].cast(pa.list_(kind)) for name, kind in zip(names, types, strict=True)]
+            yield pa.table([*cast, np.arange(first, first + len(table))], [WORDS, TAGS, ROW])
+            first += len(table)
+
+    stored = rows.store((loaded._fingerprint, sorted(columns.items())), f"{data} {config} {split}", tables)
+    return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
+
+
+def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[Names, TagSet]:
+    """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises ValueError."""
+    own: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    declared: list[tuple[str, ...] | None] = []
+    for key, shards in parts.items():
+        for i, part in enumerate(shards):
+            if part.rows.has_ids and not (part.names or source.tags):
+                raise ValueError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
+            if part.rows.has_ids and not part.names:
+                shards[i] = part = replace(part, names=source.tags)
+            declared.append(part.names or source.tags)
+            own.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
+    names = Names.of(chain(source.tags or (), *chain(*own.values())))
+    if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
+        types = listed(sorted({kind for kind in names.types if kind}))
+        raise ValueError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
+    if names.are_plain and None not in mapped_types(names, mapping):
+        raise ValueError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (--columns)?")
+    if declared and all(declared):
+        return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
+    telling = [used for (_, split), used in own.items() if split == "train"] or list(own.values())
+    return names, collected_tags(names, chain(*chain(*telling)), mapping)
+
+
+def is_held_out(source: Source, places: Mapping[str, Place]) -> bool:
+    """Whether the validation sentences of a language are taken from its training sentences."""
+    return source.validation_fraction is not None and "validation" not in places and "train" in places
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises ValueError on anything else."""
+    pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
+    if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
+        raise ValueError(f"--columns {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
+    return {key: value for key, _, value in pairs}
+
+
+def scheme_notes(tallies: Mapping[tuple[str, str], Tally]) -> Iterator[str]:
+    """What was converted to IOB2, and how much of it was illegal."""
+    for (language, split), tally in tallies.items():
+        if tally.scheme != "IOB2":
+            yield f"{language} {split}: {tally.scheme}, converted to IOB2"
+        if tally.repaired:
+            yield f"{language} {split}: {tally.repaired:,} words with a tag that {tally.scheme} forbids; {tally.repair}"
+
+
+def skip_notes(parts: Parts, converted: Mapping[tuple[str, str], Sequence[Converted]]) -> Iterator[str]:
+    """How many rows of each place were left out."""
+    for key, shards in parts.items():
+        for part, iob2 in zip(shards, converted[key], strict=True):
+            if bad := part.rows.num_faults + iob2.num_faults:
+                yield f"{part.rows.place}: {bad:,} of {bad + len(iob2.data):,} rows skipped"
+
+
+def overlap_notes(corpus: Mapping[str, DatasetDict]) -> Iterator[str]:
+    """Sentences that stand in train and in another split too."""
+    for language, splits in corpus.items():
+        for split, part in splits.items():
+            if "train" in splits and split != "train" and (both := in_both(splits["train"], part)):
+                yield f"{language}: {both:,} of {len(part):,} {split} sentences also stand in train"
+
+
+def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:
+    """Writes the rows that were left out, with their reasons, as JSON Lines; no file, and none left, without any."""
+    file.unlink(missing_ok=True)
+    if skipped := [one for corpus in corpora for one in corpus.skipped]:
+        faults.write(file, chain.from_iterable(map(faults.read, skipped)))
+
+
+def to_parquet(corpus: Corpus, folder: Path) -> None:
+    """Writes a folder in Hub layout: a config for each language, its splits as Parquet, and a card that names them.
+
+    Raises ValueError if something is in the folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--to-parquet {folder}: something is there; name a new folder")
+    configs = []
+    for language, splits in corpus.languages.items():
+        files = [{"split": split, "path": f"{language}/{split}-00000-of-00001.parquet"} for split in splits]
+        configs.append({"config_name": language, "data_files": files})
+        (folder / language).mkdir(parents=True)
+        for part, file in zip(splits.values(), files, strict=True):
+            part.to_parquet(folder / file["path"])
+    card = yaml.safe_dump({"task_categories": ["token-classification"], "configs": configs}, sort_keys=False)
+    (folder / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    disable_progress_bars()
+    with bad_input_ends_here():
+        options = parse(CorpusConfig, arguments, __doc__)
+        corpus = load_corpus(Source.of(options), options.languages, options.splits)
+        if options.to_parquet:
+            to_parquet(corpus, Path(options.to_parquet))
+    for language, splits in corpus.languages.items():
+        tallies = {split: corpus.tallies[language, split] for split in splits if (language, split) in corpus.tallies}
+        print(f"# {language}\n\n{describe(splits, tallies)}\n")
+    for note in corpus.notes:
+        print(f"note: {note}")
+    if options.to_parquet:
+        write_skipped([corpus], Path(options.to_parquet) / "skipped.jsonl")
+        print(f"written: {options.to_parquet}; --data {options.to_parquet} reads it")
+
+
+if __name__ == "__main__":
+    main()

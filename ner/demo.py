@@ -20,8 +20,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, XLMRobertaConfig
 from transformers.utils import logging
 
+from ner.encoding import load_tokenizer
 from ner.metrics import entities
-from ner.model import load_tagger, load_tokenizer
+from ner.model import load_tagger
 
 LANGUAGES = ("de", "fr", "it", "en")
 SIZES = {"train": 1000, "validation": 200, "test": 400}

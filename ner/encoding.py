@@ -1,19 +1,41 @@
-"""Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word."""
+"""Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word.
 
-from collections.abc import Iterable
+python -m ner.encoding --model xlm-roberta-base bert-base-multilingual-cased --text "Jack Sparrow loves New York!"
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
-from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import List as ListOf
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
-from ner.corpus import TAGS, WORDS, tag_set
-from ner.tags import TagSet
+from ner.faults import one_line
+from ner.markdown import table
+from ner.options import bad_input_ends_here
+from ner.rows import TAGS, WORDS, batches, flat_column, tag_set
+from ner.spans import split_words
+from ner.tags import OUTSIDE, TagSet
 
 IGNORED = -100  # cross_entropy's ignore_index
+
+# Byte-level BPE tokenizers that take words only with this set.
+NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a Hub name or local folder, set up for words. Raises ValueError with the reason in one line."""
+    try:
+        config = AutoConfig.from_pretrained(name)
+        prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
+        return AutoTokenizer.from_pretrained(name, use_fast=True, **prefix)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{name}: no tokenizer to load: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -89,16 +111,15 @@ def encode(
     room = max_length - tokenizer.num_special_tokens_to_add()
     if room < 2:
         raise ValueError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
-    rows = dataset[TAGS][:]
-    word_offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]).astype(np.int64)
-    gold = tags.ids_of(tag_set(dataset))[np.fromiter(chain.from_iterable(rows), np.int64, word_offsets[-1])]
+    own_ids, num_words = flat_column(dataset, TAGS)
+    word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
+    gold = tags.ids_of(tag_set(dataset))[own_ids]
     if len(gold) and gold.min() < 0:
         raise ValueError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
     ids, words, lengths, sentences = [], [], [], []
-    sentence_texts = iter(dataset[WORDS][:])
     start = 0
-    while batch := list(islice(sentence_texts, 1000)):
+    for batch in (rows[WORDS].to_pylist() for rows in batches(dataset, 1000)):
         encoded = tokenizer(
             batch,
             is_split_into_words=True,
@@ -164,3 +185,44 @@ def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> t
 def concatenate(arrays: Iterable[np.ndarray], dtype: Any) -> np.ndarray:
     """np.concatenate that takes no arrays, too."""
     return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype, copy=False)
+
+
+def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["first", "all"]) -> str:
+    """A table of the text's sub-tokens, the word that each belongs to, and whether it is labelled in training.
+
+    Words are split as those of annotated text (`ner.spans`). Raises ValueError for a text without words, and as
+    `encode` does.
+    """
+    words = split_words(text)
+    if not words:
+        raise ValueError(f"--text {text!r} has no words")
+    tags = TagSet((OUTSIDE,))
+    features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
+    sentence = Dataset.from_dict({WORDS: [words], TAGS: [[tags.outside] * len(words)]}, features)
+    encoded = encode(sentence, tokenizer, tags, max_length=10**6, label_tokens=label_tokens)
+    own = tokenizer(words, is_split_into_words=True, max_length=10**6, truncation=True).word_ids()
+    pieces = tokenizer.convert_ids_to_tokens(encoded.input_ids.tolist())
+    return table(
+        ["sub-token", *pieces],
+        [
+            ["word", *("" if word is None else f"{word} {words[word]}" for word in own)],
+            ["label", *("" if label == IGNORED else "yes" for label in encoded.labels.tolist())],
+        ],
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(description="Shows what encoders make of a text, one below the other.")
+    parser.add_argument("--model", nargs="+", required=True, metavar="NAME", help="Hub names or local folders")
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--label-tokens", choices=("first", "all"), default="first", help="as in train.py")
+    options = parser.parse_args(arguments)
+    with bad_input_ends_here():
+        tables = [show(load_tokenizer(name), options.text, options.label_tokens) for name in options.model]
+    for name, text in zip(options.model, tables, strict=True):
+        print(f"{name}\n\n{text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,28 +9,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from ner.collating import POSITIONS_BEHIND_PADDING
+from ner.faults import one_line
 from ner.tags import TagSet
-
-# Byte-level BPE tokenizers that take words only with this set.
-NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hub name or local folder, set up for words. Raises ValueError with the reason in one line."""
-    try:
-        config = AutoConfig.from_pretrained(name)
-        prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
-        return AutoTokenizer.from_pretrained(name, use_fast=True, **prefix)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: no tokenizer to load: {one_line(error)}") from error
 
 
 def build_model(name: str, tags: TagSet, seed: int) -> PreTrainedModel:
@@ -128,8 +114,3 @@ def save_model(
         folder.rename(old)
     aside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def one_line(error: BaseException) -> str:
-    """The message of a library's error without its line breaks."""
-    return " ".join(str(error).split())

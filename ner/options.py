@@ -5,16 +5,20 @@ field carries one line of documentation. `parse` reads YAML first and flags seco
 """
 
 import argparse
+import contextlib
 import difflib
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, asdict, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 Options = TypeVar("Options")
+BAD_INPUT = 2  # exit status, as argparse has it
 
 
 def option(default: Any, text: str, *, metavar: str | None = None, positional: bool = False) -> Any:
@@ -31,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, instead of behind a page of usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help lists the options)\n")
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -51,9 +55,14 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     Raises ValueError for a value that makes no sense; a flag that does not exist ends the program with status 2.
     """
     hints = get_type_hints(config_class)
-    positional = [item.metadata["metavar"] for item in fields(config_class) if item.metadata["positional"]]  # type: ignore[arg-type]
+    positional = [
+        f"{name} [{name} ...]" if element_type(hints[item.name])[1] else name
+        for item in fields(config_class)  # type: ignore[arg-type]
+        if item.metadata["positional"]
+        for name in [item.metadata["metavar"]]
+    ]
     parser = Parser(
-        usage=" ".join(["%(prog)s", *(f"{name} [{name} ...]" for name in positional), "[options]"]),
+        usage=" ".join(["%(prog)s", *positional, "[options]"]),
         description=description.partition("\n\n")[0],
         formatter_class=HelpFormatter,
         allow_abbrev=False,
@@ -79,7 +88,7 @@ def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None
     kind, is_list = element_type(hint)
     settings: dict[str, Any] = {"help": item.metadata["text"].replace("%", "%%"), "metavar": item.metadata["metavar"]}
     if item.metadata["positional"]:
-        group.add_argument(item.name, nargs="+", **settings)
+        group.add_argument(item.name, **settings, **({"nargs": "+"} if is_list else {}))  # type: ignore[arg-type]
         return
     settings |= {"default": item.default, "dest": item.name}
     if kind is bool:
@@ -94,11 +103,16 @@ def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None
 
 def element_type(hint: Any) -> tuple[Any, bool]:
     """The type of a value and whether there are several: `tuple[str, ...] | None` -> (str, True)."""
-    if isinstance(hint, UnionType):
+    if is_union(hint):
         hint = next(kind for kind in get_args(hint) if kind is not NoneType)
     if get_origin(hint) is tuple:
         return get_args(hint)[0], True
     return hint, False
+
+
+def is_union(hint: Any) -> bool:
+    """Whether this is `X | None`, which for a Literal is of another class."""
+    return get_origin(hint) in (UnionType, Union)
 
 
 def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     """A YAML value as its field's type. YAML 1.1 reads 5e-5 as a string, so numbers go through their own type."""
     kind, is_list = element_type(hint)
     if value is None:
-        if isinstance(hint, UnionType):
+        if is_union(hint):
             return None
         raise ValueError(f"{where}: has no value")
     if is_list:
@@ -159,3 +173,19 @@ def to_yaml(config: Any) -> str:
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
     in_order_of_help = [name for group in type(config).__mro__[1:] for name in vars(group).get("__annotations__", ())]
     return yaml.safe_dump({name: plain[name] for name in in_order_of_help}, sort_keys=False, allow_unicode=True)
+
+
+@contextlib.contextmanager
+def bad_input_ends_here() -> Iterator[None]:
+    """Ends the program with one message and status 2 when the input is at fault: ValueError, or OSError on a file.
+
+    Only around work that is checked before anything is computed. NER_TRACEBACK=1 shows the whole traceback.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if os.environ.get("NER_TRACEBACK") == "1":
+            raise
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)

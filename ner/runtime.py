@@ -1,4 +1,4 @@
-"""Around the loop: the accelerator, seeds, messages, the log file, and how bad input ends a script."""
+"""Around the loop: the accelerator, seeds, messages and the log file."""
 
 import contextlib
 import json
@@ -16,8 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ner.batching import Update
-
-BAD_INPUT = 2  # exit status, as argparse has it
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -64,22 +62,6 @@ def best_precision() -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"
-
-
-@contextlib.contextmanager
-def bad_input_ends_here() -> Iterator[None]:
-    """Ends the program with one message and status 2 when the input is at fault: ValueError, or OSError on a file.
-
-    Only around work that is checked before anything is computed. NER_TRACEBACK=1 shows the whole traceback.
-    """
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        if os.environ.get("NER_TRACEBACK") == "1":
-            raise
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
 
 
 def say(accelerator: Accelerator, message: str) -> None:

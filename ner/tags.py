@@ -86,6 +86,11 @@ class TagSet:
         return np.array([self.ids.get(name, -1) for name in other.names])
 
 
+def is_prefixed(name: str) -> bool:
+    """Whether this is a letter of a tag scheme (IOB, IOBES, BILOU), a hyphen and a type."""
+    return name[:1] in tuple("BIESLU") and name[1:2] == "-" and len(name) > 2
+
+
 def is_iob2(name: str) -> bool:
     """Whether this is O, or B- or I- and a type."""
     return name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2)

@@ -15,9 +15,9 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner import demo
-from ner.corpus import load_corpus
-from ner.encoding import Encoded, encode
-from ner.model import build_model, load_tokenizer
+from ner.corpus import Source, load_corpus
+from ner.encoding import Encoded, encode, load_tokenizer
+from ner.model import build_model
 from ner.tags import TagSet
 
 TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
@@ -58,7 +58,7 @@ def model(encoder_folder: Path) -> PreTrainedModel:
 @pytest.fixture(scope="session")
 def german(corpus_folder: Path) -> Dataset:
     """German training sentences."""
-    return load_corpus(str(corpus_folder), ["de"], ["train"])["de"]["train"]
+    return load_corpus(Source(str(corpus_folder)), ["de"], ["train"])["de"]["train"]
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.config import EvaluateConfig, TrainConfig, parse_interval
-from ner.options import parse, read_config, to_yaml
+from ner.config import CorpusConfig, EvaluateConfig, TrainConfig, parse_interval
+from ner.options import bad_input_ends_here, parse, read_config, to_yaml
 
-FLAGS = ("model data data-config sample tags train-on max-train-sentences label-tokens max-length packing row-length "
-         "max-tokens-per-micro-batch batch-size epochs max-updates lr schedule warmup weight-decay max-grad-norm "
-         "evaluate-every patience seed mixed-precision output overwrite log-every trackers freeze freeze-layers "
-         "config").split()  # fmt: skip
+FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
+         "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
+         "max-updates lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
+         "output overwrite log-every trackers freeze freeze-layers config").split()  # fmt: skip
 
 
 def train(*arguments: str) -> TrainConfig:
@@ -21,7 +21,7 @@ def test_defaults_and_flags():
     config = train("--train-on", "de", "fr", "--lr", "2e-4", "--overwrite", "--max-updates", "7")
     assert (config.train_on, config.lr, config.overwrite, config.max_updates) == (("de", "fr"), 2e-4, True, 7)
     assert config.folder == Path("runs/de+fr")
-    assert (config.model, config.data, config.data_config) == ("xlm-roberta-base", "google/xtreme", "PAN-X.{lang}")
+    assert (config.model, config.data, config.data_config) == ("xlm-roberta-base", "google/xtreme", "auto")
 
 
 def test_a_flag_wins_over_the_file(tmp_path):
@@ -117,3 +117,32 @@ def test_intervals():
     for bad in ("", "u", "200", "0u", "1.5e", "-1e", "1m"):
         with pytest.raises(ValueError, match="--x"):
             parse_interval(bad, "--x")
+
+
+@pytest.mark.parametrize("error", [ValueError("rows.jsonl:3: bad"), FileNotFoundError(2, "No such file", "x")])
+def test_bad_input_ends_with_one_line_and_status_2(error, capsys):
+    with pytest.raises(SystemExit) as caught, bad_input_ends_here():
+        raise error
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    with pytest.raises(AssertionError), bad_input_ends_here():
+        raise AssertionError
+    monkeypatch.setenv("NER_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="why"), bad_input_ends_here():
+        raise ValueError("why")
+
+
+def test_one_positional_argument():
+    config = parse(CorpusConfig, ["data/x", "--languages", "de", "fr"], "about")
+    assert (config.data, config.languages, config.sample) == ("data/x", ("de", "fr"), ("all",))
+    with pytest.raises(ValueError, match="--languages names one twice: de de"):
+        parse(CorpusConfig, ["data/x", "--languages", "de", "de"], "about")
+
+
+@pytest.mark.parametrize("fraction", ["0", "1", "-0.1", "nan"])
+def test_validation_fraction(fraction):
+    with pytest.raises(ValueError, match="--validation-fraction"):
+        train("--validation-fraction", fraction)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from ner import encoding
 from ner.encoding import IGNORED, encode
 from tests.conftest import TAGS
 
@@ -99,3 +100,27 @@ def test_progress_counts_sentences(german, tokenizer):
     seen: list[int] = []
     encode(german, tokenizer, TAGS, max_length=128, progress=seen.append)
     assert sum(seen) == len(german)
+
+
+def test_encoders_side_by_side(encoder_folder, tokenizer, capsys):
+    text = "Ursula Bernasconi, Bern"
+    encoding.main(["--model", str(encoder_folder), str(encoder_folder), "--text", text])
+    printed = capsys.readouterr().out
+    first, again = printed.strip().split("\n\n")[1::2]
+    assert first == again
+    pieces, words, labels = (
+        [cell.strip() for cell in line.strip("|").split("|")][1:] for i, line in enumerate(first.splitlines()) if i != 1
+    )
+    expected = tokenizer(["Ursula", "Bernasconi", ",", "Bern"], is_split_into_words=True)
+    assert pieces == tokenizer.convert_ids_to_tokens(expected["input_ids"])
+    assert [word.split(" ")[0] for word in words] == ["" if w is None else str(w) for w in expected.word_ids()]
+    assert labels.count("yes") == 4
+    assert [word.split(" ")[1] for word, label in zip(words, labels, strict=True) if label] == [
+        "Ursula", "Bernasconi", ",", "Bern",
+    ]  # fmt: skip
+    encoding.main(["--model", str(encoder_folder), "--text", text, "--label-tokens", "all"])
+    assert capsys.readouterr().out.count("yes") == len(pieces) - 2
+    for arguments in (["--text", "  "], ["--text", "a", "--model", "no/such/model"]):
+        with pytest.raises(SystemExit) as caught:
+            encoding.main(["--model", str(encoder_folder), *arguments])
+        assert caught.value.code == 2

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,40 @@ def test_missing_tags_are_named_before_anything_is_evaluated(runs, tmp_path, cap
     assert not (tmp_path / "out").exists()
     assert "lacks the tags B-MISC I-MISC of" in message
     assert "it has O B-LOC" in message
+    assert "--map-tags MISC=O reads" in message
+    run(runs / "de", "--data", tmp_path, "--languages", "it", "--output", tmp_path / "out", "--map-tags", "MISC=O")
+    written = json.loads((tmp_path / "out/matrix.json").read_text())
+    assert written["results"][0]["scores"]["strict"]["support"] == 0
+
+
+def test_other_data_in_columns(runs, corpus_folder, tmp_path, capsys):
+    """What a run says about its own data (a sample, say) does not hold for other data; bad rows are kept."""
+    rows = [json.loads(line) for line in (corpus_folder / "de/test.jsonl").read_text(encoding="utf-8").splitlines()]
+    text = ["\n".join(f"{w} {t}" for w, t in zip(row["tokens"], row["ner_tags"], strict=True)) for row in rows]
+    first = json.loads((corpus_folder / "de/train.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    text += ["\n".join(f"{word} O" for word in first["tokens"]), "kaputt"]
+    (tmp_path / "de.test.bio").write_text("\n\n".join(text), encoding="utf-8")
+    sampled = tmp_path / "sampled"
+    shutil.copytree(runs / "de", sampled)
+    config = (sampled / "config.yaml").read_text()
+    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"))
+    capsys.readouterr()
+    run(sampled, "--data", tmp_path, "--on-bad-row", "skip", "--output", tmp_path / "out")
+    error = capsys.readouterr().err
+    assert f"note: {tmp_path}/de.test.bio: 1 of 402 rows skipped" in error
+    assert json.loads((tmp_path / "out/matrix.json").read_text())["results"][0]["num_sentences"] == 401
+    assert json.loads((tmp_path / "out/skipped.jsonl").read_text())["value"] == "kaputt"
+    assert re.search(rf"note: {sampled} was trained on \d+ of 401 de test sentences", error)
+    run(sampled, "--output", tmp_path / "own")
+    assert json.loads((tmp_path / "own/matrix.json").read_text())["results"][0]["num_sentences"] == 200
+    (sampled / "config.yaml").write_text(config.replace(f"data: {corpus_folder}", "data: ./moved"))
+    run(sampled, "--data", tmp_path, "--on-bad-row", "skip", "--languages", "de")
+    assert "its data is gone: ./moved: no such file or folder" in capsys.readouterr().err
+
+
+def test_bf16_is_packed_too(runs, capsys):
+    evaluate.main([str(runs / "de"), "--languages", "de", "--mixed-precision", "bf16"])
+    assert "packing: on" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line_and_status_2(runs, tmp_path, capsys):
@@ -119,7 +154,7 @@ def test_bad_input_is_one_line_and_status_2(runs, tmp_path, capsys):
     shutil.copy(runs / "de/config.yaml", half)
     assert "has not written it yet" in failure(capsys, half)
     write_json_lines(tmp_path / "empty/de/test.jsonl", [])
-    assert "split test is empty" in failure(capsys, runs / "de", "--data", tmp_path / "empty")
+    assert "test.jsonl: empty" in failure(capsys, runs / "de", "--data", tmp_path / "empty")
     assert "name the languages" in failure(capsys, runs / "de/best")
 
 

@@ -3,12 +3,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
+from ner.encoding import load_tokenizer
 from ner.model import (
     build_model,
     decay_groups,
     freeze,
     load_tagger,
-    load_tokenizer,
     max_positions,
     save_model,
     training_mode,

@@ -3,27 +3,10 @@ import os
 import subprocess
 import sys
 
-import pytest
 import torch
 from accelerate import Accelerator
 
 from ner import runtime
-
-
-@pytest.mark.parametrize("error", [ValueError("rows.jsonl:3: bad"), FileNotFoundError(2, "No such file", "x")])
-def test_bad_input_ends_with_one_line_and_status_2(error, capsys):
-    with pytest.raises(SystemExit) as caught, runtime.bad_input_ends_here():
-        raise error
-    assert caught.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_our_own_faults_keep_their_traceback(monkeypatch):
-    with pytest.raises(AssertionError), runtime.bad_input_ends_here():
-        raise AssertionError
-    monkeypatch.setenv("NER_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="why"), runtime.bad_input_ends_here():
-        raise ValueError("why")
 
 
 def test_the_launcher_decides_the_precision(monkeypatch):

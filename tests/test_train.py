@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,12 +160,16 @@ def test_bf16_trains_fp32_weights(run):
     assert {tensor.dtype for tensor in weights(folder).values()} == {torch.float32}
 
 
-def failure(capsys, *arguments: str) -> str:
+def failures(capsys, *arguments: str) -> list[str]:
     AcceleratorState._reset_state(reset_partial_state=True)
     with pytest.raises(SystemExit) as caught:
         train.main(list(arguments))
     assert caught.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return capsys.readouterr().err.strip().splitlines()
+
+
+def failure(capsys, *arguments: str) -> str:
+    return failures(capsys, *arguments)[-1]
 
 
 def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, capsys):
@@ -182,10 +187,43 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     broken = tmp_path / "broken"
     shutil.copytree(small, broken)
     write_json_lines(broken / "de/validation.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["O"]}])
-    assert "validation.jsonl:1: 2 tokens but 1 tags" in failure(capsys, *base, "--data", str(broken))
+    (broken / "de/train.jsonl").write_text("{")
+    message = failures(capsys, *base, "--data", str(broken))
+    assert message[0].endswith("2 faults in the data")
+    assert message[1].endswith("train.jsonl:1: not JSON: the line breaks off at character 1")
+    assert message[2].endswith("validation.jsonl:1: 2 tokens but 1 tags")
+    shutil.copy(small / "de/train.jsonl", broken / "de/train.jsonl")
     (broken / "de/validation.jsonl").write_text("")
-    assert "de: the split validation is empty" in failure(capsys, *base, "--data", str(broken))
+    assert "de/validation.jsonl: empty" in failure(capsys, *base, "--data", str(broken))
     assert not (tmp_path / "x").exists()
+
+
+def test_a_customers_column_files(run, small, tmp_path, capsys):
+    """Columns in IOBES under names of their own, a type too many, a broken line, and no validation sentences."""
+    lines = (small / "de/train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines[:80]]
+    pairs = [zip(row["tokens"], row["ner_tags"], strict=True) for row in rows]
+    text = ["\n".join(f"{i}\t{word}\t{tag}" for i, (word, tag) in enumerate(own)) for own in pairs]
+    text += ["0\tDeutsch\tB-MISC", "0\tkaputt"]
+    file = tmp_path / "kunde.conll"
+    file.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    flags = ["--data", str(file), "--max-updates", "1", "--map-tags", "MISC=O,LOC=GPE", "--validation-fraction", "0.25"]
+    with pytest.raises(SystemExit) as caught:
+        run(*flags)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.fullmatch(rf"\S+: {file}:\d+: 2 columns, not 3: .*; fix the row, or pass --on-bad-row skip", error)
+    folder = run(*flags, "--on-bad-row", "skip")
+    assert f"note: {file}: 1 of 82 rows skipped" in capsys.readouterr().err
+    (skipped,) = (json.loads(line) for line in (folder / "skipped.jsonl").read_text(encoding="utf-8").splitlines())
+    assert skipped["value"] == "0\tkaputt"
+    assert json.loads((folder / "metrics.json").read_text())["train_sentences"] == 61  # 81 without a quarter
+    model = AutoModelForTokenClassification.from_pretrained(folder / "best")
+    assert list(model.config.id2label.values()) == ["O", "B-GPE", "I-GPE", "B-ORG", "I-ORG", "B-PER", "I-PER"]
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    assert stored["map_tags"] == "MISC=O,LOC=GPE"
+    run("--max-updates", "1", "--overwrite")  # other data: what was skipped before is not in the folder any more
+    assert not (folder / "skipped.jsonl").exists()
 
 
 def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsys):

@@ -1,0 +1,89 @@
+"""What is wrong with data: where it stands and why; many of them in one report."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong.
+
+    place: the file, or the split of a Hub dataset; row: its line (files of text) or row (Parquet and Hub, from 0),
+    None where the whole place is at fault; value: the row, as far as it could be read.
+    """
+
+    place: str
+    reason: str
+    row: int | None = None
+    value: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}" if self.row is None else f"{self.place}:{self.row}: {self.reason}"
+
+
+def report(files: Iterable[Fault], rows: Iterable[Fault], num_rows: int) -> str:
+    """The first of them a line each, files before rows, and how many more there are; then what helps.
+
+    rows: read only as far as they are shown; num_rows: how many there are.
+    """
+    shown = [str(fault) for fault in files]
+    total = len(shown) + num_rows
+    shown = shown[:SHOWN]
+    remedy = "fix the row, or pass --on-bad-row skip" if num_rows else ""
+    for fault in rows:
+        if len(shown) == SHOWN:
+            break
+        shown.append(str(fault))
+    if total == 1:
+        return "; ".join(filter(None, [shown[0], remedy]))
+    more = [f"  and {total - len(shown):,} more"] if total > len(shown) else []
+    last = [remedy.replace("the row", "the rows")] if remedy else []
+    return "\n".join([f"{total:,} faults in the data", *(f"  {line}" for line in shown), *more, *last])
+
+
+def write(file: Path, faults: Iterable[Fault]) -> int:
+    """Writes faults as JSON Lines: place, reason, row, value. Returns how many."""
+    count = 0
+    with file.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+        for count, fault in enumerate(faults, start=1):  # noqa: B007 (the count is what is returned)
+            lines.write(to_json(fault))
+    return count
+
+
+def to_json(fault: Fault) -> str:
+    """A line of JSON. It may hold halves of surrogate pairs: write it with errors="backslashreplace"."""
+    return json.dumps(vars(fault), ensure_ascii=False, default=str) + "\n"
+
+
+def read(file: Path) -> Iterator[Fault]:
+    """Faults of a file that `write` wrote."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Fault(**json.loads(line))
+
+
+def shorten(text: object, at_most: int = 60) -> str:
+    """A value as it is shown in a message: its repr, cut."""
+    whole = repr(text)
+    return whole if len(whole) <= at_most else f"{whole[: at_most - 4]} ..."
+
+
+def listed(names: Iterable[str], at_most: int = 12) -> str:
+    """Names in one line; long lists are cut and counted."""
+    names = list(map(printable, names))
+    return ", ".join(names[:at_most]) + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a library's error without line breaks and what else does not print."""
+    return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    """The text with control characters and the like as escapes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

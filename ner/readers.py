@@ -1,0 +1,272 @@
+"""A file -> rows: JSON Lines, annotated text, CoNLL-style columns and Parquet, each also gzipped.
+
+A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises ValueError when the file as a whole is
+not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
+"""
+
+import contextlib
+import gzip
+import io
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+from ner import spans
+from ner.faults import Fault, listed, one_line, shorten
+from ner.rows import ROW, TAGS, WORDS, Row
+from ner.tags import is_prefixed
+
+COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
+SUFFIXES = (".jsonl", *COLUMN_FILES, ".parquet")
+LONGEST_LINE = 1 << 24  # characters
+HOPELESS = 10  # this many bad lines before the first good one: it is another kind of file
+PROBE = 2_000  # lines that tell which columns a file has
+
+
+def suffix_of(file: Path) -> str:
+    """.jsonl of x.jsonl and x.jsonl.gz; empty where no reader fits."""
+    name = file.name.lower().removesuffix(".gz")
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fault | pa.Table]:
+    """The rows of a file, by its suffix.
+
+    columns: {"word": ..., "tag": ...}, numbers from 0 in column files, names elsewhere; None: `tokens` and `ner_tags`,
+    and in column files as `guess_columns` has it. Raises ValueError for a file that can not be read to its end.
+    """
+    try:
+        if suffix_of(file) == ".parquet":
+            yield from read_parquet(file, columns or {})
+        else:
+            reader = read_json_lines if suffix_of(file) == ".jsonl" else read_columns
+            yield from reader(file, lines(file), columns or {})
+    except EOFError as error:
+        raise ValueError("the gzip data is cut off; fetch or write the file again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"not a sound gzip file: {error}") from error
+    except pa.ArrowException as error:
+        raise ValueError(f"not a sound .parquet file: {one_line(error)[:200]}") from error
+    except OSError as error:
+        # Parquet's own errors are without a number
+        raise ValueError(error.strerror or f"not a sound {suffix_of(file)} file: {one_line(error)[:200]}") from error
+
+
+def lines(file: Path) -> Iterator[str]:
+    """The lines of a text file, with their ends as \\n; a byte order mark is dropped.
+
+    Bytes that are no UTF-8 come as halves of surrogate pairs. Raises ValueError for what is no text.
+    """
+    zipped = file.name.lower().endswith(".gz")
+    with gzip.open(file) if zipped else file.open("rb") as data:
+        start = data.read(4096) if zipped else data.peek(4096)[:4096]
+        kinds = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+        if kind := next((kind for magic, kind in kinds.items() if start.startswith(magic)), None):
+            remedy = "save it as UTF-8" if kind == "UTF-16" else f"its name should end in .{kind.lower()[:7]}"
+            raise ValueError(f"{kind}, not text; {remedy.replace('.gzip', '.gz')}")
+        if b"\0" in start:
+            raise ValueError(f"binary data, not text: a zero byte at {start.index(0)}")
+        if not start.strip():
+            raise ValueError("empty" if not start else "nothing but white space")
+        if zipped:
+            data.seek(0)
+        with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape") as text:
+            number = 0
+            while line := text.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise ValueError(f"line {number} is longer than {LONGEST_LINE:,} characters; not a file of rows")
+                yield line
+
+
+def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
+    """Rows of JSON Lines: words and tags (names or ids), or annotated text as in `ner.spans`."""
+    names = columns.get("word", WORDS), columns.get("tag", TAGS)
+    num_good = num_bad = 0
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        try:
+            words, tags = json_row(json.loads(line), *names)
+        except (ValueError, RecursionError) as error:
+            if not num_good and not num_bad and line.lstrip().startswith("["):
+                raise ValueError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
+            num_bad += 1
+            if num_bad == HOPELESS and not num_good:
+                raise ValueError(f"none of its first {HOPELESS} lines is a row: {reason_of(error)}") from error
+            yield Fault(str(file), reason_of(error), number, line.rstrip("\n"))
+            continue
+        num_good += 1
+        yield Row(number, words, tags)
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with a line of JSON."""
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc[error.pos :].strip():
+            return f"not JSON: the line breaks off at character {error.pos}"
+        return f"not JSON: {error.msg} at character {error.pos + 1}, {shorten(error.doc[error.pos :].strip(), 40)}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def json_row(row: Any, word_column: str, tag_column: str) -> tuple[list[str], list[Any]]:
+    """Words and tags of a JSON object. Raises ValueError for one that has none, or of another type."""
+    if not isinstance(row, dict):
+        raise ValueError(f"{shorten(row)}, not a JSON object")
+    if tag_column not in row and spans.is_spans(row):
+        return spans.tagged_words(row)
+    for column in (word_column, tag_column):
+        if column not in row:
+            raise ValueError(f"no column {column}; the row has {listed(row)}")
+        if not isinstance(row[column], list):
+            raise ValueError(f"{column} is {shorten(row[column])}, not a list")
+    words, tags = row[word_column], row[tag_column]
+    for position, word in enumerate(words, start=1):
+        if not isinstance(word, str):
+            raise ValueError(f"token {position} is {shorten(word)}, not a word")
+    are_names = bool(tags) and isinstance(tags[0], str)
+    for position, tag in enumerate(tags, start=1):
+        if type(tag) is not (str if are_names else int):
+            raise ValueError(f"tag {position} is {shorten(tag)}, not {'a name' if are_names else 'an id'}")
+        if isinstance(tag, int) and not 0 <= tag < 2**31:
+            raise ValueError(f"tag {position} is {tag}, out of the range of ids")
+    return words, tags
+
+
+def read_columns(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
+    """Sentences of a column file: a word a line, blank lines between sentences, tabs or blanks between columns.
+
+    Lines of -DOCSTART- and comments are passed over. A row's number is that of its first line.
+    """
+    text = iter(text)
+    probe = list(islice(text, PROBE))
+    separator, width, word, tag = guess_columns(probe, columns)
+    known = {fields[tag] for _, sentence in sentences(probe, separator) for fields in sentence if len(fields) == width}
+
+    def is_comment(fields: Sequence[str]) -> bool:  # unless it has a tag where tags stand: `# O`, `#Bern B-LOC`
+        return len(fields) != width or not (fields[tag] in known or is_prefixed(fields[tag]))
+
+    for number, sentence in sentences(chain(probe, text), separator, is_comment):
+        if (bad := next((i for i, fields in enumerate(sentence) if len(fields) != width), None)) is not None:
+            found = "column" if len(sentence[bad]) == 1 else "columns"
+            reason = f"{len(sentence[bad])} {found}, not {width}: {shorten(separator.join(sentence[bad]))}"
+            yield Fault(str(file), reason, number + bad, "\n".join(separator.join(fields) for fields in sentence))
+        else:
+            yield Row(number, [fields[word] for fields in sentence], [fields[tag] for fields in sentence])
+
+
+def sentences(
+    text: Iterable[str], separator: str, is_comment: Callable[[Sequence[str]], bool] = lambda _: True
+) -> Iterator[tuple[int, list[list[str]]]]:
+    """(number of its first line, columns of each line) of every sentence. is_comment: of lines that begin with #."""
+    sentence: list[list[str]] = []
+    first = 0
+    for number, line in enumerate(text, start=1):
+        if line.isspace():
+            if sentence:
+                yield first, sentence
+                sentence = []
+            continue
+        fields = line.rstrip("\n").split(separator)
+        if separator == " " and "" in fields:
+            fields = [field for field in fields if field]
+        if line.startswith("-DOCSTART-") or (line[0] == "#" and is_comment(fields)):
+            continue
+        if not sentence:
+            first = number
+        sentence.append(fields)
+    if sentence:
+        yield first, sentence
+
+
+def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, int, int, int]:
+    """(separator, number of columns, column of words, column of tags) of a file that begins with these lines.
+
+    Tabs separate if the first line of a word has one. Without `columns`, words stand in the first column that does not
+    just count the words of each sentence, and tags in the last. Raises ValueError where there is no such column.
+    """
+    words = [line for line in probe if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
+    words = words or [line for line in probe if line.strip()]
+    if words[0].lstrip().startswith(('{"', '[{"')):
+        raise ValueError("JSON, not columns; its name should end in .jsonl")
+    separator = "\t" if "\t" in words[0] else " "
+    width = len([field for field in words[0].strip("\n").split(separator) if field or separator == "\t"])
+    if width < 2:
+        raise ValueError(f"one column, {shorten(words[0].strip())}, where words and tags are expected")
+    chosen = {}
+    for kind, column in columns.items():
+        if not column.isdecimal() or int(column) >= width:
+            raise ValueError(f"no column {kind}={column}; columns are numbered from 0 to {width - 1}")
+        chosen[kind] = int(column)
+    tag = chosen.get("tag", width - 1)
+    found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]
+    counted = width > 2 and any(
+        all(first == [str(i) for i in range(start, start + len(first))] for first in found) for start in (0, 1)
+    )
+    return separator, width, chosen.get("word", int(counted)), tag
+
+
+def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
+    """Tables of a Parquet file with the columns tokens, ner_tags and row (from 0). Raises as `read` does."""
+    names = columns.get("word", WORDS), columns.get("tag", TAGS)
+    with open_parquet(file) as parquet:
+        types = list_types(parquet.schema_arrow, *names)
+        first = 0
+        for batch in parquet.iter_batches(10_000, columns=list(names)):
+            batch.validate(full=True)
+            numbers = pa.array(range(first, first + len(batch)), pa.int64())
+            cast = [batch[name].cast(pa.list_(kind)) for name, kind in zip(names, types, strict=True)]
+            yield pa.table([*cast, numbers], [WORDS, TAGS, ROW])
+            first += len(batch)
+
+
+def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
+    """Names of the ids in a Parquet file that `datasets` wrote with a ClassLabel, else None."""
+    if suffix_of(file) != ".parquet":
+        return None
+    with open_parquet(file) as parquet:
+        return class_names(Features.from_arrow_schema(parquet.schema_arrow), columns)
+
+
+def class_names(features: Features | None, columns: dict[str, str]) -> tuple[str, ...] | None:
+    """Names of the tag column's ClassLabel, None if it is something else."""
+    names = getattr(getattr((features or {}).get(columns.get("tag", TAGS)), "feature", None), "names", None)
+    return tuple(names) if names else None
+
+
+@contextlib.contextmanager
+def open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
+    """An open Parquet file; of a gzipped one, its content in a temporary file: it is read from its end."""
+    with contextlib.ExitStack() as stack:
+        source: Any = file
+        if file.name.lower().endswith(".gz"):
+            source = stack.enter_context(tempfile.TemporaryFile())
+            with gzip.open(file) as packed:
+                shutil.copyfileobj(packed, source)
+        yield stack.enter_context(pq.ParquetFile(source))
+
+
+def list_types(schema: pa.Schema, word_column: str, tag_column: str) -> tuple[pa.DataType, pa.DataType]:
+    """Types that words and tags are cast to. Raises ValueError for columns that are missing or of another type."""
+    if missing := [name for name in (word_column, tag_column) if name not in schema.names]:
+        raise ValueError(f"no column {', '.join(missing)}; it has {listed(schema.names)}")
+    types = []
+    for name in (word_column, tag_column):
+        kind = schema.field(name).type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        inner = kind.value_type if is_list else kind
+        is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+        is_id = name == tag_column and pa.types.is_integer(inner)
+        if not is_list or not (is_text or is_id):
+            raise ValueError(f"{name} is {kind}, not a list of {'words' if name == word_column else 'tags'}")
+        types.append(pa.string() if is_text else pa.int64())
+    return types[0], types[1]

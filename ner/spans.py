@@ -1,0 +1,135 @@
+"""Annotated text -> tagged words: the spans that spaCy, Prodigy, Doccano and Label Studio export.
+
+A row is one JSON object: a text, and spans of characters with a label. Words are the row's own `tokens` where it has
+them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split
+from tokenizers.pre_tokenizers import Sequence as Steps
+
+from ner.faults import listed, shorten
+from ner.tags import OUTSIDE
+
+SPANS = ("spans", "entities", "ents", "label", "labels")
+SPLITTER = Steps([BertPreTokenizer(), Split(Regex(r"\p{Han}"), "isolated")])
+
+Span = tuple[int, int, str]  # first character, the one behind the last, label
+
+
+def is_spans(row: dict[str, Any]) -> bool:
+    """Whether a row is annotated text."""
+    return "text" in row or (isinstance(row.get("data"), dict) and "annotations" in row)
+
+
+def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Words and IOB2 tags of a row. White space at the ends of a span does not count.
+
+    Raises ValueError for a row that is not annotated text, and for a span that is empty, lies outside of the text,
+    cuts a word or overlaps another.
+    """
+    text = row["text"] if "text" in row else row["data"].get("text")
+    if not isinstance(text, str):
+        raise ValueError(f"text is {shorten(text)}, not a text")
+    if row.get("answer", "accept") != "accept":
+        raise ValueError(f"its answer is {shorten(row['answer'])}, not 'accept'")
+    spans = [span_of(item, text) for item in annotations(row)]
+    words = own_words(row, text) or split_offsets(text)
+    return [text[start:end] for start, end in words], tags_of(text, words, spans)
+
+
+def split_offsets(text: str) -> list[tuple[int, int]]:
+    """First character and the one behind the last of each word."""
+    return [offsets for _, offsets in SPLITTER.pre_tokenize_str(text)]
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text: between white space, each punctuation mark and each Han character by itself."""
+    return [text[start:end] for start, end in split_offsets(text)]
+
+
+def annotations(row: dict[str, Any]) -> list[Any]:
+    """The spans of a row as they stand there. Raises ValueError if there are none to find."""
+    if "annotations" in row:  # Label Studio: a task with the work of each annotator
+        done = [a for a in items(row, "annotations") if isinstance(a, dict) and not a.get("was_cancelled")]
+        if len(done) != 1:
+            raise ValueError(f"{len(done)} annotations of one text; keep one")
+        results = items(done[0], "result")
+        return [item.get("value") for item in results if isinstance(item, dict) and item.get("type") == "labels"]
+    name = next((name for name in SPANS if name in row), None)
+    if name is None:
+        raise ValueError(f"text without spans: no {', '.join(SPANS)}; the row has {listed(map(str, row))}")
+    return items(row, name)
+
+
+def items(row: dict[str, Any], name: str) -> list[Any]:
+    """A list of the row. Raises ValueError if it is something else."""
+    if not isinstance(row.get(name), list):
+        raise ValueError(f"{name} is {shorten(row.get(name))}, not a list")
+    return list(row[name])
+
+
+def span_of(item: Any, text: str) -> Span:
+    """[start, end, label], or an object with start and end (or start_offset, end_offset) and label (or labels).
+
+    Raises ValueError for anything else, and where the object's own `text` is not what stands at that place.
+    """
+    if isinstance(item, dict):
+        label = item.get("label", item.get("labels"))
+        if isinstance(label, list) and len(label) == 1:
+            label = label[0]
+        start, end = item.get("start", item.get("start_offset")), item.get("end", item.get("end_offset"))
+    elif isinstance(item, list) and len(item) == 3:
+        start, end, label = item
+    else:
+        raise ValueError(f"a span is {shorten(item)}, not [start, end, label] or an object of these")
+    if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label.strip():
+        raise ValueError(f"a span is {shorten(item)}: it needs start and end as numbers and one label")
+    if isinstance(item, dict) and item.get("text", text[start:end]) != text[start:end]:
+        raise ValueError(f"span {start}-{end} is {shorten(text[start:end])}, but its text says {shorten(item['text'])}")
+    return start, end, label
+
+
+def own_words(row: dict[str, Any], text: str) -> list[tuple[int, int]]:
+    """Offsets of the row's `tokens`, none if it has none. Raises ValueError for tokens that are not in the text."""
+    words = []
+    end = 0
+    for token in row.get("tokens") or ():
+        if not isinstance(token, dict) or type(token.get("start")) is not int or type(token.get("end")) is not int:
+            raise ValueError(f"a token is {shorten(token)}, not an object with start and end")
+        start, previous_end, end = token["start"], end, token["end"]
+        if not previous_end <= start < end <= len(text):
+            raise ValueError(f"token {start}-{end} is not behind the one before it, or not in the text")
+        if text[start:end].strip():  # spaCy keeps white space as tokens
+            words.append((start, end))
+    return words
+
+
+def tags_of(text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    """The IOB2 tag of each word."""
+    starts = {start: i for i, (start, _) in enumerate(words)}
+    ends = {end: i for i, (_, end) in enumerate(words)}
+    tags = [OUTSIDE] * len(words)
+    for start, end, label in spans:
+        if not 0 <= start < end <= len(text):
+            raise ValueError(f"span {start}-{end} ({label}) is empty, or not in the text of {len(text)} characters")
+        covered = text[start:end]
+        name = f"span {start}-{end} {shorten(covered)} ({label})"
+        if not covered.strip():
+            raise ValueError(f"{name} is white space")
+        if start not in starts:
+            start += len(covered) - len(covered.lstrip())
+        if end not in ends:
+            end -= len(covered) - len(covered.rstrip())
+        if start not in starts or end not in ends:
+            edge = start if start not in starts else end
+            cut = next((text[a:b] for a, b in words if a < edge < b), None)
+            raise ValueError(f"{name} cuts the word {shorten(cut)}" if cut else f"{name} begins or ends between words")
+        first, last = starts[start], ends[end]
+        if any(tag != OUTSIDE for tag in tags[first : last + 1]):
+            raise ValueError(f"{name} overlaps another span")
+        tags[first : last + 1] = [f"B-{label}"] + [f"I-{label}"] * (last - first)
+    return tags

@@ -1,0 +1,205 @@
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+
+from ner.faults import Fault
+from ner.readers import guess_columns, read, suffix_of, tag_names
+from ner.rows import Row
+
+
+def rows(file: Path, content: str | bytes, **columns: str) -> list:
+    """What is read from a file of this content: (number, words, tags) of rows, faults as they are."""
+    data = content if isinstance(content, bytes) else content.encode()
+    file.write_bytes(gzip.compress(data) if file.name.endswith(".gz") else data)
+    return [tuple(item) if isinstance(item, Row) else item for item in read(file, columns)]
+
+
+TWO = [(1, ["Anna", "ging"], ["B-PER", "O"]), (4, ["Bern"], ["B-LOC"])]
+
+
+@pytest.mark.parametrize("name", ["x.conll", "x.conllu", "x.tsv", "x.txt", "x.bio", "X.TSV", "x.conll.gz"])
+@pytest.mark.parametrize("separator", ["\t", " ", "   "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_columns(tmp_path, name, separator, end):
+    text = f"Anna{separator}B-PER{end}ging{separator}O{end}{end}Bern{separator}B-LOC"
+    assert rows(tmp_path / name, text) == TWO
+    assert rows(tmp_path / name, "\ufeff" + text + 3 * end) == TWO
+
+
+def test_columns_are_found_or_named(tmp_path):
+    indexed = "0\tAnna\tNN\tB-PER\n1\tging\tVV\tO\n\n0\tBern\tNN\tB-LOC\n"
+    assert rows(tmp_path / "x.conllu", indexed) == TWO
+    assert rows(tmp_path / "x.conllu", indexed.replace("0\t", "1\t").replace("1\tging", "2\tging")) == TWO
+    assert rows(tmp_path / "x.tsv", "Anna NN B-PER\nging VV O\n\nBern NN B-LOC\n") == TWO
+    swapped = "B-PER\tAnna\tx y\nO\tging\t_\n\nB-LOC\tBern\t_\n"
+    assert rows(tmp_path / "x.tsv", swapped, word="1", tag="0") == TWO
+    assert rows(tmp_path / "x.tsv", "1 O\n2 O\n\n1 O\n") == [(1, ["1", "2"], ["O", "O"]), (4, ["1"], ["O"])]
+    assert guess_columns(["2001 was O\n", "a b O\n"], {}) == (" ", 3, 0, 2)
+    for bad in ("2", "tag", "-1"):
+        with pytest.raises(ValueError, match=rf"no column tag={bad}; columns are numbered from 0 to 1"):
+            rows(tmp_path / "x.tsv", "a O\n", tag=bad)
+
+
+def test_comments_and_documents(tmp_path):
+    text = "-DOCSTART- -X- O O\n\n# id 1\n# text = Anna ging\nAnna\tB-PER\nging\tO\n\n#\tO\n#Bern\tB-LOC\n# Bern\tx\n"
+    assert rows(tmp_path / "x.conll", text) == [
+        (5, ["Anna", "ging"], ["B-PER", "O"]),
+        (8, ["#", "#Bern"], ["O", "B-LOC"]),
+    ]
+    plain = "Bern LOC\n\n# id 3\n#Bern LOC\n"
+    assert rows(tmp_path / "y.conll", plain) == [(1, ["Bern"], ["LOC"]), (4, ["#Bern"], ["LOC"])]
+
+
+def test_unusual_white_space_is_part_of_a_word(tmp_path):
+    assert rows(tmp_path / "x.tsv", "a\u00a0b O\nc\u2028d O\n") == [(1, ["a\u00a0b", "c\u2028d"], ["O", "O"])]
+
+
+def test_a_short_line_is_a_fault_with_its_number(tmp_path):
+    file = tmp_path / "x.tsv"
+    found = rows(file, "Anna\tB-PER\n\na\tO\nb\nc\tO\n\nBern\tB-LOC\n")
+    assert [item for item in found if not isinstance(item, Fault)] == [
+        (1, ["Anna"], ["B-PER"]),
+        (7, ["Bern"], ["B-LOC"]),
+    ]
+    (fault,) = (item for item in found if isinstance(item, Fault))
+    assert str(fault) == f"{file}:4: 1 column, not 2: 'b'"
+    assert fault.value == "a\tO\nb\nc\tO"
+
+
+def test_json_lines(tmp_path):
+    lines = [{"tokens": ["Anna", "ging"], "ner_tags": ["B-PER", "O"], "id": 1}, {"tokens": ["Bern"], "ner_tags": [3]}]
+    text = "\ufeff" + json.dumps(lines[0]) + "\r\n\n  \n" + json.dumps(lines[1])
+    assert rows(tmp_path / "x.jsonl.gz", text) == [TWO[0], (4, ["Bern"], [3])]
+    renamed = json.dumps({"words": ["Bern"], "labels": ["B-LOC"]})
+    assert rows(tmp_path / "x.jsonl", renamed, word="words", tag="labels") == [(1, ["Bern"], ["B-LOC"])]
+    spans = json.dumps({"text": "in Bern.", "spans": [{"start": 3, "end": 7, "label": "LOC"}]})
+    assert rows(tmp_path / "x.jsonl", spans) == [(1, ["in", "Bern", "."], ["O", "B-LOC", "O"])]
+
+
+GOOD = '{"tokens": ["a"], "ner_tags": ["O"]}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"tokens": ["a", "b"', "not JSON: the line breaks off at character 21"),
+        ("tokens", "not JSON: Expecting value at character 1, 'tokens'"),
+        ('["a"]', r"\['a'\], not a JSON object"),
+        ("3", "3, not a JSON object"),
+        ('{"tokens": ["a"]}', "no column ner_tags; the row has tokens"),
+        ('{"words": ["a"]}', "no column tokens; the row has words"),
+        ('{"tokens": "a", "ner_tags": ["O"]}', "tokens is 'a', not a list"),
+        ('{"tokens": ["a"], "ner_tags": null}', "ner_tags is None, not a list"),
+        ('{"tokens": ["a", null], "ner_tags": ["O", "O"]}', "token 2 is None, not a word"),
+        ('{"tokens": [["a"]], "ner_tags": [["O"]]}', r"token 1 is \['a'\], not a word"),
+        ('{"tokens": [1], "ner_tags": ["O"]}', "token 1 is 1, not a word"),
+        ('{"tokens": ["a"], "ner_tags": [["O"]]}', r"tag 1 is \['O'\], not an id"),
+        ('{"tokens": ["a", "b"], "ner_tags": ["O", 1]}', "tag 2 is 1, not a name"),
+        ('{"tokens": ["a"], "ner_tags": [1.0]}', "tag 1 is 1.0, not an id"),
+        ('{"tokens": ["a"], "ner_tags": [true]}', "tag 1 is True, not an id"),
+        ('{"tokens": ["a"], "ner_tags": [-1]}', "tag 1 is -1, out of the range"),
+        ('{"tokens": ["a"], "ner_tags": [99999999999999999999]}', "out of the range"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"tokens": [' + "9" * 5000, "not JSON|integer string conversion|Exceeds"),
+        ('{"text": "Bern", "spans": [[0, 3, "LOC"]]}', "cuts the word 'Bern'"),
+    ],
+)
+def test_a_bad_line_of_json_is_a_fault(tmp_path, line, reason):
+    good, fault, _ = rows(tmp_path / "x.jsonl", GOOD + line + "\n" + GOOD)
+    assert good == (1, ["a"], ["O"])
+    assert fault.row == 2
+    assert re.search(reason, fault.reason)
+    assert fault.value == line
+
+
+def parquet(file: Path, **columns: pa.Array) -> Path:
+    pq.write_table(pa.table(columns), file)
+    return file
+
+
+def tables(file: Path, **columns: str) -> list[dict]:
+    return [table.to_pydict() for table in read(file, columns) if isinstance(table, pa.Table)]
+
+
+def test_parquet(tmp_path):
+    file = parquet(
+        tmp_path / "x.parquet", words=pa.array([["Bern"], None]), ner_tags=pa.array([[1], [0]], pa.list_(pa.int8()))
+    )
+    (table,) = tables(file, word="words")
+    assert table == {"tokens": [["Bern"], None], "ner_tags": [[1], [0]], "row": [0, 1]}
+    assert tag_names(file, {}) is None
+    features = Features({"tokens": List(Value("large_string")), "ner_tags": List(ClassLabel(names=["O", "B-LOC"]))})
+    Dataset.from_dict({"tokens": [["Bern"]], "ner_tags": [[1]]}, features).to_parquet(file)
+    packed = tmp_path / "y.parquet.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    for same in (file, packed):
+        assert tag_names(same, {}) == ("O", "B-LOC")
+        assert [table["tokens"] for table in tables(same)] == [[["Bern"]]]
+
+
+PLAIN = pa.array([["a"]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"tokens": PLAIN}, "no column ner_tags; it has tokens"),
+        ({"tokens": pa.array(["a"]), "ner_tags": PLAIN}, "tokens is string, not a list of words"),
+        ({"tokens": pa.array([[1]]), "ner_tags": PLAIN}, "tokens is list<.*int64>, not a list of words"),
+        ({"tokens": PLAIN, "ner_tags": pa.array([[["a"]]])}, "ner_tags is list<.*list.*>, not a list of tags"),
+        ({"tokens": PLAIN, "ner_tags": pa.array([[1.5]])}, "ner_tags is list<.*double>, not a list of tags"),
+    ],
+)
+def test_parquet_of_another_shape(tmp_path, columns, reason):
+    with pytest.raises(ValueError, match=reason):
+        list(read(parquet(tmp_path / "x.parquet", **columns)))
+
+
+CUT = gzip.compress(GOOD.encode() * 5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("x.jsonl", b"", "empty"),
+        ("x.conll", b"\n \n\t\n", "nothing but white space"),
+        ("x.conll.gz", gzip.compress(b""), "empty"),
+        ("x.jsonl", b"[\n" + GOOD.encode() + b"]\n", "a JSON array, not JSON Lines"),
+        ("x.jsonl", b"[" + GOOD.strip().encode() + b"]", "a JSON array, not JSON Lines"),
+        ("x.jsonl", b"Bern\tB-LOC\n" * 20, "none of its first 10 lines is a row: not JSON"),
+        ("x.conll", GOOD.encode(), "JSON, not columns; its name should end in .jsonl"),
+        ("x.conll", b"Bern\n\nThun\n", "one column, 'Bern', where words and tags are expected"),
+        ("x.conll", CUT, "gzip, not text; its name should end in .gz"),
+        ("x.jsonl.gz", CUT[: len(CUT) // 2], "the gzip data is cut off"),
+        ("x.jsonl.gz", CUT[:50] + b"noise" + CUT[55:], "not a sound gzip file"),
+        ("x.jsonl.gz", GOOD.encode(), "not a sound gzip file: Not a gzipped file"),
+        ("x.jsonl", bytes(range(256)) * 20, "binary data, not text: a zero byte at 0"),
+        ("x.conll", "Bern O\n".encode("utf-16"), "UTF-16, not text; save it as UTF-8"),
+        ("x.tsv", b"PAR1....", "Parquet, not text; its name should end in .parquet"),
+        ("x.parquet", b"", "not a sound .parquet file"),
+        ("x.parquet", GOOD.encode(), "not a sound .parquet file"),
+        ("x.parquet", b"PAR1" + bytes(100) + b"PAR1", "not a sound .parquet file"),
+        ("x.jsonl", b"x" * (1 << 24), "line 1 is longer than 16,777,216 characters"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        list(read(tmp_path / name))
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "x.jsonl").mkdir()
+    with pytest.raises(ValueError, match="Is a directory"):
+        list(read(tmp_path / "x.jsonl"))
+
+
+def test_suffixes():
+    assert suffix_of(Path("a.b/x.CoNLL.gz")) == ".conll"
+    assert suffix_of(Path("x.csv")) == suffix_of(Path("x.gz")) == ""
