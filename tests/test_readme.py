@@ -1,5 +1,7 @@
 """README's commands and programs, run in small: the embedded encoder and corpus stand in, and one update is enough."""
 
+import gzip
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +11,7 @@ from accelerate.state import AcceleratorState
 
 import evaluate
 import train
+from ner import corpus, demo, encoding
 
 ROOT = Path(train.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,6 +24,26 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
     return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def run_module(module: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
+    """`python -m ner...`, with the embedded corpus and encoder in the place of names."""
+    rooms = {"ner.corpus": corpus, "ner.encoding": encoding}
+    names = {"data/my-corpus": str(corpus_folder), "models/my-encoder": str(encoder_folder)}
+    names["xlm-roberta-base"] = str(encoder_folder)
+    rooms[module].main([names.get(argument, argument) for argument in arguments])
+
+
+def write_wikineural(folder: Path, corpus_folder: Path) -> None:
+    """The embedded corpus in WikiNEuRal's columns, with an entity of its type MISC."""
+    folder.mkdir(parents=True)
+    for language in demo.LANGUAGES:
+        text = (corpus_folder / language / "validation.jsonl").read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text.splitlines()[:20]] + [{"tokens": ["Oscar"], "ner_tags": ["B-MISC"]}]
+        pairs = [enumerate(zip(row["tokens"], row["ner_tags"], strict=True)) for row in rows]
+        text = "\n\n".join("\n".join(f"{i}\t{word}\t{tag}" for i, (word, tag) in own) for own in pairs)
+        data = gzip.compress(text.encode())
+        (folder / f"{language}.validation.conllu.gz").write_bytes(data)
 
 
 def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder, capsys):
@@ -41,8 +64,12 @@ def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder
             train.main([*arguments, *small])
         elif "evaluate.py" in words:
             arguments = words[words.index("evaluate.py") + 1 :]
+            if any("wikineural" in word for word in arguments):
+                write_wikineural(Path("data/wikineural"), corpus_folder)
             expanded = [path for word in arguments for path in (sorted(map(str, Path().glob(word))) or [word])]
             evaluate.main([*expanded, "--mixed-precision", "no"])
+        elif words[:2] == ["python", "-m"]:
+            run_module(words[2], words[3:], corpus_folder, encoder_folder)
         elif words[0] == "make":
             makefile = (ROOT / "Makefile").read_text()
             assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
