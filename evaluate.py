@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
         for run in runs:
             check_tags(run, corpora[run.source])
-    for note in notes(runs, corpora) if accelerator.is_main_process else ():
-        runtime.say(accelerator, f"note: {note}")
+        for note in notes(runs, corpora) if accelerator.is_main_process else ():
+            runtime.say(accelerator, f"note: {note}")
     results, failures = test(config, accelerator, runs, languages, corpora)
     if results and accelerator.is_main_process:
         write(config, results, languages, corpora)

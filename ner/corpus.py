@@ -93,7 +93,8 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     Raises ValueError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
     """
     mapping = parse_map(source.map_tags)
-    listing = find(source.data, languages, splits or ("train",), source.data_config)
+    alone = ("train",) if splits is None or source.validation_fraction is not None else splits
+    listing = find(source.data, languages, alone, source.data_config)
     source = replace(
         source,
         sample=resolve_sample(source.sample, listing.pattern),
@@ -192,7 +193,8 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
             yield pa.table([*cast, np.arange(first, first + len(table))], [WORDS, TAGS, ROW])
             first += len(table)
 
-    stored = rows.store((loaded._fingerprint, sorted(columns.items())), f"{data} {config} {split}", tables)
+    files = [(file["filename"], Path(file["filename"]).stat().st_mtime_ns) for file in loaded.cache_files]
+    stored = rows.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)
     return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
 
 

@@ -176,9 +176,7 @@ def sentences(
                 yield first, sentence
                 sentence = []
             continue
-        fields = line.rstrip("\n").split(separator)
-        if separator == " " and "" in fields:
-            fields = [field for field in fields if field]
+        fields = fields_of(line, separator)
         if line.startswith("-DOCSTART-") or (line[0] == "#" and is_comment(fields)):
             continue
         if not sentence:
@@ -186,6 +184,12 @@ def sentences(
         sentence.append(fields)
     if sentence:
         yield first, sentence
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """The columns of a line. Several blanks are one, but each tab is one; what is behind the last column is none."""
+    fields = line.rstrip(" \t\n").split(separator)
+    return [field for field in fields if field] if separator == " " and "" in fields else fields
 
 
 def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, int, int, int]:
@@ -196,10 +200,12 @@ def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, i
     """
     words = [line for line in probe if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
     words = words or [line for line in probe if line.strip()]
+    if not words:
+        raise ValueError(f"no word in its first {len(probe):,} lines")
     if words[0].lstrip().startswith(('{"', '[{"')):
         raise ValueError("JSON, not columns; its name should end in .jsonl")
-    separator = "\t" if "\t" in words[0] else " "
-    width = len([field for field in words[0].strip("\n").split(separator) if field or separator == "\t"])
+    separator = "\t" if "\t" in words[0].rstrip() else " "
+    width = len(fields_of(words[0], separator))
     if width < 2:
         raise ValueError(f"one column, {shorten(words[0].strip())}, where words and tags are expected")
     chosen = {}
@@ -230,11 +236,18 @@ def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
 
 
 def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
-    """Names of the ids in a Parquet file that `datasets` wrote with a ClassLabel, else None."""
+    """Names of the ids in a Parquet file that `datasets` wrote with a ClassLabel, else None.
+
+    Raises ValueError if what `datasets` wrote there is broken.
+    """
     if suffix_of(file) != ".parquet":
         return None
     with open_parquet(file) as parquet:
-        return class_names(Features.from_arrow_schema(parquet.schema_arrow), columns)
+        try:
+            features = Features.from_arrow_schema(parquet.schema_arrow)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # it takes JSON of any shape
+            raise ValueError(f"its features, as datasets wrote them, are broken: {one_line(error)}") from error
+    return class_names(features, columns)
 
 
 def class_names(features: Features | None, columns: dict[str, str]) -> tuple[str, ...] | None:

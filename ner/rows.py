@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
+from tqdm import tqdm
 
 from ner import faults
 from ner.faults import Fault, shorten
@@ -69,9 +70,10 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
     """
 
     def write(folder: Path) -> None:
-        with RowWriter(folder, place) as writer:
+        with RowWriter(folder, place) as writer, tqdm(desc=f"read {place}", unit=" rows", delay=2, leave=False) as bar:
             for item in read():
                 writer.add(item)
+                bar.update(len(item) if isinstance(item, pa.Table) else 1)
 
     folder = cached((key, place), write)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

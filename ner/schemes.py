@@ -37,7 +37,7 @@ class Names:
         others = {name for name in names if name != OUTSIDE and not is_prefixed(name)}
         has_prefixes = len(others) < len(names) - (OUTSIDE in names)
         plain = not has_prefixes and len(others) <= MOST_PLAIN_TYPES
-        malformed = {name for name in others if not (plain and name.strip())}
+        malformed = {name for name in names if name != name.strip() or not name or (name in others and not plain)}
         prefixes = tuple(OUTSIDE if name == OUTSIDE else PLAIN if name in others else name[0] for name in names)
         types = tuple(None if name == OUTSIDE else name if name in others else name[2:] for name in names)
         return cls(names, prefixes, types, frozenset(malformed))

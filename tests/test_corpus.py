@@ -176,6 +176,8 @@ def test_validation_by_a_seeded_fraction(tmp_path):
     assert again["de"]["validation"][:] == corpus["de"]["validation"][:]
     assert list(again["de"]) == ["validation"]
     assert len(load(tmp_path, ["de"], ["train"], validation_fraction=0.1)["de"]["train"]) == 45
+    alone = load(tmp_path / "de/train.jsonl", ["de"], ["validation"], validation_fraction=0.1)
+    assert alone["de"]["validation"][:] == corpus["de"]["validation"][:]  # not the whole file
     assert "fr: 7 of 7 validation sentences also stand in train" in corpus.notes
 
 

@@ -30,6 +30,7 @@ def test_columns(tmp_path, name, separator, end):
     text = f"Anna{separator}B-PER{end}ging{separator}O{end}{end}Bern{separator}B-LOC"
     assert rows(tmp_path / name, text) == TWO
     assert rows(tmp_path / name, "\ufeff" + text + 3 * end) == TWO
+    assert rows(tmp_path / name, text.replace(end, f" \t{end}")) == TWO
 
 
 def test_columns_are_found_or_named(tmp_path):
@@ -143,6 +144,14 @@ def test_parquet(tmp_path):
         assert [table["tokens"] for table in tables(same)] == [[["Bern"]]]
 
 
+def test_broken_features_in_parquet(tmp_path):
+    broken = {"huggingface": '{"info": {"features": "x"}}'}
+    table = pa.table({"tokens": [["a"]], "ner_tags": [[0]]}).replace_schema_metadata(broken)
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match="its features, as datasets wrote them, are broken"):
+        tag_names(tmp_path / "x.parquet", {})
+
+
 PLAIN = pa.array([["a"]])
 
 
@@ -170,6 +179,7 @@ CUT = gzip.compress(GOOD.encode() * 5000)
         ("x.jsonl", b"", "empty"),
         ("x.conll", b"\n \n\t\n", "nothing but white space"),
         ("x.conll.gz", gzip.compress(b""), "empty"),
+        ("x.conll", b"\xef\xbb\xbf\n\n", "no word in its first 2 lines"),
         ("x.jsonl", b"[\n" + GOOD.encode() + b"]\n", "a JSON array, not JSON Lines"),
         ("x.jsonl", b"[" + GOOD.strip().encode() + b"]", "a JSON array, not JSON Lines"),
         ("x.jsonl", b"Bern\tB-LOC\n" * 20, "none of its first 10 lines is a row: not JSON"),

@@ -129,7 +129,7 @@ def test_declared_names(names, mapping, expected):
 def test_malformed_names():
     assert Names.of(["O", "B-PER", "PER", ""]).malformed == {"PER", ""}
     assert Names.of(["O", "PER", " "]).malformed == {" "}
-    assert Names.of(["O", "B-", "I-X"]).malformed == {"B-"}
+    assert Names.of(["O", "B-", "I-X", "I-X "]).malformed == {"B-", "I-X "}
     assert len(Names.of(["O", *map(str, range(5000))]).malformed) == 5000  # words where tags should be
     with pytest.raises(ValueError, match="malformed tags among the names: 'PER'"):
         declared_tags(["O", "B-LOC", "PER"], {})
