@@ -5,11 +5,13 @@ parse -> build -> fit. `fit` is the whole training loop.
 
 import contextlib
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,24 +22,30 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
-from ner import runtime
+from ner import checkpoint, runtime
 from ner.batching import EpochPlan
 from ner.collating import Collator, PackedCollator, choose_collator, collate, to_device
-from ner.config import TrainConfig, parse_interval
+from ner.config import FREE_ON_RESUME, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode, load_tokenizer
+from ner.faults import one_line
 from ner.inference import evaluate
+from ner.keeper import Keeper, Progress, check_same, find_commit
 from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, decay_groups, freeze, max_positions, save_model, training_mode
-from ner.options import bad_input_ends_here, parse, to_yaml
+from ner.options import bad_input_ends_here, parse, read_config, to_yaml
 from ner.sampling import join_languages, parse_sample
+from ner.snapshot import NOT_WRITTEN
+from ner.stopping import STOPPED, StoppedError, Stopper
 from ner.tags import TagSet
+
+FAILED = 1  # exit status of a run that can not go on: gradients that are not finite, a disk that is full
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and how often."""
+    """What is trained, on what, and how often. resume_from: the commit that the run goes on from."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -50,6 +58,8 @@ class Job:
     scheduler: LRScheduler
     num_updates: int
     evaluate_every: int
+    resume_from: Path | None
+    fingerprint: str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,15 +68,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(TrainConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
         job = build(config, accelerator)
+    if job is None:
+        return
     set_seed(config.seed, device_specific=True)  # after the head's weights, so that ranks differ in dropout alone
-    fit(config, accelerator, job)
+    try:
+        status = fit(config, accelerator, job)
+    except (ArithmeticError, *NOT_WRITTEN) as error:
+        runtime.say(accelerator, f"train.py: {one_line(error)}")
+        status = FAILED
     accelerator.end_training()
+    if status:
+        sys.exit(status)
 
 
-def build(config: TrainConfig, accelerator: Accelerator) -> Job:
-    """Everything the loop needs, checked before it starts. Raises ValueError for what can not work."""
-    if any(config.folder.glob("*")) and not config.overwrite:
-        raise ValueError(f"{config.folder} is not empty; give another --output, or --overwrite to replace the run")
+def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
+    """Everything the loop needs, checked before it starts; None for a run that is finished.
+
+    Raises ValueError for what can not work.
+    """
+    resume_from = find_commit(config.folder, config.resume, config.overwrite, accelerator)
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
@@ -114,13 +134,23 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
         packing="off" if row_length is None else "on",
         mixed_precision=accelerator.mixed_precision,
     )
+    fingerprint = train.fingerprint()
+    is_finished = config.resume == "auto" and (config.folder / "metrics.json").is_file()
+    if resume_from or is_finished:
+        stored = resume_from or config.folder
+        then = read_config(TrainConfig, stored / "config.yaml")
+        check_same(asdict(resolved), asdict(then), FREE_ON_RESUME, stored, fingerprint)
     accelerator.wait_for_everyone()  # all have seen the folder as it was
+    if is_finished:
+        runtime.say(accelerator, f"{config.folder}: this run is finished")
+        return None
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in ("log.jsonl", "metrics.json"):  # of the run that is replaced
-            (config.folder / leftover).unlink(missing_ok=True)
-        for leftover in ("best", "last"):
-            shutil.rmtree(config.folder / leftover, ignore_errors=True)
+        if not resume_from:
+            for leftover in ("log.jsonl", "metrics.json"):  # of the run that is replaced
+                (config.folder / leftover).unlink(missing_ok=True)
+            for leftover in ("best", "last", checkpoint.FOLDER):
+                shutil.rmtree(config.folder / leftover, ignore_errors=True)
         (config.folder / "config.yaml").write_text(to_yaml(resolved), encoding="utf-8")
         write_skipped([corpus], config.folder / "skipped.jsonl")
     options = {
@@ -136,84 +166,121 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job:
     runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan),
+        every if unit == "updates" else every * len(plan), resume_from, fingerprint,
     )  # fmt: skip
 
 
-def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> dict[str, Any]:
-    """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns the metrics."""
+def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
+    """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns the exit status."""
     # The scheduler is not prepared: Accelerate would step it once per process.
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
-    log = runtime.JsonLinesLog(config.folder / "log.jsonl", accelerator)
-    meter = runtime.Meter(accelerator)
-    best: dict[str, Any] = {"f1": -1.0}
-    evaluations_since_best = 0
+    every = parse_interval(config.checkpoint_every, "--checkpoint-every", "uem")
+    keeper = Keeper(
+        config.folder, accelerator, model, optimizer, job.scheduler, job.fingerprint, every, len(job.plan), config.keep
+    )
+    progress, meter = keeper.go_on(job.resume_from)
+    log = runtime.JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
+    stopper = Stopper(accelerator)
     plan = job.plan
     training_mode(model)
-    with tqdm(total=job.num_updates, desc="train", unit=" updates", disable=not accelerator.is_main_process) as bar:
-        for number in range(1, job.num_updates + 1):
+    bar = tqdm(total=job.num_updates, initial=progress.update, desc="train", unit=" updates",
+               disable=not accelerator.is_main_process)  # fmt: skip
+    with bar, stopper.listening():
+        first = progress.update + (not evaluation_is_due(job, progress))  # an evaluation that was stopped comes first
+        for number in range(first, job.num_updates + 1):
             epoch, index = divmod(number - 1, len(plan))
             if epoch != plan.epoch:
                 plan = replace(plan, epoch=epoch)
-            update = plan[index]
+            point = {"update": number, "epoch": round(number / len(plan), 4)}
 
-            loss = torch.zeros((), device=accelerator.device)
-            micro_batches = update.micro_batches[accelerator.process_index]
-            for position, micro_batch in enumerate(micro_batches, start=1):
-                batch = to_device(collate(job.train, micro_batch, job.collator), accelerator.device)
-                labels = batch.pop("labels")
-                del batch["words"]
-                is_last = position == len(micro_batches)  # ranks exchange gradients once per update
-                with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-                    share = update_loss(
-                        model(**batch).logits, labels, update.num_labels, accelerator.num_processes
-                    )  # fmt: skip
-                    accelerator.backward(share)
-                loss += share.detach()
-            grad_norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            lr = job.scheduler.get_last_lr()[0]
-            optimizer.step()
-            optimizer.zero_grad()
-            if not accelerator.optimizer_step_was_skipped:  # fp16: the gradient overflowed, the scale is lowered
-                job.scheduler.step()
-            meter.add(update, loss)
-            bar.update()
+            if number > progress.update:
+                update = plan[index]
+                loss = torch.zeros((), device=accelerator.device)
+                micro_batches = update.micro_batches[accelerator.process_index]
+                for position, micro_batch in enumerate(micro_batches, start=1):
+                    batch = to_device(collate(job.train, micro_batch, job.collator), accelerator.device)
+                    labels = batch.pop("labels")
+                    del batch["words"]
+                    is_last = position == len(micro_batches)  # ranks exchange gradients once per update
+                    with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
+                        share = update_loss(
+                            model(**batch).logits, labels, update.num_labels, accelerator.num_processes
+                        )  # fmt: skip
+                        accelerator.backward(share)
+                    loss += share.detach()
+                grad_norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+                lr = job.scheduler.get_last_lr()[0]
+                is_finite = runtime.step_if_finite(accelerator, optimizer, grad_norm)
+                optimizer.zero_grad()
+                job.scheduler.step()  # by the update's number, whether or not it changed the weights
+                meter.add(number, update, loss, is_finite)
+                progress.update = number
+                bar.update()
+                if number % config.log_every == 0 or number == job.num_updates:  # host sync: here only
+                    log.write_bad(meter.read_bad())
+                    log.write({**point, **meter.read(), "lr": lr, "grad_norm": float(grad_norm)})
+                    if meter.bad_in_a_row >= config.max_bad_updates:
+                        raise ArithmeticError(
+                            f"{config.folder}: {meter.bad_in_a_row} updates in a row had a gradient that is not "
+                            "finite; log.jsonl has their sentences. Lower --lr, or train in bf16; commits are intact"
+                        )
 
-            progress = {"update": number, "epoch": round(number / len(plan), 4)}
-            if number % config.log_every == 0 or number == job.num_updates:
-                point = {**progress, **meter.read(), "lr": lr, "grad_norm": float(grad_norm)}  # host sync: here only
-                log.write(point)
-                bar.set_postfix(loss=f"{point['loss']:.3f}", refresh=False)
-            if number % job.evaluate_every == 0 or number == job.num_updates:
-                with meter.paused():
-                    scores = validate(config, accelerator, model, job)
-                    log.write({**progress, "validation": scores})
+            if evaluation_is_due(job, progress):
+                with meter.paused(), contextlib.suppress(StoppedError):
+                    scores = validate(config, accelerator, model, job, stopper)
+                    log.write({**point, "validation": scores})
                     bar.set_postfix(f1=f"{scores['f1']:.4f}")
-                    if scores["f1"] > best["f1"]:
-                        best, evaluations_since_best = {**progress, **scores}, 0
-                        save(config, accelerator, model, job, "best")
-                    else:
-                        evaluations_since_best += 1
+                    progress.evaluated = number
+                    progress.evaluations_since_best += 1
+                    if scores["f1"] > progress.best["f1"]:
+                        progress.best, progress.evaluations_since_best = {**point, **scores}, 0
+                        save(config, accelerator, model, job, "best", number)
                 training_mode(model)
-                if evaluations_since_best == config.patience:
+                if progress.evaluations_since_best == config.patience:
                     runtime.say(accelerator, f"stopped: {config.patience} evaluations without a better validation F1")
                     break
 
-    save(config, accelerator, model, job, "last")
-    metrics = {"updates": number, "train_sentences": job.train.num_sentences, **meter.totals(), "best": best}
+            stop, commit = stopper.agree(keeper.is_due(number))
+            if stop or commit:
+                log.write_bad(meter.read_bad())
+                keeper.commit(progress, meter)
+            is_written = keeper.log_written(log, point, wait_for_it=stop)
+            if stop:
+                outcome = "committed; --resume auto goes on" if is_written else "and not committed"
+                runtime.say(accelerator, f"{config.folder}: stopped by a signal after update {number}, {outcome}")
+                return STOPPED if is_written else FAILED
+
+    keeper.log_written(log, {"update": progress.update}, wait_for_it=True)
+    save(config, accelerator, model, job, "last", progress.update)
+    metrics = {"updates": progress.update, "train_sentences": job.train.num_sentences,
+               **meter.totals(), "best": progress.best}  # fmt: skip
     if accelerator.is_main_process:
         runtime.write_json(config.folder / "metrics.json", metrics)
-    runtime.say(accelerator, f"{config.folder}: validation F1 {best['f1']:.4f} at update {best['update']}, "
-                f"{metrics['training_seconds']:.0f} s of training")  # fmt: skip
-    return metrics
+    runtime.say(accelerator, f"{config.folder}: validation F1 {progress.best['f1']:.4f} at update "
+                f"{progress.best['update']}, {metrics['training_seconds']:.0f} s of training")  # fmt: skip
+    return 0
 
 
-def validate(config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job) -> dict[str, Any]:
-    """Validation scores: over all training languages' sentences together, and of each language."""
+def evaluation_is_due(job: Job, progress: Progress) -> bool:
+    """Whether the validation sentences are to be scored now."""
+    number = progress.update
+    return number > progress.evaluated and (number % job.evaluate_every == 0 or number == job.num_updates)
+
+
+def validate(
+    config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job, stopper: Stopper
+) -> dict[str, Any]:
+    """Validation scores: over all training languages' sentences together, and of each language. Raises StoppedError."""
     start = time.perf_counter()
     counts: dict[str, Counts] = {
         language: evaluate(
-            model, windows, job.collator, accelerator, job.tags, max_tokens=config.max_tokens_per_micro_batch
+            model,
+            windows,
+            job.collator,
+            accelerator,
+            job.tags,
+            max_tokens=config.max_tokens_per_micro_batch,
+            progress=stopper.check,
         )
         for language, windows in job.validation.items()
     }
@@ -222,11 +289,19 @@ def validate(config: TrainConfig, accelerator: Accelerator, model: torch.nn.Modu
     return {**together, "languages": languages, "seconds": round(time.perf_counter() - start, 2)}
 
 
-def save(config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job, name: str) -> None:
-    """Writes the model folder best/ or last/ of the run."""
+def save(
+    config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job, name: str, update: int
+) -> None:
+    """Writes the model folder best/ or last/ of the run. The best one before stays until no commit needs it."""
     state = accelerator.get_state_dict(model)  # of a sharded model, all processes gather it
     if accelerator.is_main_process:
-        save_model(config.folder / name, accelerator.unwrap_model(model), job.tokenizer, state)
+        plain = accelerator.unwrap_model(model)
+        checkpoint.commit(
+            config.folder / name,
+            lambda folder: save_model(folder, plain, job.tokenizer, state),
+            facts={"update": update},
+            keep_old=name == "best",
+        )
 
 
 if __name__ == "__main__":

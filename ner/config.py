@@ -138,15 +138,42 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class CheckpointOptions:
+    """checkpoints"""
+
+    checkpoint_every: str = option(
+        "10m", "commit everything that the run needs to go on, every N updates (200u), epochs (1e) or minutes (10m)",
+        metavar="N",
+    )  # fmt: skip
+    keep: int = option(2, "commits to keep, the newest; the best model is always kept", metavar="N")
+    resume: str | None = option(
+        None, "auto: go on from the newest sound commit of the run folder, start afresh without one, and leave a "
+        "finished run alone; or the folder of a commit", metavar="COMMIT",
+    )  # fmt: skip
+    max_bad_updates: int = option(
+        20, "stop after N updates in a row whose gradient is not finite; none of them changes the weights", metavar="N"
+    )
+
+
+# What may be another when a run goes on: none of these changes what is computed.
+FREE_ON_RESUME = (
+    "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_updates",
+    "max_tokens_per_micro_batch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class TrainConfig(
-    ModelOptions, TrainingDataOptions, EncodingOptions, BatchOptions, OptimizerOptions, PrecisionOptions, RunOptions
-):
+    ModelOptions, TrainingDataOptions, EncodingOptions, BatchOptions, OptimizerOptions, PrecisionOptions, RunOptions,
+    CheckpointOptions,
+):  # fmt: skip
     """Everything that decides a run of train.py."""
 
     def __post_init__(self) -> None:
         problems = not_above_zero(
             self, "batch_size", "epochs", "max_updates", "lr", "max_grad_norm", "patience", "row_length",
             "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every", "validation_fraction",
+            "keep", "max_bad_updates",
         )  # fmt: skip
         if (self.validation_fraction or 0) >= 1:
             problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
@@ -155,11 +182,14 @@ class TrainConfig(
             for name in ("warmup", "weight_decay", "freeze_layers", "seed")
             if not getattr(self, name) >= 0
         ]
-        try:
-            parse_interval(self.evaluate_every, "--evaluate-every")
-        except ValueError as error:
-            problems.append(str(error))
+        for name, units in (("evaluate_every", "ue"), ("checkpoint_every", "uem")):
+            try:
+                parse_interval(getattr(self, name), flag(name), units)
+            except ValueError as error:
+                problems.append(str(error))
         problems += named_twice(self, "train_on")
+        if self.resume and self.overwrite:
+            problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -247,9 +277,16 @@ def not_above_zero(config: Any, *names: str) -> list[str]:
     return [f"{flag(name)} {v} must be above 0" for name, v in values.items() if v is not None and not v > 0]
 
 
-def parse_interval(text: str, name: str) -> tuple[int, Literal["updates", "epochs"]]:
-    """`200u` -> (200, "updates"), `1e` -> (1, "epochs"). Raises ValueError on anything else."""
-    number, unit = text[:-1], {"u": "updates", "e": "epochs"}.get(text[-1:])
-    if unit is None or not number.isdecimal() or int(number) < 1:
-        raise ValueError(f"{name} {text}: give a number of updates (200u) or epochs (1e)")
-    return int(number), unit  # type: ignore[return-value]
+UNITS = {"u": ("updates", "200u"), "e": ("epochs", "1e"), "m": ("minutes", "10m")}
+
+
+def parse_interval(text: str, name: str, units: str = "ue") -> tuple[int, str]:
+    """`200u` -> (200, "updates"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises ValueError on anything else.
+
+    units: the letters that may be there; name: of the flag, for the message.
+    """
+    number, unit = text[:-1], text[-1:]
+    if not unit or unit not in units or not number.isdecimal() or int(number) < 1:
+        known = " or ".join(f"{UNITS[letter][0]} ({UNITS[letter][1]})" for letter in units)
+        raise ValueError(f"{name} {text}: give a number of {known}")
+    return int(number), UNITS[unit][0]

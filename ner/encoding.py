@@ -4,6 +4,7 @@ python -m ner.encoding --model xlm-roberta-base bert-base-multilingual-cased --t
 """
 
 import argparse
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,6 +75,13 @@ class Encoded:
     def num_sentences(self) -> int:
         """Sentences, however many windows they take."""
         return len(self.word_offsets) - 1
+
+    def fingerprint(self) -> str:
+        """A hash of all of it: equal where sub-tokens, labels and windows are."""
+        whole = hashlib.sha256()
+        for array in (self.input_ids, self.labels, self.words, self.offsets, self.sentence):
+            whole.update(np.ascontiguousarray(array).data)
+        return whole.hexdigest()
 
     @cached_property
     def lengths(self) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Body and head: built, frozen and saved in the standard Hugging Face layout."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,16 +100,14 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 def save_model(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, state: dict[str, Tensor]
 ) -> None:
-    """Writes a model folder that `from_pretrained` and `pipeline` load. It is written aside and swapped in whole.
+    """Writes a model folder that `from_pretrained` and `pipeline` load.
 
-    state: the full state dict (of a sharded model, gathered). Raises OSError.
+    state: the full state dict (of a sharded model, gathered). Raises OSError and SafetensorError.
     """
-    aside, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(aside, state_dict=state)
-    tokenizer.save_pretrained(aside)
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    model.save_pretrained(folder, state_dict=state)
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise OSError(f"{folder}: {one_line(error)}") from error  # tokenizers raises its file errors as bare Exception

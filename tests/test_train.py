@@ -1,21 +1,27 @@
 """train.py end to end, in this process and in others."""
 
 import json
+import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, pipeline
 
 import train
+from ner.checkpoint import found
+from ner.encoding import load_tokenizer
 from tests.conftest import write_json_lines
 
 ROOT = Path(train.__file__).parent
@@ -282,3 +288,137 @@ def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
     assert failed.returncode == 2
     assert "Traceback" not in failed.stderr
     assert failed.stderr.strip().splitlines()[-1].startswith("train.py: ")
+
+
+def stop_after(folder: Path, update: int, number: signal.Signals) -> threading.Thread:
+    """Sends this process a signal as soon as that update is in the log."""
+
+    def watch() -> None:
+        log = folder / "log.jsonl"
+        while not (log.exists() and f'"update": {update},' in log.read_text()):
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+FLAGS = ("--max-updates", "12", "--evaluate-every", "5u", "--log-every", "1")
+
+
+def results(folder: Path) -> tuple[list, list]:
+    """What a run that was stopped must share with one that was not."""
+    points, evaluations = log_of(folder)
+    return (
+        [(p["update"], p["loss"], p["lr"], p["grad_norm"]) for p in points],
+        [(e["update"], e["validation"]["f1"], e["validation"]["loss"]) for e in evaluations],
+    )
+
+
+@pytest.mark.parametrize(("update", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT)])
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, update, number):
+    """In the first update, inside or beside an evaluation, and between two."""
+    whole = run(*FLAGS, output="whole")
+    thread = stop_after(whole.parent / "stopped", update, number)
+    with pytest.raises(SystemExit) as caught:
+        run(*FLAGS, "--resume", "auto", output="stopped")
+    thread.join()
+    assert caught.value.code == 75
+    assert "stopped by a signal after update" in capsys.readouterr().err
+    assert not (whole.parent / "stopped/metrics.json").exists()
+    stopped = run(*FLAGS, "--resume", "auto", "--keep", "1", output="stopped")
+    assert results(stopped) == results(whole)
+    for name in ("best", "last"):
+        assert same(weights(stopped, name), weights(whole, name))
+    mine, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (stopped, whole))
+    for volatile in ("training_seconds", "sentences_per_second", "tokens_per_second"):
+        del mine[volatile], theirs[volatile]
+    mine["best"]["seconds"] = theirs["best"]["seconds"]
+    assert mine == theirs
+    written = [json.loads(line) for line in (stopped / "log.jsonl").read_text().splitlines() if "checkpoint" in line]
+    assert set(written[0]["checkpoint"]) == {"update", "stopped_seconds", "seconds", "megabytes"}
+
+
+def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
+    flags = [*FLAGS, "--resume", "auto", "--train-on", "de", "fr"]
+    folder = run(*flags, "--checkpoint-every", "5u", "--keep", "3")  # nothing there: a fresh start
+    assert [path.name for path in found(folder)] == ["update-00000010", "update-00000005"]
+    expected, last = results(folder), weights(folder)
+    before = (folder / "last/model.safetensors").stat().st_mtime_ns
+    run(*flags)
+    assert "this run is finished" in capsys.readouterr().err
+    assert (folder / "last/model.safetensors").stat().st_mtime_ns == before
+
+    (folder / "metrics.json").unlink()  # as if it had been killed at its end
+
+    def refused(*options: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            run(*flags, *options)
+        assert caught.value.code == 2
+        return capsys.readouterr().err
+
+    message = refused("--seed", "7", "--batch-size", "16", "--lr", "1e-2", "--log-every", "2")
+    assert "can not be resumed, this would change its result:\n" in message
+    assert "lr is 0.01, and was 0.001" in message
+    assert "batch_size is 16, and was 32" in message
+    assert "seed is 7, and was 42" in message
+    assert "log_every" not in message
+    first, *others = (small / "de/train.jsonl").read_text().splitlines(True)
+    changed = first.replace('"tokens": ["', '"tokens": ["x')
+    stored = (folder / "checkpoints/update-00000010/config.yaml").read_text()
+    os.truncate(folder / "checkpoints/update-00000010/state.safetensors", 100)
+    again = run(*flags)
+    assert "damaged commit passed over" in (text := capsys.readouterr().err)
+    assert "update-00000005: going on after update 5" in text
+    assert results(again) == expected
+    assert same(weights(again), last)
+    assert f"data: {small}" in stored
+    (folder / "metrics.json").unlink()
+    shutil.move(small / "de/train.jsonl", tmp_path / "kept.jsonl")
+    (small / "de/train.jsonl").write_text("".join([changed, *others]))
+    try:
+        assert "the training sentences are not the same" in refused("--resume", str(found(folder)[0]))
+    finally:
+        shutil.move(tmp_path / "kept.jsonl", small / "de/train.jsonl")
+    assert "no manifest.json to read" in refused("--resume", str(tmp_path))
+    assert "give one of them" in refused("--overwrite")
+
+
+def poisoned(encoder_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A corpus of 32 sentences, and an encoder whose embedding of a piece of one of them alone is infinite."""
+    rows = [{"tokens": ["Anna", str(i)], "ner_tags": ["B-PER", "O"]} for i in range(31)]
+    rows.append({"tokens": ["Zürich", "Yvonne"], "ner_tags": ["O", "O"]})
+    tokenizer = load_tokenizer(str(encoder_folder))
+    *others, own = ({i for word in row["tokens"] for i in tokenizer.encode(word)} for row in rows)
+    piece = min(own - set.union(*others))
+    shutil.copytree(encoder_folder, tmp_path / "poisoned")
+    tensors = load_file(encoder_folder / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"][piece] = torch.inf
+    save_file(tensors, tmp_path / "poisoned/model.safetensors", metadata={"format": "pt"})
+    write_json_lines(tmp_path / "bad/de/train.jsonl", rows)
+    write_json_lines(tmp_path / "bad/de/validation.jsonl", rows[:8])
+    return tmp_path / "poisoned", tmp_path / "bad"
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_folder, tmp_path, capsys):
+    encoder, data = poisoned(encoder_folder, tmp_path)
+    flags = ["--model", str(encoder), "--data", str(data), "--batch-size", "8", "--epochs", "3"]
+    folder = run(*flags)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["bad_updates"] == 3  # one of the four updates of each epoch
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    bad = [entry for entry in entries if "not_finite" in entry]
+    assert [(entry["update"] - 1) // 4 for entry in bad] == [0, 1, 2]
+    assert len(set.intersection(*(set(entry["not_finite"]["sentences"]) for entry in bad))) >= 1
+    assert all(math.isfinite(entry["loss"]) for entry in entries if "loss" in entry)
+    before = load_file(encoder / "model.safetensors")
+    for name, tensor in weights(folder).items():
+        if name.removeprefix("roberta.") in before and "word_embeddings" in name:
+            assert int((~tensor.isfinite()).any(dim=1).sum()) == 1  # the poisoned row alone
+        else:
+            assert tensor.isfinite().all(), name
+    with pytest.raises(SystemExit) as caught:
+        run(*flags, "--batch-size", "32", "--max-bad-updates", "2", output="all-bad")
+    assert caught.value.code == 1
+    assert "2 updates in a row had a gradient that is not finite" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Starts a program as N processes on this machine, passes signals on to all of them, and ends with their status:
+#   bash launch/spawn.sh N PROGRAM [ARGUMENT ...]
+# accelerate launch and torchrun do neither: with one process the first leaves the child running when it is told to
+# stop, and both turn every status into 1. Here TERM, INT and USR1 reach each process; the status is 75 if they stopped
+# with everything committed (--resume auto goes on), else that of the first that failed, and then the others are killed.
+# A second INT kills. Several machines: NUM_NODES, NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment.
+# Run on: 2 CPU cores, 1 and 2 processes.
+set -u
+n=$1
+shift
+if ((n == 1 && ${NUM_NODES:-1} == 1)); then exec "$@"; fi
+export MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
+if [ -z "${MASTER_PORT:-}" ]; then
+    MASTER_PORT=$(python -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+fi
+export MASTER_PORT WORLD_SIZE=$((${NUM_NODES:-1} * n)) LOCAL_WORLD_SIZE=$n OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+
+pids=()
+send() { for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null; done; }
+interrupted=
+interrupt() { # background processes ignore INT until they take it themselves
+    if [ "$interrupted" ]; then send KILL; else send TERM; fi
+    interrupted=yes
+}
+trap 'send TERM' TERM
+trap 'send USR1' USR1
+trap interrupt INT
+for ((i = 0; i < n; i++)); do
+    RANK=$((${NODE_RANK:-0} * n + i)) LOCAL_RANK=$i "$@" &
+    pids+=($!)
+done
+
+status=0
+for pid in "${pids[@]}"; do
+    while :; do
+        wait -n "${pids[@]}" 2>/dev/null # any of them, or a signal
+        left=()
+        for other in "${pids[@]}"; do if kill -0 "$other" 2>/dev/null; then left+=("$other"); fi; done
+        [ "${#left[@]}" -lt "${#pids[@]}" ] && break
+    done
+    for other in "${pids[@]}"; do
+        if ! kill -0 "$other" 2>/dev/null; then
+            wait "$other"
+            own=$?
+            if ((own != 0 && own != 75)); then send KILL; fi
+            if ((status == 0 || (status == 75 && own != 0))); then status=$own; fi
+        fi
+    done
+    pids=("${left[@]}")
+    [ "${#pids[@]}" -eq 0 ] && break
+done
+exit "$status"

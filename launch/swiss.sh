@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The whole published experiment: each language, de+fr, all, the French curve of 250 to 4,000 sentences, the evaluation.
+#   bash launch/swiss.sh FOLDER [FLAGS of train.py, such as --model NAME --data NAME --lr RATE]
+# Run again after an interruption it leaves alone what is finished, and goes on with what is not. NUM_PROCESSES=2 trains
+# with that many (GPUs, or with ACCELERATE_USE_CPU=true CPU processes).
+# Run on: 2 CPU cores, with the embedded encoder.
+set -euo pipefail
+folder=$1
+shift
+here=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
+
+train() { # NAME FLAGS ...; the shell waits for the run, and passes on what it is told
+    local name=$1
+    shift
+    [ -f "$folder/$name/metrics.json" ] && return 0
+    bash "$here/launch/spawn.sh" "${NUM_PROCESSES:-1}" python "$here/train.py" "$@" --output "$folder/$name" \
+        --resume auto &
+    running=$!
+    local status=0
+    while :; do
+        wait "$running" && status=0 || status=$?
+        kill -0 "$running" 2>/dev/null || break # else it was a signal that ended the waiting
+    done
+    running=
+    if ((status)); then exit "$status"; fi
+    if [ "$stopping" ]; then exit 75; fi
+}
+running=
+stopping=
+for name in TERM INT USR1; do
+    # shellcheck disable=SC2064  # the signal's name now, the process then
+    trap "stopping=yes; [ -z \"\$running\" ] || kill -${name/INT/TERM} \"\$running\" 2>/dev/null || true" "$name"
+done
+
+for language in de fr it en; do train "$language" "$@" --train-on "$language"; done
+train de+fr "$@" --train-on de fr
+train all "$@" --train-on de fr it en
+for size in 250 500 1000 2000 4000; do train "fr-$size" "$@" --train-on fr --max-train-sentences "$size"; done
+python "$here/evaluate.py" "$folder"/{de,fr,it,en,de+fr,all,fr-250,fr-500,fr-1000,fr-2000,fr-4000} \
+    --languages de fr it en --output "$folder/report"

@@ -1,0 +1,143 @@
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from ner import checkpoint
+from ner.checkpoint import MANIFEST, commit, forget_after, found, newest, of_update, prune, restore_best, verify
+from ner.snapshot import read_snapshot
+
+
+def write(text: str, **more: str):
+    """Writes a file `a` of this text, and others."""
+
+    def into(folder: Path) -> None:
+        for name, content in {"a": text, **more}.items():
+            (folder / name).write_text(content)
+
+    return into
+
+
+def state(best: int) -> str:
+    return json.dumps({"best": {"update": best}})
+
+
+def test_a_commit_is_whole(tmp_path):
+    size = commit(tmp_path / "c", write("one"), facts={"update": 3})
+    assert size == sum(file.stat().st_size for file in (tmp_path / "c").iterdir())
+    assert verify(tmp_path / "c")["update"] == 3
+    commit(tmp_path / "c", write("two"), facts={"update": 4})
+    assert (tmp_path / "c/a").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_what_fails_leaves_the_commit_before(tmp_path):
+    commit(tmp_path / "c", write("one"), facts={"update": 3})
+
+    def fails(folder: Path) -> None:
+        (folder / "a").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        commit(tmp_path / "c", fails, facts={"update": 4})
+    assert verify(tmp_path / "c")["update"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
+    """The order that a power cut needs: files and folder, then the rename, then the folder above."""
+    events = []
+    rename, sync = Path.rename, checkpoint.sync
+
+    def watched_sync(path: Path) -> None:
+        events.append(("sync", path.name))
+        sync(path)
+
+    def watched_rename(path: Path, to: Path) -> Path:
+        events.append(("rename", path.name))
+        return rename(path, to)
+
+    monkeypatch.setattr(checkpoint, "sync", watched_sync)
+    monkeypatch.setattr(Path, "rename", watched_rename)
+    commit(tmp_path / "c", write("one"), facts={"update": 3})
+    assert sorted(events[:2]) == [("sync", "a"), ("sync", MANIFEST)]
+    assert events[2:] == [("sync", "c.unfinished"), ("rename", "c.unfinished"), ("sync", tmp_path.name)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: os.truncate(folder / "a", 1), "a has 1 bytes instead of 3"),
+        (lambda folder: (folder / "a").write_text("onE"), "a is not what was written"),
+        (lambda folder: (folder / "a").unlink(), "a is missing"),
+        (lambda folder: (folder / MANIFEST).unlink(), "no manifest.json to read: No such file"),
+        (lambda folder: (folder / MANIFEST).write_text('{"files": {'), "its manifest.json is broken"),
+        (lambda folder: (folder / MANIFEST).write_text('{"files": {"a": 3}}'), "its manifest.json is broken"),
+        (lambda folder: (folder / MANIFEST).write_text("[]"), "its manifest.json is broken"),
+    ],
+)
+def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):
+    for update in (100, 200):
+        commit(of_update(tmp_path, update), write("one"), facts={"update": update})
+    change(of_update(tmp_path, 200))
+    with pytest.raises(ValueError, match=message):
+        verify(of_update(tmp_path, 200))
+    folder, (damaged,) = newest(tmp_path)
+    assert folder == of_update(tmp_path, 100)
+    assert message.split(":")[0] in damaged
+    assert newest(tmp_path / "nowhere") == (None, [])
+
+
+def test_the_newest_are_kept_and_the_best_models_they_name(tmp_path):
+    for update, best in ((100, 100), (200, 100), (300, 300), (1000, 300)):
+        commit(tmp_path / "best", write(f"model {best}"), facts={"update": best}, keep_old=True)
+        commit(of_update(tmp_path, update), write("x", **{"state.json": state(best)}), facts={"update": update})
+    (tmp_path / "checkpoints/update-00000999.unfinished").mkdir()
+    assert len(found(tmp_path)) == 4
+    prune(tmp_path, 3)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best-100", "best-300", "update-00000200", "update-00000300", "update-00001000"]
+    prune(tmp_path, 2)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best-300", "update-00000300", "update-00001000"]
+    forget_after(tmp_path, 300)
+    assert found(tmp_path) == [of_update(tmp_path, 300)]
+
+
+def test_the_best_model_of_an_update_comes_back(tmp_path):
+    for update in (100, 200):
+        commit(tmp_path / "best", write(f"model {update}"), facts={"update": update}, keep_old=True)
+    assert restore_best(tmp_path, 200)
+    assert restore_best(tmp_path, 100)  # the run goes on from a commit that does not know of 200
+    assert (tmp_path / "best/a").read_text() == "model 100"
+    assert not restore_best(tmp_path, 200)
+
+
+class Malicious:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return (Path.write_text, (self.file, "executed"))
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json", "optimizer.pt", MANIFEST])
+def test_a_pickle_executes_nothing(tmp_path, name):
+    """Wherever it stands in a commit, its hash in the manifest or not."""
+    harm, folder = tmp_path / "harm", of_update(tmp_path, 100)
+    pickle.loads(pickle.dumps(Malicious(tmp_path / "works")))
+    assert (tmp_path / "works").exists()
+
+    def with_pickle(aside: Path) -> None:
+        write("x", **{"state.json": state(1)})(aside)
+        (aside / name).write_bytes(pickle.dumps(Malicious(harm)))
+
+    commit(folder, with_pickle, facts={"update": 100})
+    if name == MANIFEST:
+        (folder / name).write_bytes(pickle.dumps(Malicious(harm)))
+    with pytest.raises(ValueError, match="update-00000100"):
+        read_snapshot(folder)
+    newest(tmp_path)
+    assert not harm.exists()

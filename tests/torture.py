@@ -1,0 +1,270 @@
+"""Kills, stops and damages runs, lets them go on, and compares the result with a run that nobody touched.
+
+python -m tests.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # all without a name: `make torture`
+
+Not part of the suite: it takes about half an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from ner import demo
+from ner.checkpoint import MANIFEST, found
+
+ROOT = Path(__file__).parent.parent
+EVALUATE, COMMIT = 7, 3  # updates between evaluations, and between commits
+OPTIONS = ["--max-updates", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}u", "--checkpoint-every",
+           f"{COMMIT}u", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
+
+
+class Runs:
+    """Runs of one small training, with dropout, in a temporary folder."""
+
+    def __init__(self, folder: Path, num_processes: int) -> None:
+        self.folder, self.num_processes = folder, num_processes
+        if not (folder / "encoder").exists():
+            demo.write_encoder(folder / "encoder")
+            for split, size in (("train", 600), ("validation", 200)):
+                (folder / "corpus/de").mkdir(parents=True, exist_ok=True)
+                rows = [json.dumps(row) + "\n" for row in demo.sentences("de", split)[:size]]
+                (folder / "corpus/de" / f"{split}.jsonl").write_text("".join(rows))
+        self.expected = self.result(self.finish("untouched"))
+
+    def start(self, name: str, *options: str) -> subprocess.Popen:
+        """A process group that trains, as launch/ does it."""
+        command = [sys.executable, str(ROOT / "train.py"), "--model", str(self.folder / "encoder"), "--data",
+                   str(self.folder / "corpus"), "--output", str(self.folder / name), *OPTIONS, *options]  # fmt: skip
+        environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+        with (self.folder / f"{name}.err").open("a") as errors:
+            return subprocess.Popen(
+                ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
+                env=environment, stderr=errors, stdout=errors, start_new_session=True,
+            )  # fmt: skip
+
+    def finish(self, name: str, *options: str) -> Path:
+        """Trains to the end."""
+        process = self.start(name, *options)
+        if process.wait(timeout=300):
+            raise SystemExit(f"{name} failed:\n{self.errors(name)[-3000:]}")
+        return self.folder / name
+
+    def errors(self, name: str) -> str:
+        """What was printed."""
+        return (self.folder / f"{name}.err").read_text()
+
+    def result(self, run: Path) -> dict:
+        """What must be the same: losses and learning rates, validation scores, weights."""
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        points = [(e["update"], e["loss"], e["lr"], e["grad_norm"]) for e in entries if "loss" in e]
+        scores = [(e["update"], e["validation"]["f1"], e["validation"]["loss"]) for e in entries if "validation" in e]
+        weights = {name: load_file(run / name / "model.safetensors") for name in ("best", "last")}
+        best = json.loads((run / "metrics.json").read_text())["best"]["update"]
+        return {"points": points, "scores": scores, "best": best, "weights": weights}
+
+    def difference(self, run: Path) -> float:
+        """Largest difference of weights from the untouched run's. Raises AssertionError if anything else differs."""
+        got = self.result(run)
+        assert [p[0] for p in got["points"]] == [p[0] for p in self.expected["points"]], "other updates"
+        assert got["best"] == self.expected["best"], "another best update"
+        if got["points"] != self.expected["points"] or got["scores"] != self.expected["scores"]:
+            print("  losses or scores differ", file=sys.stderr)
+        return max(
+            (tensor - got["weights"][name][key]).abs().max().item()
+            for name, own in self.expected["weights"].items()
+            for key, tensor in own.items()
+        )
+
+
+def moment(kind: str, run: Path, since: float, rng: random.Random) -> Callable[[], bool]:
+    """Whether the moment to strike has come."""
+    log = run / "log.jsonl"
+    lines_before = len(log.read_text().splitlines()) if log.exists() else 0
+    after = rng.uniform(0, 3)
+
+    def logged() -> list[str]:
+        return log.read_text().splitlines()[lines_before:] if log.exists() else []
+
+    if kind == "inside a save":
+        return lambda: any((run / "checkpoints").glob("update-*.unfinished")) or any(run.glob("best.unfinished"))
+    if kind == "inside an evaluation":
+        return lambda: bool(logged()) and f'"update": {EVALUATE * (rng.randrange(5) + 1)},' in logged()[-1]
+    if kind == "inside the first update":
+        started = [0.0]
+
+        def first() -> bool:
+            text = (run.parent / f"{run.name}.err").read_text()[since_text:]
+            if not started[0] and ("training on" in text):
+                started[0] = time.monotonic() + rng.uniform(0, 0.4)
+            return bool(started[0]) and time.monotonic() > started[0]
+
+        since_text = int(since)
+        return first
+    begun = [0.0]
+
+    def any_time() -> bool:
+        if not begun[0] and logged():
+            begun[0] = time.monotonic()
+        return bool(begun[0]) and time.monotonic() - begun[0] > after
+
+    return any_time
+
+
+KINDS = ("any time", "any time", "inside a save", "inside an evaluation", "inside the first update")
+
+
+def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
+    """Strikes runs until it has done so that often, lets each go on to its end, and compares."""
+    rng = random.Random(seed)
+    struck: Counter[str] = Counter()
+    statuses: Counter[int] = Counter()
+    worst, finished = 0.0, 0
+    run_number = 0
+    while struck.total() < times:
+        run_number += 1
+        name = f"{number.name}-{runs.num_processes}-{run_number}"
+        run = runs.folder / name
+        while True:
+            kind = rng.choice(KINDS)
+            errors = run.parent / f"{name}.err"
+            since = len(errors.read_text()) if errors.exists() else 0
+            has_come = moment(kind, run, since, rng)
+            process = runs.start(name)
+            while process.poll() is None and (struck.total() >= times or not has_come()):
+                time.sleep(0.0005)
+            if process.poll() is not None:
+                break
+            if number is signal.SIGKILL:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            else:
+                process.send_signal(number)  # to the launcher alone
+                statuses[process.wait(timeout=60)] += 1
+                time.sleep(0.1)
+                left = subprocess.run(
+                    ["pgrep", "-s", str(process.pid)], capture_output=True, text=True, check=False
+                ).stdout
+                assert not left, f"left behind: {left}"
+            struck[kind] += 1
+        assert process.returncode == 0, runs.errors(name)[-3000:]
+        worst, finished = max(worst, runs.difference(run)), finished + 1
+        shutil.rmtree(run)
+    if number is not signal.SIGKILL:
+        # 75: committed; 143: told to stop before there was anything to commit
+        assert set(statuses) <= {75, -15, 143, 0}, statuses
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(struck.items()))
+    outcome = f"; statuses {dict(statuses)}" if statuses else ""
+    return f"{struck.total()} x ({kinds}) over {finished} runs: largest difference of weights {worst}{outcome}"
+
+
+def damage(runs: Runs) -> str:
+    """Damages the newest commit in each way; the one before it is taken, and the result is the same."""
+
+    def cut(folder: Path) -> None:
+        os.truncate(folder / "state.safetensors", 1000)
+
+    def flip(folder: Path) -> None:
+        data = bytearray((folder / "state.safetensors").read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder / "state.safetensors").write_bytes(data)
+
+    ways: dict[str, Callable[[Path], None]] = {
+        "cut": cut,
+        "a byte flipped": flip,
+        "a file missing": lambda folder: (folder / "state.json").unlink(),
+        "manifest missing": lambda folder: (folder / MANIFEST).unlink(),
+    }
+    worst = 0.0
+    for way, change in ways.items():
+        name = f"damaged-{way.replace(' ', '-')}"
+        process = runs.start(name)
+        while process.poll() is None and len(found(runs.folder / name)) < 2:
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        newest = found(runs.folder / name)[0]
+        change(newest)
+        worst = max(worst, runs.difference(runs.finish(name)))
+        assert f"damaged commit passed over: {newest}" in runs.errors(name), runs.errors(name)
+    return f"{', '.join(ways)}: named, the one before taken; largest difference of weights {worst}"
+
+
+def full_disk(runs: Runs) -> str:
+    """A disk that fills up, and one that is read-only: a message, the commits before intact, and the same result."""
+    if os.geteuid() != 0:
+        return "skipped: only root mounts a small disk"
+    run = runs.folder / "full"
+    run.mkdir()
+    size = sum(file.stat().st_size for file in (runs.folder / "untouched").rglob("*"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(run)], check=True)
+    try:
+        process = runs.start("full", "--checkpoint-every", "100u")
+        while process.poll() is None and not (run / "log.jsonl").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        first = process.wait(timeout=60)
+        assert first == 75, runs.errors("full")[-2000:]
+        filler = run / "filler"
+        with filler.open("wb") as file:
+            while True:
+                try:
+                    file.write(bytes(1 << 16))
+                    file.flush()
+                except OSError:
+                    break
+        status = runs.start("full").wait(timeout=300)
+        text = runs.errors("full")
+        assert status == 1, (status, text[-2000:])
+        message = [line for line in text.splitlines() if "No space" in line or "os error 28" in line][-1]
+        subprocess.run(["mount", "-o", f"remount,size={4 * size},ro", str(run)], check=True)
+        read_only = runs.start("full").wait(timeout=300)
+        assert read_only == 2, runs.errors("full")[-2000:]
+        subprocess.run(["mount", "-o", "remount,rw", str(run)], check=True)
+        filler.unlink()
+        worst = runs.difference(runs.finish("full"))
+    finally:
+        subprocess.run(["umount", str(run)], check=False)
+    return f"disk full: status {status}, {message!r}; read-only: status {read_only}; largest difference {worst}"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    scenarios: dict[str, Callable[[Path], str]] = {
+        "kill": lambda folder: strike(Runs(folder, 1), 50, signal.SIGKILL, seed=0),
+        "kill-2": lambda folder: strike(Runs(folder, 2), 20, signal.SIGKILL, seed=1),
+        "stop": lambda folder: strike(Runs(folder, 1), 20, signal.SIGTERM, seed=2),
+        "stop-2": lambda folder: strike(Runs(folder, 2), 20, signal.SIGTERM, seed=3),
+        "damage": lambda folder: damage(Runs(folder, 1)),
+        "full-disk": lambda folder: full_disk(Runs(folder, 1)),
+    }
+    parser.add_argument("scenario", nargs="*", help=", ".join(scenarios))
+    chosen = parser.parse_args().scenario or list(scenarios)
+    torch.set_num_threads(1)
+    failed = False
+    for name in chosen:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                outcome = scenarios[name](Path(folder))
+            except (AssertionError, SystemExit) as error:
+                outcome, failed = f"FAILED: {error}", True
+        print(f"{name}: {outcome} ({time.monotonic() - begin:.0f} s)", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
