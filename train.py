@@ -208,7 +208,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
                         )  # fmt: skip
                         accelerator.backward(share)
                     loss += share.detach()
-                grad_norm = accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+                grad_norm = runtime.clip(accelerator, model, config.max_grad_norm)
                 lr = job.scheduler.get_last_lr()[0]
                 is_finite = runtime.step_if_finite(accelerator, optimizer, grad_norm)
                 optimizer.zero_grad()
@@ -234,6 +234,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
                     progress.evaluations_since_best += 1
                     if scores["f1"] > progress.best["f1"]:
                         progress.best, progress.evaluations_since_best = {**point, **scores}, 0
+                        keeper.wait()  # what it writes may name the best model so far, which is kept then
                         save(config, accelerator, model, job, "best", number)
                 training_mode(model)
                 if progress.evaluations_since_best == config.patience:
@@ -302,6 +303,7 @@ def save(
             facts={"update": update},
             keep_old=name == "best",
         )
+        checkpoint.prune_models(config.folder)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ train() { # NAME FLAGS ...; the shell waits for the run, and passes on what it i
     running=
     if ((status)); then exit "$status"; fi
     if [ "$stopping" ]; then exit 75; fi
+    rm -rf "$folder/$name/checkpoints" # the run is finished
 }
 running=
 stopping=

@@ -127,6 +127,13 @@ def prune(run: Path, keep: int) -> None:
     """Leaves the newest `keep` commits and the best models that they name; clears what was never finished."""
     for folder in found(run)[keep:]:
         remove(folder)
+    prune_models(run)
+    for folder in (run / FOLDER).glob(f"*{UNFINISHED}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def prune_models(run: Path) -> None:
+    """Removes models that were the best once, and that no commit names."""
     named = set()
     for folder in found(run):
         with contextlib.suppress(ValueError, KeyError):  # a damaged one names none
@@ -134,8 +141,6 @@ def prune(run: Path, keep: int) -> None:
     for folder in (run / FOLDER).glob("best-*"):
         if folder.name not in named:
             remove(folder)
-    for folder in (run / FOLDER).glob(f"*{UNFINISHED}"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_after(run: Path, update: int) -> None:

@@ -102,11 +102,15 @@ class Keeper:
         say(self.accelerator, f"{folder}: going on after update {progress.update:,}")
         return progress, Meter(self.accelerator, kept.state["meter"])
 
+    def wait(self) -> None:
+        """Until nothing is being written. What was written, or why not, is for `log_written` to say."""
+        if self.running:
+            wait([self.running])
+
     def commit(self, progress: Progress, meter: Meter) -> None:
         """Takes a snapshot of everything, on all processes; it is written while training goes on."""
         begin = time.monotonic()
-        if self.running:
-            wait([self.running])
+        self.wait()
         state = {**asdict(progress), "meter": meter.state(), "fingerprint": self.fingerprint}
         taken = snapshot.take(self.accelerator, self.model, self.optimizer.optimizer, self.scheduler, state)
         self.last = time.monotonic()

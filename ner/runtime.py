@@ -189,13 +189,19 @@ class Meter:
         }
 
 
+def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> Tensor:
+    """Clips the gradient; returns its norm before, over all parameters and processes, a scalar on the device."""
+    norm = accelerator.clip_grad_norm_(model.parameters(), max_norm)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
 def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, grad_norm: Tensor) -> Tensor:
     """An optimizer step that leaves weights and state alone if the gradient is not finite. No host sync.
 
     grad_norm: scalar over all parameters and processes, the same on all of them. Returns bool, a scalar on the device.
     Fused AdamW takes the flag on the device, as it does from a GradScaler; with fp16 it is the scaler that gives it.
     """
-    is_finite = torch.isfinite(grad_norm.full_tensor() if isinstance(grad_norm, DTensor) else grad_norm)
+    is_finite = torch.isfinite(grad_norm)
     if accelerator.scaler is None:
         optimizer.optimizer.found_inf = (~is_finite).float()
     optimizer.step()

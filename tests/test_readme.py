@@ -52,7 +52,7 @@ def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder
     (options,) = blocks("yaml")
     Path("run.yaml").write_text(options)
     small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "64",
-             "--overwrite", "--mixed-precision", "no"]  # fmt: skip
+             "--mixed-precision", "no"]  # fmt: skip
     ran = []
     for command in commands():
         words = shlex.split(command)
@@ -61,7 +61,7 @@ def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder
             arguments = words[words.index("train.py") + 1 :]
             if "--help" in arguments:
                 continue
-            train.main([*arguments, *small])
+            train.main([*arguments, *small, *([] if "--resume" in arguments else ["--overwrite"])])
         elif "evaluate.py" in words:
             arguments = words[words.index("evaluate.py") + 1 :]
             if any("wikineural" in word for word in arguments):

@@ -84,7 +84,9 @@ SHARDED = """
 import sys, torch, torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.fsdp import fully_shard
+from ner.runtime import step_if_finite
 from ner.snapshot import give_back, read_snapshot, take, write_snapshot
+from types import SimpleNamespace
 from tests.test_snapshot import training
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
@@ -109,6 +111,13 @@ def steps(model, optimizer, scheduler):
 
 run = sharded()
 steps(*run)
+before = [parameter.full_tensor().clone() for parameter in run[0].parameters()]
+run[0](torch.full((5, 4), torch.nan if accelerator.process_index else 1.0)).sum().backward()  # on one process alone
+norm = torch.nn.utils.clip_grad_norm_(run[0].parameters(), 1.0).full_tensor()
+assert not step_if_finite(accelerator, SimpleNamespace(optimizer=run[1], step=run[1].step), norm)
+run[1].zero_grad()
+assert all(torch.equal(a, p.full_tensor()) for a, p in zip(before, run[0].parameters()))
+del run[1].found_inf
 snapshot = take(accelerator, *run, {"update": 3})
 if accelerator.is_main_process:
     assert snapshot.tensors["model/0.weight"].shape == (8, 4)

@@ -422,3 +422,28 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_fo
         run(*flags, "--batch-size", "32", "--max-bad-updates", "2", output="all-bad")
     assert caught.value.code == 1
     assert "2 updates in a row had a gradient that is not finite" in capsys.readouterr().err
+
+
+def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, encoder_folder, tmp_path):
+    """One process, then two: without dropout it is the same training."""
+    still = tmp_path / "still"
+    shutil.copytree(encoder_folder, still)
+    config = json.loads((still / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (still / "config.json").write_text(json.dumps(config))
+    flags = [*FLAGS, "--model", str(still), "--resume", "auto", "--checkpoint-every", "6u"]
+    folder = run(*flags)
+    expected, last = results(folder)[0], weights(folder)
+    (folder / "metrics.json").unlink()
+    shutil.rmtree(folder / "checkpoints/update-00000012")
+    command = ["bash", str(ROOT / "launch/spawn.sh"), "2", sys.executable, str(ROOT / "train.py"), "--data", str(small),
+               "--output", str(folder), "--lr", "1e-3", "--batch-size", "32", "--mixed-precision", "no",
+               "--epochs", "2", *flags]  # fmt: skip
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "update-00000006: going on after update 6" in done.stderr
+    for mine, theirs in zip(results(folder)[0], expected, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-3)
+    for name, tensor in last.items():
+        torch.testing.assert_close(weights(folder)[name], tensor, rtol=1e-3, atol=2e-5)

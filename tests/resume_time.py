@@ -1,0 +1,60 @@
+"""How long a commit takes, and how soon a run goes on in the middle of an epoch: not part of the suite.
+
+python -m tests.resume_time --model NAME --data NAME [FLAGS of train.py]
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+STOP_AFTER = 150  # of 313 updates, with 20,000 sentences in updates of 64
+
+
+def start(flags: list[str], run: Path) -> subprocess.Popen:
+    """Training for one epoch that logs each update."""
+    options = ["--output", str(run), "--epochs", "1", "--log-every", "1", "--sample", "all", "--resume", "auto"]
+    with run.with_suffix(".err").open("a") as errors:
+        return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *flags, *options], stderr=errors)
+
+
+def wait_for(process: subprocess.Popen, run: Path, update: int) -> None:
+    """Until that update is in the log."""
+    log = run / "log.jsonl"
+    while not (log.exists() and f'"update": {update},' in log.read_text()):
+        if process.poll() is not None:
+            raise SystemExit(run.with_suffix(".err").read_text()[-2000:])
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """The command line."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        begin = time.monotonic()
+        process = start(sys.argv[1:], run)
+        wait_for(process, run, 1)
+        fresh = time.monotonic() - begin
+        wait_for(process, run, STOP_AFTER)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 75, os.strerror(process.returncode)
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        commit = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
+        begin = time.monotonic()
+        process = start(sys.argv[1:], run)
+        wait_for(process, run, commit["update"] + 1)
+        resumed = time.monotonic() - begin
+        process.kill()
+        process.wait()
+    standstill = commit["stopped_seconds"]
+    print(f"commit: {commit['megabytes']} MB in {commit['seconds']} s, training stood still for {standstill} s")
+    print(f"first update after {fresh:.1f} s; resumed after update {commit['update']}: after {resumed:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
