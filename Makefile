@@ -1,7 +1,7 @@
 # make demo     train on the embedded corpus and print the F1 matrix (no data needed)
 # make test     the whole test suite
 # make lint     ruff and mypy
-# make torture  kill, stop and damage runs and compare what becomes of them (half an hour)
+# make torture  kill, stop and damage runs and compare what becomes of them (a quarter of an hour)
 # make clean    remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

@@ -6,15 +6,16 @@ set -euo pipefail
 folder=${1:-demo}
 cd "$(dirname "$0")/.."
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+. launch/forward.sh
 
-python -m ner.demo corpus "$folder/corpus"
-python -m ner.demo encoder "$folder/encoder"
+run python -m ner.demo corpus "$folder/corpus"
+run python -m ner.demo encoder "$folder/encoder"
 for languages in de fr it en "de fr" "de fr it en"; do
     # shellcheck disable=SC2086  # one argument for each language
-    python train.py --model "$folder/encoder" --data "$folder/corpus" --train-on $languages \
+    run python train.py --model "$folder/encoder" --data "$folder/corpus" --train-on $languages \
         --output "$folder/runs/{train_on}" --overwrite \
         --epochs 10 --batch-size 32 --lr 2e-3 --warmup 0.1 --evaluate-every 5e --mixed-precision no
 done
-python evaluate.py "$folder"/runs/* --languages de fr it en --output "$folder/report" --mixed-precision no
+run python evaluate.py "$folder"/runs/* --languages de fr it en --output "$folder/report" --mixed-precision no
 echo
-python -m ner.demo tag "$folder/runs/de+fr+it+en/best" "Claudia Meier arbeitet bei Bank Helva in Genf ."
+run python -m ner.demo tag "$folder/runs/de+fr+it+en/best" "Claudia Meier arbeitet bei Bank Helva in Genf ."

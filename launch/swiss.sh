@@ -10,33 +10,20 @@ shift
 here=$(cd "$(dirname "$0")/.." && pwd)
 export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 
-train() { # NAME FLAGS ...; the shell waits for the run, and passes on what it is told
+. "$here/launch/forward.sh"
+
+train() { # NAME FLAGS ...
     local name=$1
     shift
     [ -f "$folder/$name/metrics.json" ] && return 0
-    bash "$here/launch/spawn.sh" "${NUM_PROCESSES:-1}" python "$here/train.py" "$@" --output "$folder/$name" \
-        --resume auto &
-    running=$!
-    local status=0
-    while :; do
-        wait "$running" && status=0 || status=$?
-        kill -0 "$running" 2>/dev/null || break # else it was a signal that ended the waiting
-    done
-    running=
-    if ((status)); then exit "$status"; fi
-    if [ "$stopping" ]; then exit 75; fi
+    run bash "$here/launch/spawn.sh" "${NUM_PROCESSES:-1}" python "$here/train.py" "$@" --output "$folder/$name" \
+        --resume auto
     rm -rf "$folder/$name/checkpoints" # the run is finished
 }
-running=
-stopping=
-for name in TERM INT USR1; do
-    # shellcheck disable=SC2064  # the signal's name now, the process then
-    trap "stopping=yes; [ -z \"\$running\" ] || kill -${name/INT/TERM} \"\$running\" 2>/dev/null || true" "$name"
-done
 
 for language in de fr it en; do train "$language" "$@" --train-on "$language"; done
 train de+fr "$@" --train-on de fr
 train all "$@" --train-on de fr it en
 for size in 250 500 1000 2000 4000; do train "fr-$size" "$@" --train-on fr --max-train-sentences "$size"; done
-python "$here/evaluate.py" "$folder"/{de,fr,it,en,de+fr,all,fr-250,fr-500,fr-1000,fr-2000,fr-4000} \
+run python "$here/evaluate.py" "$folder"/{de,fr,it,en,de+fr,all,fr-250,fr-500,fr-1000,fr-2000,fr-4000} \
     --languages de fr it en --output "$folder/report"

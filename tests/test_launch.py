@@ -68,6 +68,18 @@ def test_one_that_fails_ends_the_others(spawn, rank):
     assert not left(process)
 
 
+def test_a_script_of_several_programs_passes_signals_on(tmp_path):
+    script = f'. {LAUNCH}/forward.sh; run true; run {sys.executable} -c "$0" {tmp_path} waits; touch {tmp_path}/after'
+    process = subprocess.Popen(["bash", "-c", script, PROGRAM], start_new_session=True)
+    while not (tmp_path / "up-0").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 75
+    assert (tmp_path / "got-0").read_text() == "SIGTERM"
+    assert not (tmp_path / "after").exists()
+    assert not left(process)
+
+
 @pytest.mark.parametrize("script", sorted(LAUNCH.glob("*.sh")), ids=lambda script: script.name)
 def test_scripts_are_bash_and_say_what_they_were_run_on(script):
     subprocess.run(["bash", "-n", str(script)], check=True)

@@ -2,7 +2,7 @@
 
 python -m tests.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # all without a name: `make torture`
 
-Not part of the suite: it takes about half an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
+Not part of the suite: it takes a quarter of an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
 """
 
 import argparse
