@@ -134,7 +134,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
         packing="off" if row_length is None else "on",
         mixed_precision=accelerator.mixed_precision,
     )
-    fingerprint = train.fingerprint()
+    fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
     is_finished = config.resume == "auto" and (config.folder / "metrics.json").is_file()
     if resume_from or is_finished:
         stored = resume_from or config.folder
@@ -151,7 +151,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
                 (config.folder / leftover).unlink(missing_ok=True)
             for leftover in ("best", "last", checkpoint.FOLDER):
                 shutil.rmtree(config.folder / leftover, ignore_errors=True)
-        (config.folder / "config.yaml").write_text(to_yaml(resolved), encoding="utf-8")
+        runtime.write_whole(config.folder / "config.yaml", to_yaml(resolved))
         write_skipped([corpus], config.folder / "skipped.jsonl")
     options = {
         key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(resolved).items()

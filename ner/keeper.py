@@ -52,13 +52,13 @@ def find_commit(run: Path, resume: str | None, overwrite: bool, accelerator: Acc
 def check_same(now: dict[str, Any], then: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str) -> None:
     """Raises ValueError that lists the options which would change the result of the run in that folder.
 
-    now, then: options; free: those that may change; fingerprint: of the training sentences.
+    now, then: options; free: those that may change; fingerprint: of the sentences.
     """
     changed = [f"{name} is {now[name]}, and was {then.get(name)}" for name in now
                if name not in free and now[name] != then.get(name)]  # fmt: skip
     is_commit = (folder / "state.json").is_file()  # else it is the folder of a finished run
     if not changed and is_commit and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
-        changed = ["the training sentences are not the same"]
+        changed = ["the training or validation sentences are not the same"]
     if changed:
         raise ValueError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))
 

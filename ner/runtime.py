@@ -196,15 +196,17 @@ def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> T
 
 
 def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, grad_norm: Tensor) -> Tensor:
-    """An optimizer step that leaves weights and state alone if the gradient is not finite. No host sync.
+    """An optimizer step that leaves weights and state alone if the gradient is not finite; without a host sync if fused.
 
     grad_norm: scalar over all parameters and processes, the same on all of them. Returns bool, a scalar on the device.
     Fused AdamW takes the flag on the device, as it does from a GradScaler; with fp16 it is the scaler that gives it.
     """
     is_finite = torch.isfinite(grad_norm)
-    if accelerator.scaler is None:
+    is_fused = bool(optimizer.param_groups[0].get("fused"))
+    if accelerator.scaler is None and is_fused:
         optimizer.optimizer.found_inf = (~is_finite).float()
-    optimizer.step()
+    if accelerator.scaler is not None or is_fused or is_finite:  # host sync: on devices without a fused AdamW
+        optimizer.step()
     return is_finite
 
 

@@ -56,3 +56,23 @@ def test_json_is_written_whole(tmp_path):
     runtime.write_json(tmp_path / "a.json", {"é": 1})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"é": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
+    accelerator = Accelerator(cpu=True)
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = accelerator.prepare(torch.optim.AdamW([weight], lr=0.1, fused=fused))
+
+    def step(gradient: list[float]) -> bool:
+        weight.grad = torch.tensor(gradient)
+        return bool(runtime.step_if_finite(accelerator, optimizer, weight.grad.norm()))
+
+    assert step([1.0, 2.0, 3.0])
+    before, state = weight.detach().clone(), {k: v.clone() for k, v in optimizer.state[weight].items()}
+    for bad in (torch.nan, torch.inf):
+        assert not step([1.0, bad, 3.0])
+        assert torch.equal(weight, before)
+        assert all(torch.equal(value, optimizer.state[weight][key]) for key, value in state.items())
+    assert step([1.0, 2.0, 3.0])
+    assert not torch.equal(weight, before)

@@ -378,7 +378,7 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     shutil.move(small / "de/train.jsonl", tmp_path / "kept.jsonl")
     (small / "de/train.jsonl").write_text("".join([changed, *others]))
     try:
-        assert "the training sentences are not the same" in refused("--resume", str(found(folder)[0]))
+        assert "the training or validation sentences are not the same" in refused("--resume", str(found(folder)[0]))
     finally:
         shutil.move(tmp_path / "kept.jsonl", small / "de/train.jsonl")
     assert "no manifest.json to read" in refused("--resume", str(tmp_path))
