@@ -196,10 +196,11 @@ def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> T
 
 
 def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, grad_norm: Tensor) -> Tensor:
-    """An optimizer step that leaves weights and state alone if the gradient is not finite; without a host sync if fused.
+    """An optimizer step that leaves weights and state alone if the gradient is not finite.
 
     grad_norm: scalar over all parameters and processes, the same on all of them. Returns bool, a scalar on the device.
-    Fused AdamW takes the flag on the device, as it does from a GradScaler; with fp16 it is the scaler that gives it.
+    Fused AdamW takes the flag on the device, without a host sync, as it does from a GradScaler; with fp16 it is the
+    scaler that gives it.
     """
     is_finite = torch.isfinite(grad_norm)
     is_fused = bool(optimizer.param_groups[0].get("fused"))

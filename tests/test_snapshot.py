@@ -114,7 +114,8 @@ steps(*run)
 before = [parameter.full_tensor().clone() for parameter in run[0].parameters()]
 run[0](torch.full((5, 4), torch.nan if accelerator.process_index else 1.0)).sum().backward()  # on one process alone
 norm = torch.nn.utils.clip_grad_norm_(run[0].parameters(), 1.0).full_tensor()
-assert not step_if_finite(accelerator, SimpleNamespace(optimizer=run[1], step=run[1].step, param_groups=run[1].param_groups), norm)
+prepared = SimpleNamespace(optimizer=run[1], step=run[1].step, param_groups=run[1].param_groups)
+assert not step_if_finite(accelerator, prepared, norm)
 run[1].zero_grad()
 assert all(torch.equal(a, p.full_tensor()) for a, p in zip(before, run[0].parameters()))
 del run[1].found_inf
