@@ -57,13 +57,14 @@ def take(
     accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, state: dict[str, Any]
 ) -> Snapshot:
     """A snapshot of a run, taken by all processes, whole on the main process. state: whatever else is to be kept."""
+    keep = accelerator.is_main_process
     tensors = {}
     plain = accelerator.unwrap_model(model)
     for name, value in plain.state_dict().items():
-        tensors[f"model/{name}"] = whole(value)
+        tensors[f"model/{name}"] = whole(value, keep)
     for name, parameter in plain.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer/{key}/{name}"] = whole(value)
+            tensors[f"optimizer/{key}/{name}"] = whole(value, keep)
     for rank, own in enumerate(gather_object([random_state()])):
         tensors |= {f"random/{rank}/{name}": value for name, value in own.items()}
     scaler = accelerator.scaler
@@ -81,18 +82,17 @@ def give_back(
     """Makes a run of the same options what it was. Raises ValueError if the model has other parameters."""
     plain = accelerator.unwrap_model(model)
     own = plain.state_dict()
-    given = {
-        name.removeprefix("model/"): value for name, value in snapshot.tensors.items() if name.startswith("model/")
-    }
+    given = snapshot.under("model/")
     if own.keys() != given.keys() or any(own[name].shape != value.shape for name, value in given.items()):
         raise ValueError("the checkpoint's model has other parameters than this one")
     with torch.no_grad():
         for name, value in given.items():
             own[name].copy_(like(value, own[name]))
-    for name, parameter in plain.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            if (kept := snapshot.tensors.get(f"optimizer/{key}/{name}")) is not None:
-                optimizer.state[parameter][key] = like(kept, parameter) if kept.ndim else kept.to(parameter.device)
+    parameters = dict(plain.named_parameters())
+    for path, value in snapshot.under("optimizer/").items():
+        key, _, name = path.partition("/")
+        parameter = parameters[name]
+        optimizer.state[parameter][key] = like(value, parameter) if value.ndim else value.to(parameter.device)
     scheduler.load_state_dict({**snapshot.state["scheduler"], "lr_lambdas": [None] * len(optimizer.param_groups)})
     for group, lr in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):
         group["lr"] = lr
@@ -104,10 +104,10 @@ def give_back(
         torch.manual_seed(torch.initial_seed() + snapshot.state["update"])
 
 
-def whole(value: Tensor) -> Tensor:
-    """A copy on the CPU, gathered from all processes if it is sharded."""
+def whole(value: Tensor, keep: bool) -> Tensor:
+    """A copy on the CPU, gathered from all processes if it is sharded; an empty tensor where it is not to be kept."""
     full = value.full_tensor() if isinstance(value, DTensor) else value
-    return full.detach().to("cpu", copy=True).contiguous()
+    return full.detach().to("cpu", copy=True).contiguous() if keep else torch.empty(0)
 
 
 def like(value: Tensor, other: Tensor) -> Tensor:
