@@ -68,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(TrainConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
         job = build(config, accelerator)
-    if job is None:
-        return
-    set_seed(config.seed, device_specific=True)  # after the head's weights, so that ranks differ in dropout alone
+    status = 0
     try:
-        status = fit(config, accelerator, job)
+        if job:
+            set_seed(config.seed, device_specific=True)  # after the head's weights: ranks differ in dropout alone
+            status = fit(config, accelerator, job)
     except (ArithmeticError, *NOT_WRITTEN) as error:
         runtime.say(accelerator, f"train.py: {one_line(error)}")
         status = FAILED
