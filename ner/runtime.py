@@ -80,8 +80,11 @@ class JsonLinesLog:
         self.file = file
         self.accelerator = accelerator
         if accelerator.is_main_process and file.exists():
-            kept = [line for line in file.read_text(encoding="utf-8").splitlines(True) if line.endswith("\n")]
-            kept = [line for line in kept if json.loads(line)["update"] <= resumed_at]
+            kept = []
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line, of a run that was killed
+                    if json.loads(line)["update"] <= resumed_at:
+                        kept.append(line + "\n")
             write_whole(file, "".join(kept))
 
     def write(self, entry: dict[str, Any]) -> None:
