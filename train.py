@@ -45,7 +45,10 @@ FAILED = 1  # exit status of a run that can not go on: gradients that are not fi
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and how often. resume_from: the commit that the run goes on from."""
+    """What is trained, on what, and how often.
+
+    resume_from: the commit that the run goes on from; notes: what reading the data met.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -60,6 +63,7 @@ class Job:
     evaluate_every: int
     resume_from: Path | None
     fingerprint: str
+    notes: tuple[str, ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -166,7 +170,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
     runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan), resume_from, fingerprint,
+        every if unit == "updates" else every * len(plan), resume_from, fingerprint, corpus.notes,
     )  # fmt: skip
 
 
@@ -180,6 +184,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
     )
     progress, meter = keeper.go_on(job.resume_from)
     log = runtime.JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
+    if job.notes and not job.resume_from:
+        log.write({"update": 0, "notes": job.notes})
     stopper = Stopper(accelerator)
     plan = job.plan
     training_mode(model)

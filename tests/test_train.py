@@ -226,6 +226,8 @@ def test_a_customers_column_files(run, small, tmp_path, capsys):
     assert json.loads((folder / "metrics.json").read_text())["train_sentences"] == 61  # 81 without a quarter
     model = AutoModelForTokenClassification.from_pretrained(folder / "best")
     assert list(model.config.id2label.values()) == ["O", "B-GPE", "I-GPE", "B-ORG", "I-ORG", "B-PER", "I-PER"]
+    notes = json.loads((folder / "log.jsonl").read_text().splitlines()[0])["notes"]
+    assert f"{file}: 1 of 82 rows skipped" in notes
     stored = yaml.safe_load((folder / "config.yaml").read_text())
     assert stored["map_tags"] == "MISC=O,LOC=GPE"
     run("--max-updates", "1", "--overwrite")  # other data: what was skipped before is not in the folder any more
