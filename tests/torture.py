@@ -212,7 +212,8 @@ def full_disk(runs: Runs) -> str:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(run)], check=True)
     try:
         process = runs.start("full", "--checkpoint-every", "100u")
-        while process.poll() is None and not (run / "log.jsonl").exists():
+        log = run / "log.jsonl"
+        while process.poll() is None and not (log.exists() and '"loss"' in log.read_text()):
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         first = process.wait(timeout=60)
