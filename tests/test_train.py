@@ -22,6 +22,7 @@ from transformers import AutoModelForTokenClassification, pipeline
 import train
 from ner.checkpoint import found
 from ner.encoding import load_tokenizer
+from ner.stopping import SIGNALS
 from tests.conftest import write_json_lines
 
 ROOT = Path(train.__file__).parent
@@ -292,12 +293,22 @@ def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
     assert failed.stderr.strip().splitlines()[-1].startswith("train.py: ")
 
 
+@pytest.fixture
+def _late_signals_do_no_harm():
+    """A signal that comes when the run is over fails the test, not the whole suite."""
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def stop_after(folder: Path, update: int, number: signal.Signals) -> threading.Thread:
     """Sends this process a signal as soon as that update is in the log."""
 
     def watch() -> None:
         log = folder / "log.jsonl"
-        while not (log.exists() and f'"update": {update},' in log.read_text()):
+        deadline = time.monotonic() + 60
+        while not (log.exists() and f'"update": {update},' in log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.001)
         os.kill(os.getpid(), number)
 
@@ -318,6 +329,7 @@ def results(folder: Path) -> tuple[list, list]:
     )
 
 
+@pytest.mark.usefixtures("_late_signals_do_no_harm")
 @pytest.mark.parametrize(("update", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT)])
 def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, update, number):
     """In the first update, inside or beside an evaluation, and between two."""
