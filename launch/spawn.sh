@@ -32,22 +32,19 @@ for ((i = 0; i < n; i++)); do
 done
 
 status=0
-for pid in "${pids[@]}"; do
-    while :; do
-        wait -n "${pids[@]}" 2>/dev/null # any of them, or a signal
-        left=()
-        for other in "${pids[@]}"; do if kill -0 "$other" 2>/dev/null; then left+=("$other"); fi; done
-        [ "${#left[@]}" -lt "${#pids[@]}" ] && break
-    done
-    for other in "${pids[@]}"; do
-        if ! kill -0 "$other" 2>/dev/null; then
-            wait "$other"
-            own=$?
-            if ((own != 0 && own != 75)); then send KILL; fi
-            if ((status == 0 || (status == 75 && own != 0))); then status=$own; fi
+while ((${#pids[@]})); do
+    wait -n "${pids[@]}" 2>/dev/null # any of them, or a signal
+    left=()
+    for pid in "${pids[@]}"; do
+        if kill -0 "$pid" 2>/dev/null; then
+            left+=("$pid")
+            continue
         fi
+        wait "$pid"
+        own=$?
+        if ((own != 0 && own != 75)); then send KILL; fi
+        if ((status == 0 || (status == 75 && own != 0))); then status=$own; fi
     done
     pids=("${left[@]}")
-    [ "${#pids[@]}" -eq 0 ] && break
 done
 exit "$status"

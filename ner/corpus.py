@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import yaml
 from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, load_dataset
@@ -24,7 +23,7 @@ from ner.config import CorpusConfig
 from ner.conversion import Converted, convert
 from ner.faults import Fault, listed, one_line
 from ner.options import bad_input_ends_here, parse
-from ner.rows import ROW, TAGS, WORDS, Rows
+from ner.rows import TAGS, Rows
 from ner.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
 from ner.sources import Listing, Place, find
@@ -183,15 +182,11 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
         loaded = load_dataset(data, config, split=split)
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
         raise ValueError(one_line(error)) from error
-    names = columns.get("word", WORDS), columns.get("tag", TAGS)
-    types = readers.list_types(loaded.features.arrow_schema, *names)
+    schema = loaded.features.arrow_schema
+    names = readers.word_and_tag(schema, columns)
 
     def tables() -> Iterator[pa.Table]:
-        first = 0
-        for table in rows.batches(loaded.select_columns(list(names))):
-            cast = [table[name].cast(pa.list_(kind)) for name, kind in zip(names, types, strict=True)]
-            yield pa.table([*cast, np.arange(first, first + len(table))], [WORDS, TAGS, ROW])
-            first += len(table)
+        return readers.as_rows(rows.batches(loaded.select_columns(list(names))), schema, columns)
 
     files = [(file["filename"], Path(file["filename"]).stat().st_mtime_ns) for file in loaded.cache_files]
     stored = rows.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)

@@ -46,13 +46,10 @@ def report(files: Iterable[Fault], rows: Iterable[Fault], num_rows: int) -> str:
     return "\n".join([f"{total:,} faults in the data", *(f"  {line}" for line in shown), *more, *last])
 
 
-def write(file: Path, faults: Iterable[Fault]) -> int:
-    """Writes faults as JSON Lines: place, reason, row, value. Returns how many."""
-    count = 0
+def write(file: Path, faults: Iterable[Fault]) -> None:
+    """Writes faults as JSON Lines: place, reason, row, value."""
     with file.open("w", encoding="utf-8", errors="backslashreplace") as lines:
-        for count, fault in enumerate(faults, start=1):  # noqa: B007 (the count is what is returned)
-            lines.write(to_json(fault))
-    return count
+        lines.writelines(map(to_json, faults))
 
 
 def to_json(fault: Fault) -> str:

@@ -107,7 +107,7 @@ def save_model(
     model.save_pretrained(folder, state_dict=state)
     try:
         tokenizer.save_pretrained(folder)
-    except Exception as error:
+    except Exception as error:  # tokenizers raises what goes wrong with a file as bare Exception, and nothing else is
         if type(error) is not Exception:
             raise
-        raise OSError(f"{folder}: {one_line(error)}") from error  # tokenizers raises its file errors as bare Exception
+        raise OSError(f"{folder}: {one_line(error)}") from error

@@ -16,6 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
@@ -222,17 +223,27 @@ def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, i
 
 
 def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
-    """Tables of a Parquet file with the columns tokens, ner_tags and row (from 0). Raises as `read` does."""
-    names = columns.get("word", WORDS), columns.get("tag", TAGS)
+    """Tables of a Parquet file with the columns tokens, ner_tags and row. Raises as `read` does."""
     with open_parquet(file) as parquet:
-        types = list_types(parquet.schema_arrow, *names)
-        first = 0
-        for batch in parquet.iter_batches(10_000, columns=list(names)):
-            batch.validate(full=True)
-            numbers = pa.array(range(first, first + len(batch)), pa.int64())
-            cast = [batch[name].cast(pa.list_(kind)) for name, kind in zip(names, types, strict=True)]
-            yield pa.table([*cast, numbers], [WORDS, TAGS, ROW])
-            first += len(batch)
+        names = word_and_tag(parquet.schema_arrow, columns)
+        yield from as_rows(parquet.iter_batches(10_000, columns=list(names)), parquet.schema_arrow, columns)
+
+
+def as_rows(
+    batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema, columns: dict[str, str]
+) -> Iterator[pa.Table]:
+    """Tables with the columns tokens, ner_tags and row (from 0), of batches with this schema.
+
+    Raises ValueError for columns that are missing or of another type, and Arrow's own for text that is no UTF-8.
+    """
+    names = word_and_tag(schema, columns)
+    kinds = [pa.list_(pa.int64() if is_list_of_ids(schema.field(name).type) else pa.string()) for name in names]
+    first = 0
+    for batch in batches:
+        batch.validate(full=True)
+        cast = [batch[name].cast(kind) for name, kind in zip(names, kinds, strict=True)]
+        yield pa.table([*cast, np.arange(first, first + len(batch))], [WORDS, TAGS, ROW])
+        first += len(batch)
 
 
 def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
@@ -268,18 +279,28 @@ def open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
         yield stack.enter_context(pq.ParquetFile(source))
 
 
-def list_types(schema: pa.Schema, word_column: str, tag_column: str) -> tuple[pa.DataType, pa.DataType]:
-    """Types that words and tags are cast to. Raises ValueError for columns that are missing or of another type."""
-    if missing := [name for name in (word_column, tag_column) if name not in schema.names]:
+def word_and_tag(schema: pa.Schema, columns: dict[str, str]) -> tuple[str, str]:
+    """Names of the columns of words and tags. Raises ValueError for one that is missing or of another type."""
+    names = columns.get("word", WORDS), columns.get("tag", TAGS)
+    if missing := [name for name in names if name not in schema.names]:
         raise ValueError(f"no column {', '.join(missing)}; it has {listed(schema.names)}")
-    types = []
-    for name in (word_column, tag_column):
+    for name, what in zip(names, ("words", "tags"), strict=True):
         kind = schema.field(name).type
-        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-        inner = kind.value_type if is_list else kind
-        is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
-        is_id = name == tag_column and pa.types.is_integer(inner)
-        if not is_list or not (is_text or is_id):
-            raise ValueError(f"{name} is {kind}, not a list of {'words' if name == word_column else 'tags'}")
-        types.append(pa.string() if is_text else pa.int64())
-    return types[0], types[1]
+        if not is_list_of_text(kind) and not (what == "tags" and is_list_of_ids(kind)):
+            raise ValueError(f"{name} is {kind}, not a list of {what}")
+    return names
+
+
+def is_list_of_text(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of strings."""
+    return is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+
+
+def is_list_of_ids(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of integers."""
+    return is_list(kind) and pa.types.is_integer(kind.value_type)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds lists."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)

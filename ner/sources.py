@@ -89,7 +89,7 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     for marker, group in (("{lang}", r"([^/]+?)"), ("{split}", r"([^/]+?)"), ("*", r"[^/]*")):
         escaped = escaped.replace(re.escape(marker), group)
     regex = re.compile(escaped)
-    order = [name for name in re.findall(r"\{(lang|split)\}", pattern) if name]
+    order = re.findall(r"\{(lang|split)\}", pattern)
     if "split" not in order or len(set(order)) < len(order):
         raise ValueError(f"{pattern}: a path needs {{split}} once, and {{lang}} once for several languages")
     glob = re.sub(r"\{(lang|split)\}", "*", pattern)

@@ -20,8 +20,9 @@ def test_the_first_twenty_and_a_count():
 
 def test_written_and_read_back(tmp_path):
     found = [Fault("x", "é", 3, {"tokens": ["ü", None]}), Fault("y", "not UTF-8", None, "half a pair \ud800")]
-    assert faults.write(tmp_path / "f.jsonl", found) == 2
+    faults.write(tmp_path / "f.jsonl", found)
     again = list(faults.read(tmp_path / "f.jsonl"))
+    assert len(again) == 2
     assert again[0] == found[0]
     assert again[1].value.startswith("half a pair ")
 

@@ -89,8 +89,8 @@ class Runs:
         )
 
 
-def moment(kind: str, run: Path, since: float, rng: random.Random) -> Callable[[], bool]:
-    """Whether the moment to strike has come."""
+def moment(kind: str, run: Path, printed_before: int, rng: random.Random) -> Callable[[], bool]:
+    """Whether the moment to strike has come. printed_before: characters, by runs of that name before this one."""
     log = run / "log.jsonl"
     lines_before = len(log.read_text().splitlines()) if log.exists() else 0
     after = rng.uniform(0, 3)
@@ -106,12 +106,11 @@ def moment(kind: str, run: Path, since: float, rng: random.Random) -> Callable[[
         started = [0.0]
 
         def first() -> bool:
-            text = (run.parent / f"{run.name}.err").read_text()[since_text:]
-            if not started[0] and ("training on" in text):
+            text = (run.parent / f"{run.name}.err").read_text()[printed_before:]
+            if not started[0] and "training on" in text:
                 started[0] = time.monotonic() + rng.uniform(0, 0.4)
             return bool(started[0]) and time.monotonic() > started[0]
 
-        since_text = int(since)
         return first
     begun = [0.0]
 
@@ -140,8 +139,7 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
         while True:
             kind = rng.choice(KINDS)
             errors = run.parent / f"{name}.err"
-            since = len(errors.read_text()) if errors.exists() else 0
-            has_come = moment(kind, run, since, rng)
+            has_come = moment(kind, run, len(errors.read_text()) if errors.exists() else 0, rng)
             process = runs.start(name)
             while process.poll() is None and (struck.total() >= times or not has_come()):
                 time.sleep(0.0005)
