@@ -20,6 +20,7 @@ from ner.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode, load_tokenizer
 from ner.faults import one_line
 from ner.inference import evaluate
+from ner.kernels import use_cpu_kernels
 from ner.matrix import Result, f1_matrix, to_csv, to_markdown, type_report
 from ner.metrics import SCORINGS
 from ner.model import load_tagger, max_positions
@@ -160,6 +161,8 @@ def test(
             vocabulary = tokenizer.backend_tokenizer.to_str()
             longest = run.max_length or max_positions(model, tokenizer)
             model.to(accelerator.device)
+            if accelerator.device.type == "cpu":
+                use_cpu_kernels(model)
             collator = None
             for split, language in parts:
                 rows = corpora[run.source][language][split]

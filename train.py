@@ -24,21 +24,24 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
 from ner.batching import EpochPlan
-from ner.collating import Collator, PackedCollator, choose_collator, collate, to_device
+from ner.collating import Collator, PackedCollator, choose_collator, to_device
 from ner.config import FREE_ON_RESUME, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode, load_tokenizer
 from ner.faults import one_line
+from ner.feed import feed
 from ner.inference import evaluate
 from ner.keeper import Keeper, Progress, check_same, find_commit
+from ner.kernels import use_cpu_kernels
 from ner.loss import update_loss
 from ner.metrics import Counts
-from ner.model import build_model, decay_groups, freeze, max_positions, save_model, training_mode
+from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
 from ner.options import bad_input_ends_here, parse, read_config, to_yaml
 from ner.sampling import join_languages, parse_sample
 from ner.snapshot import NOT_WRITTEN
 from ner.stopping import STOPPED, StoppedError, Stopper
 from ner.tags import TagSet
+from ner.vocabulary import Vocabulary, trim
 
 FAILED = 1  # exit status of a run that can not go on: gradients that are not finite, a disk that is full
 
@@ -63,6 +66,7 @@ class Job:
     evaluate_every: int
     resume_from: Path | None
     fingerprint: str
+    vocabulary: Vocabulary | None
     notes: tuple[str, ...]
 
 
@@ -111,7 +115,14 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
 
     train = encoded(sentences, "encode train")
     validation = {lang: encoded(corpus[lang]["validation"], f"encode {lang} validation") for lang in config.train_on}
+    fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
+    vocabulary = trim(model, [train, *validation.values()])
+    if vocabulary:
+        train = vocabulary.encoded(train)
+        validation = {lang: vocabulary.encoded(part) for lang, part in validation.items()}
     model.to(accelerator.device)
+    if accelerator.device.type == "cpu":
+        use_cpu_kernels(model)
     collator, reason = choose_collator(
         model, [train[i] for i in range(min(16, len(train)))], config.packing, config.row_length
     )
@@ -123,6 +134,8 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
     for windows in validation.values():
         replace(plan, encoded=windows)  # raises where a window does not fit
 
+    if config.compile:
+        compile_layers(model)
     num_updates = config.max_updates or config.epochs * len(plan)
     fused = accelerator.device.type in ("cpu", "cuda")
     optimizer = AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=fused)
@@ -138,7 +151,6 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
         packing="off" if row_length is None else "on",
         mixed_precision=accelerator.mixed_precision,
     )
-    fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
     is_finished = config.resume == "auto" and (config.folder / "metrics.json").is_file()
     if resume_from or is_finished:
         stored = resume_from or config.folder
@@ -168,9 +180,14 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
             for lang in config.train_on]  # fmt: skip
     runtime.say(accelerator, f"training on {train.num_sentences:,} sentences: {', '.join(kept)}")
     runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
+    if vocabulary:
+        runtime.say(
+            accelerator, f"embedding table: {len(vocabulary.used):,} of {len(vocabulary.whole):,} rows are used"
+        )
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan), resume_from, fingerprint, corpus.notes,
+        every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary,
+        corpus.notes,
     )  # fmt: skip
 
 
@@ -187,27 +204,24 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
     if job.notes and not job.resume_from:
         log.write({"update": 0, "notes": job.notes})
     stopper = Stopper(accelerator)
-    plan = job.plan
+    rank = accelerator.process_index
+    updates = feed(job.plan, job.collator, rank, progress.update + 1, job.num_updates, accelerator.device)
     training_mode(model)
     bar = tqdm(total=job.num_updates, initial=progress.update, desc="train", unit=" updates",
                disable=not accelerator.is_main_process)  # fmt: skip
     with bar, stopper.listening():
         first = progress.update + (not evaluation_is_due(job, progress))  # an evaluation that was stopped comes first
         for number in range(first, job.num_updates + 1):
-            epoch, index = divmod(number - 1, len(plan))
-            if epoch != plan.epoch:
-                plan = replace(plan, epoch=epoch)
-            point = {"update": number, "epoch": round(number / len(plan), 4)}
+            point = {"update": number, "epoch": round(number / len(job.plan), 4)}
 
             if number > progress.update:
-                update = plan[index]
+                update, batches = next(updates)
                 loss = torch.zeros((), device=accelerator.device)
-                micro_batches = update.micro_batches[accelerator.process_index]
-                for position, micro_batch in enumerate(micro_batches, start=1):
-                    batch = to_device(collate(job.train, micro_batch, job.collator), accelerator.device)
+                for position, batch in enumerate(batches, start=1):
+                    batch = to_device(batch, accelerator.device)
                     labels = batch.pop("labels")
                     del batch["words"]
-                    is_last = position == len(micro_batches)  # ranks exchange gradients once per update
+                    is_last = position == len(batches)  # ranks exchange gradients once per update
                     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
                         share = update_loss(
                             model(**batch).logits, labels, update.num_labels, accelerator.num_processes
@@ -302,6 +316,7 @@ def save(
     """Writes the model folder best/ or last/ of the run. The best one before stays until no commit needs it."""
     state = accelerator.get_state_dict(model)  # of a sharded model, all processes gather it
     if accelerator.is_main_process:
+        state = job.vocabulary.state(state) if job.vocabulary else state
         plain = accelerator.unwrap_model(model)
         checkpoint.commit(
             config.folder / name,

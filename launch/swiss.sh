@@ -27,3 +27,4 @@ train all "$@" --train-on de fr it en
 for size in 250 500 1000 2000 4000; do train "fr-$size" "$@" --train-on fr --max-train-sentences "$size"; done
 run python "$here/evaluate.py" "$folder"/{de,fr,it,en,de+fr,all,fr-250,fr-500,fr-1000,fr-2000,fr-4000} \
     --languages de fr it en --output "$folder/report"
+echo "$folder: $((SECONDS / 60)) min $((SECONDS % 60)) s in all" >&2

@@ -113,6 +113,9 @@ class OptimizerOptions:
     evaluate_every: str = option("1e", "evaluate on validation every N updates (200u) or epochs (1e)", metavar="N")
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
+    compile: bool = option(
+        False, "compile the encoder's layers (torch.compile): slow at the start, pays on some machines"
+    )
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from accelerate import Accelerator
 from torch import nn
 
 from ner.batching import EpochPlan
-from ner.collating import Collator, PackedCollator, collate, to_device
+from ner.collating import Collator, PackedCollator, to_device
 from ner.encoding import IGNORED, Encoded
+from ner.feed import feed
 from ner.loss import token_loss
 from ner.metrics import Counts, count
 from ner.tags import TagSet
@@ -44,9 +45,10 @@ def predict(
     tags = torch.full((num_words + 1,), outside, device=accelerator.device)
     losses = torch.full((num_words + 1,), torch.nan, device=accelerator.device)
     mine = np.zeros(num_words, dtype=bool)
-    for update in plan:
-        for micro_batch in update.micro_batches[accelerator.process_index]:
-            batch = to_device(collate(encoded, micro_batch, collator), accelerator.device)
+    rank = accelerator.process_index
+    for update, batches in feed(plan, collator, rank, 1, len(plan), accelerator.device):
+        for micro_batch, batch in zip(update.micro_batches[rank], batches, strict=True):
+            batch = to_device(batch, accelerator.device)
             words = batch.pop("words")
             words = torch.where(words < 0, num_words, words)
             del batch["labels"]

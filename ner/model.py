@@ -58,7 +58,7 @@ def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -
     """
     encoder = model.base_model
     if num_layers:
-        layers = encoder_layers(model)
+        layers = encoder_layers(model, "--freeze-layers")
         if num_layers > len(layers):
             raise ValueError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
         frozen: list[nn.Module] = [m for name, m in encoder.named_children() if "embedding" in name]
@@ -69,12 +69,24 @@ def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -
         module.requires_grad_(False)
 
 
-def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
-    """The layers of the body, first to last. Raises ValueError where they can not be told."""
+def compile_layers(model: PreTrainedModel) -> None:
+    """torch.compile, layer by layer: equal layers are compiled once, for any number of rows.
+
+    What surrounds them (Accelerate's precision and distribution, the embedding table) stays as it is.
+    """
+    for layer in encoder_layers(model, "--compile"):
+        layer.compile(dynamic=True)
+
+
+def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
+    """The layers of the body, first to last. Raises ValueError where they can not be told.
+
+    wanted_by: the flag, for the message.
+    """
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
-    raise ValueError(f"--freeze-layers: {model.config.model_type} does not list its layers")
+    raise ValueError(f"{wanted_by}: {model.config.model_type} does not list its layers")
 
 
 def training_mode(model: nn.Module) -> None:
