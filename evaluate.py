@@ -17,7 +17,7 @@ from ner import runtime
 from ner.collating import choose_collator
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus, write_skipped
-from ner.encoding import Encoded, encode, load_tokenizer
+from ner.encoding import Encoded, encode_once, load_tokenizer
 from ner.faults import one_line
 from ner.inference import evaluate
 from ner.kernels import use_cpu_kernels
@@ -168,7 +168,7 @@ def test(
                 rows = corpora[run.source][language][split]
                 key = (vocabulary, longest, tags, run.source, language, split)
                 if key not in cache:
-                    cache[key] = encode(rows, tokenizer, tags, max_length=longest)
+                    cache[key] = encode_once(rows, tokenizer, tags, max_length=longest)
                 windows = cache[key]
                 if collator is None:
                     probe = [windows[i] for i in range(min(16, len(windows)))]  # in full precision: before `prepare`

@@ -27,7 +27,7 @@ from ner.batching import EpochPlan
 from ner.collating import Collator, PackedCollator, choose_collator, to_device
 from ner.config import FREE_ON_RESUME, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
-from ner.encoding import Encoded, encode, load_tokenizer
+from ner.encoding import Encoded, encode_once, load_tokenizer
 from ner.faults import one_line
 from ner.feed import feed
 from ner.inference import evaluate
@@ -108,7 +108,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
 
     def encoded(dataset: Any, title: str) -> Encoded:
         with tqdm(total=len(dataset), desc=title, unit=" sentences", disable=not accelerator.is_main_process) as bar:
-            return encode(
+            return encode_once(
                 dataset, tokenizer, corpus.tags, max_length=config.max_length or longest,
                 label_tokens=config.label_tokens, progress=bar.update,
             )  # fmt: skip

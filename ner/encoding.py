@@ -5,25 +5,31 @@ python -m ner.encoding --model xlm-roberta-base bert-base-multilingual-cased --t
 
 import argparse
 import hashlib
+import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import tokenizers
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from ner.faults import one_line
 from ner.markdown import table
 from ner.options import bad_input_ends_here
-from ner.rows import TAGS, WORDS, batches, flat_column, tag_set
+from ner.rows import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
 from ner.spans import split_words
 from ner.tags import OUTSIDE, TagSet
 
 IGNORED = -100  # cross_entropy's ignore_index
+SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
 
 # Byte-level BPE tokenizers that take words only with this set.
 NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
@@ -114,8 +120,7 @@ def encode(
     progress: called with the number of sentences done. Raises ValueError for a tag that `tags` lacks, for a tokenizer
     without word alignment, and for max_length without room for two sub-tokens.
     """
-    if not tokenizer.is_fast:
-        raise ValueError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
+    check_alignment(tokenizer)
     room = max_length - tokenizer.num_special_tokens_to_add()
     if room < 2:
         raise ValueError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
@@ -125,30 +130,8 @@ def encode(
     if len(gold) and gold.min() < 0:
         raise ValueError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
-    ids, words, lengths, sentences = [], [], [], []
-    start = 0
-    for batch in (rows[WORDS].to_pylist() for rows in batches(dataset, 1000)):
-        encoded = tokenizer(
-            batch,
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-            stride=room // 4,  # sub-tokens that neighbouring windows share
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-        lengths += [len(window) for window in encoded["input_ids"]]
-        ids.append(np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32))
-        # float: None (a special token) becomes nan without a Python loop over tokens
-        words.append(np.array(list(chain.from_iterable(e.word_ids for e in encoded.encodings)), dtype=np.float64))
-        sentences.append(start + np.array(encoded["overflow_to_sample_mapping"], dtype=np.int64))
-        start += len(batch)
-        if progress:
-            progress(len(batch))
+    ids, local, lengths, sentence = tokenized(dataset, tokenizer, max_length, stride=room // 4, progress=progress)
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-    sentence = concatenate(sentences, np.int64)
-    local = concatenate(words, np.float64)
     word = np.where(np.isnan(local), -1, local + np.repeat(word_offsets[sentence], lengths)).astype(np.int64)
     run_start, run_end = owned_runs(word, offsets, sentence)
 
@@ -162,7 +145,82 @@ def encode(
         )
         labels[run_start[runs] + position] = tags.inside[gold[word[run_start]]][runs]
     labels[run_start] = gold[word[run_start]]
-    return Encoded(concatenate(ids, np.int32), labels, scored, offsets, sentence, gold, word_offsets)
+    return Encoded(ids, labels, scored, offsets, sentence, gold, word_offsets)
+
+
+def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises ValueError for a tokenizer that does not say which word a sub-token belongs to."""
+    if not tokenizer.is_fast:
+        raise ValueError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
+
+
+def tokenized(
+    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int, progress: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The windows of all sentences, on all cores.
+
+    Returns (ids int32 [tokens], words float64 [tokens]: the word within its sentence, nan for special tokens,
+    lengths int64 [windows], sentences int64 [windows]). stride: sub-tokens that neighbouring windows share.
+    """
+    ids, words = [], []
+    lengths: list[int] = []
+    sentences: list[int] = []
+    start = 0
+    # The tokenizer behind transformers' own, set up as that does it: no Python object per sentence in between.
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    backend.no_padding()
+    backend.enable_truncation(max_length, stride=stride)
+    try:
+        for batch in (rows[WORDS].to_pylist() for rows in batches(dataset, SENTENCES_PER_CALL)):
+            encodings = backend.encode_batch(batch, is_pretokenized=True)
+            windows = [(start + i, part) for i, whole in enumerate(encodings) for part in (whole, *whole.overflowing)]
+            sentences += [sentence for sentence, _ in windows]
+            new_ids = [window.ids for _, window in windows]
+            lengths += map(len, new_ids)
+            ids.append(np.fromiter(chain.from_iterable(new_ids), np.int32))
+            # float: None (a special token) becomes nan without a Python loop over tokens
+            words.append(np.array(list(chain.from_iterable(window.word_ids for _, window in windows)), np.float64))
+            start += len(batch)
+            if progress:
+                progress(len(batch))
+    finally:
+        backend.no_truncation()  # else it would be saved with the model
+    counted = np.array(lengths, np.int64), np.array(sentences, np.int64)
+    return concatenate(ids, np.int32), concatenate(words, np.float64), *counted
+
+
+def encode_once(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    tags: TagSet,
+    *,
+    max_length: int,
+    label_tokens: Literal["first", "all"] = "first",
+    progress: Any = None,
+) -> Encoded:
+    """`encode`, but from the datasets cache if these sentences have been encoded with this tokenizer and these options.
+
+    What decides is the content of sentences and tokenizer, not their names. Processes may start at once: each writes
+    aside, and the first to finish wins.
+    """
+    check_alignment(tokenizer)
+    tokenizer.backend_tokenizer.no_truncation()
+    content = (content_hash(dataset), hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())
+    options = (tokenizers.__version__, tokenizer.split_special_tokens, tag_set(dataset).names, tags.names, max_length)
+
+    def write(folder: Path) -> None:
+        made = encode(
+            dataset, tokenizer, tags, max_length=max_length, label_tokens=label_tokens, progress=progress
+        )  # fmt: skip
+        save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
+
+    key = ("encoded", content, options, label_tokens)
+    try:
+        return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
+    except (OSError, SafetensorError):  # a folder that somebody damaged
+        shutil.rmtree(cached(key, write))
+        return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
 
 
 def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

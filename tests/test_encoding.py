@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ner import encoding
-from ner.encoding import IGNORED, encode
+from ner.encoding import IGNORED, encode, encode_once
 from tests.conftest import TAGS
 
 
@@ -124,3 +129,80 @@ def test_encoders_side_by_side(encoder_folder, tokenizer, capsys):
         with pytest.raises(SystemExit) as caught:
             encoding.main(["--model", str(encoder_folder), *arguments])
         assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("max_length", [12, 128])
+def test_sub_tokens_are_those_of_transformers(german, tokenizer, max_length):
+    """The tokenizer is called below transformers' own, with the same windows."""
+    rows = german.select(range(300))
+    encoded = encode(rows, tokenizer, TAGS, max_length=max_length)
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    expected = tokenizer(
+        rows["tokens"][:], is_split_into_words=True, truncation=True, max_length=max_length, stride=room // 4,
+        return_overflowing_tokens=True,
+    )  # fmt: skip
+    assert [encoded[i]["input_ids"].tolist() for i in range(len(encoded))] == expected["input_ids"]
+    assert encoded.sentence.tolist() == expected["overflow_to_sample_mapping"]
+
+
+def test_no_truncation_is_left_in_the_tokenizer(german, encoder_folder, tmp_path):
+    tokenizer = encoding.load_tokenizer(str(encoder_folder))
+    before = tokenizer.backend_tokenizer.to_str()
+    encode(german.select(range(5)), tokenizer, TAGS, max_length=12)
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def same(one: encoding.Encoded, other: encoding.Encoded) -> bool:
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(encoding.Encoded))
+
+
+def test_encoded_once(german, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    rows = german.select(range(50))
+    first = encode_once(rows, tokenizer, TAGS, max_length=16)
+    assert same(first, encode(rows, tokenizer, TAGS, max_length=16))
+
+    def broken(*_, **__):
+        raise AssertionError("encoded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "encode", broken)
+        copy = Dataset.from_dict(rows[:], rows.features)  # equal content, another fingerprint
+        assert same(encode_once(copy, tokenizer, TAGS, max_length=16), first)
+        for changed in ({"max_length": 17}, {"label_tokens": "all"}):
+            with pytest.raises(AssertionError, match="again"):
+                encode_once(rows, tokenizer, TAGS, **({"max_length": 16} | changed))
+        with pytest.raises(AssertionError, match="again"):
+            encode_once(rows.select(range(49)), tokenizer, TAGS, max_length=16)
+    assert not list(tmp_path.glob("ner-unfinished-*"))
+
+
+def test_a_damaged_cache_is_made_again(german, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    rows = german.select(range(50))
+    first = encode_once(rows, tokenizer, TAGS, max_length=16)
+    (file,) = tmp_path.glob("ner-*/encoded.safetensors")
+    for damage in (lambda: file.write_bytes(file.read_bytes()[:100]), file.unlink):
+        damage()
+        assert same(encode_once(rows, tokenizer, TAGS, max_length=16), first)
+
+
+def test_two_processes_encode_at_once(corpus_folder, encoder_folder, tmp_path):
+    program = f"""
+import datasets
+from ner.corpus import Source, load_corpus
+from ner.encoding import encode_once, load_tokenizer
+corpus = load_corpus(Source({str(corpus_folder)!r}), ["de"], ["train"])
+tokenizer = load_tokenizer({str(encoder_folder)!r})
+print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).fingerprint())
+"""
+    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert outputs[0] == outputs[1] != ""
+    assert len(list(tmp_path.glob("ner-*/encoded.safetensors"))) == 1
+    assert not list(tmp_path.glob("ner-unfinished-*"))

@@ -1,0 +1,209 @@
+"""Programs that train the same model on the same data, run in turn, and the table of what they reached."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig
+
+from ner import demo
+from ner.corpus import Source, load_corpus
+from ner.markdown import table
+
+ROOT = Path(__file__).parent.parent.parent
+AT_ITS_BEST = ("--group-by-length", "--fused", "--dataloader-workers", "1")
+SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is measured with: an encoder, a corpus, the Trainer's script, and an encoder for very many sentences."""
+
+    encoder: str
+    corpus: str
+    trainer: Path | None
+    small_encoder: str
+    description: str
+
+    @classmethod
+    def found(cls, folder: Path | None, temporary: Path) -> "Material":
+        """In a folder; without one, made: the embedded corpus, and XLM-RoBERTa-base's shape with random weights."""
+        if folder:
+            encoder, corpus = (str((folder / part).resolve(strict=True)) for part in ("models/me5-small", "data/panx"))
+            trainer = (folder / "bench/trainer_recipe.py").resolve(strict=True)
+            return cls(encoder, corpus, trainer, encoder, "me5-small, PAN-X German")
+        demo.write_corpus(temporary / "corpus")
+        demo.write_encoder(temporary / "small")
+        write_shape(temporary / "base", "base", str(temporary / "small"))
+        base, corpus, small = (str(temporary / part) for part in ("base", "corpus", "small"))
+        return cls(base, corpus, None, small, "random weights of XLM-RoBERTa-base's shape, embedded corpus, no Trainer")
+
+
+@dataclass
+class Contender:
+    """A program that trains, and what its runs measured: sentences a second, and megabytes at the peak."""
+
+    name: str
+    command: list[str]
+    folder: Path | None  # of our run, None for the Trainer
+    rates: list[float] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+    last: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self) -> None:
+        """One run."""
+        output, peak = run(self.command)
+        if self.folder:
+            self.last = json.loads((self.folder / "metrics.json").read_text())
+        else:
+            self.last = json.loads(output.strip().splitlines()[-1])
+        self.rates.append(self.last["sentences_per_second"])
+        self.megabytes.append(peak)
+
+    def numbers(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {"name": self.name, "sentences_per_second": self.rates, "megabytes": self.megabytes, "last": self.last}
+
+
+def run(command: Sequence[str]) -> tuple[str, float]:
+    """What a program printed, and megabytes at its peak, of the GPU where there is one. Exits if the program fails."""
+    gpu_peak = [0.0]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            free, total = torch.cuda.mem_get_info()
+            gpu_peak[0] = max(gpu_peak[0], (total - free) / 2**20)
+
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT)
+        if torch.cuda.is_available():
+            threading.Thread(target=watch).start()
+        _, status, usage = os.wait4(process.pid, 0)
+        done.set()
+        for file in (output, errors):
+            file.seek(0)
+        if status:
+            raise SystemExit(f"{' '.join(command)}\n{errors.read()[-3000:]}")
+        return output.read(), gpu_peak[0] or usage.ru_maxrss / 1024
+
+
+def write_shape(folder: Path, shape: str, tokenizer_folder: str) -> None:
+    """An encoder of XLM-RoBERTa's shape (base, large) with random weights, its 250,002 embeddings too."""
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    width, layers, heads, inner = SHAPES[shape]
+    config = XLMRobertaConfig(
+        vocab_size=250_002, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=inner, max_position_embeddings=514, type_vocab_size=1,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def write_repeated(folder: Path, data: str, num_sentences: int) -> None:
+    """German sentences of a corpus repeated to a number, as JSON Lines with a small validation split."""
+    corpus = load_corpus(Source(data, sample=("all",)), ["de"], ["train"])
+    rows = corpus["de"]["train"]
+    (folder / "de").mkdir(parents=True)
+    for split, count in (("train", num_sentences), ("validation", 64)):
+        with (folder / "de" / f"{split}.jsonl").open("w", encoding="utf-8") as lines:
+            for row in islice(chain.from_iterable(repeat(rows)), count):
+                sentence = {"tokens": row["tokens"], "ner_tags": [corpus.tags.names[tag] for tag in row["ner_tags"]]}
+                lines.write(json.dumps(sentence, ensure_ascii=False) + "\n")
+
+
+def stages(
+    folder: Path, encoder: str, corpus: str, updates: int, test_languages: Sequence[str], flags: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What `tests.bench.stages` measures, in a process of its own. flags: more of train.py."""
+    languages = ",".join(test_languages) or "-"
+    command = [sys.executable, "-m", "tests.bench.stages", str(updates), languages, "--model", encoder,
+               "--data", corpus, "--train-on", "de", "--output", str(folder / "stages"), "--overwrite",
+               *flags]  # fmt: skip
+    return json.loads(run(command)[0].strip().splitlines()[-1])
+
+
+def contenders(folder: Path, material: Material, encoder: str, updates: int, precision: str) -> list[Contender]:
+    """Ours and, where its script is there, the Trainer's; precision: of all but the Trainer as published."""
+    flags = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", "2e-4",
+             "--max-updates", str(updates)]  # fmt: skip
+    ours = [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite"]
+    found = [Contender("train.py", [*ours, "--output", str(folder / "ours")], folder / "ours")]
+    output = folder / "compiled"
+    found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output))
+    if material.trainer:
+        trainer = [sys.executable, str(material.trainer), *flags, "--output", str(folder / "trainer")]
+        half = [] if precision == "no" else [f"--{precision}"]
+        published = ["--fp16"] if torch.cuda.is_available() else []
+        found.append(Contender("Trainer at its best", [*trainer, *half, *AT_ITS_BEST], None))
+        found.append(Contender("Trainer as published", [*trainer, *published], None))
+    return found
+
+
+def compare(found: Sequence[Contender], repetitions: int) -> None:
+    """All of them in turn, several times: what slows the machine for a while slows all."""
+    for repetition in range(repetitions):
+        for contender in found:
+            contender.measure()
+            print(
+                f"{repetition + 1}/{repetitions} {contender.name}: {contender.rates[-1]} sentences/s", file=sys.stderr
+            )
+
+
+def trainer_evaluation(found: Sequence[Contender]) -> dict[str, float]:
+    """Seconds of predict and seqeval on each language's test sentences, by the Trainer at its best."""
+    command = next(contender.command for contender in found if contender.name == "Trainer at its best")
+    at = command.index("--max-updates")
+    output, _ = run([*command[:at], "--max-updates", "1", "--test", *command[at + 2 :]])
+    return json.loads(output.strip().splitlines()[-1])["test_seconds"]
+
+
+def comparison(found: Sequence[Contender], measured: dict[str, Any]) -> str:
+    """The table of the comparison. measured: of `stages`."""
+    padded = measured["padded_efficiency"]
+    rows = []
+    ours = statistics.median(found[0].rates)
+    for contender in found:
+        rate = statistics.median(contender.rates)
+        is_published = contender.name == "Trainer as published"
+        efficiency = (
+            measured["position_efficiency"] if contender.folder else padded["random" if is_published else "grouped"]
+        )
+        peak = measured["matmul_rate_fp32" if is_published and not torch.cuda.is_available() else "matmul_rate"]
+        flops = rate * measured["tokens_per_sentence"] / efficiency * measured["flops_per_position"]
+        rows.append([
+            contender.name, f"{rate:.1f}", f"{min(contender.rates):.1f}-{max(contender.rates):.1f}",
+            f"{ours / rate:.2f} x",
+            f"{rate * measured['tokens_per_sentence']:,.0f}", f"{max(contender.megabytes):,.0f}", f"{efficiency:.3f}",
+            f"{flops / peak:.0%}",
+        ])  # fmt: skip
+    titles = ["training", "sentences/s", "from-to", "train.py is", "tokens/s", "peak MB", "position efficiency",
+              "of matmul rate"]  # fmt: skip
+    return markdown(titles, rows)
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    columns = [list(column) for column in zip(titles, *rows, strict=True)]
+    return table(columns[0], columns[1:])
+
+
+def machine() -> str:
+    """What it runs on."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else 'a CPU'}"

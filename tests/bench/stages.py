@@ -1,0 +1,206 @@
+"""One process's measurements: what a training update is made of, encoding, evaluation. Prints a JSON object.
+
+python -m tests.bench.stages UPDATES TEST_LANGUAGES FLAGS OF train.py    # languages joined by commas, or - for none
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.utils.flop_counter import FlopCounterMode
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+import train
+from ner import runtime
+from ner.collating import collate, to_device
+from ner.config import TrainConfig
+from ner.corpus import Source, load_corpus
+from ner.encoding import Encoded, encode, encode_once, load_tokenizer
+from ner.feed import feed
+from ner.inference import evaluate
+from ner.loss import update_loss
+from ner.model import training_mode
+from ner.options import parse
+
+WARM_UP = 5  # updates
+
+
+class Stopwatch:
+    """Seconds by stage. On a GPU it waits for the device at each end: stages add up, and hide no overlap."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_updates: int) -> dict[str, Any]:
+    """The training loop, taken apart. Milliseconds are per update."""
+    model, optimizer = accelerator.prepare(job.model, job.optimizer)
+    training_mode(model)
+    device = accelerator.device
+    updates = feed(job.plan, job.collator, 0, 1, WARM_UP + num_updates, device)
+    watch = Stopwatch(device)
+    tokens = positions = sentences = 0
+    for number in range(1, WARM_UP + num_updates + 1):
+        if number == WARM_UP + 1:
+            watch = Stopwatch(device)
+            tokens = positions = sentences = 0
+        with watch.stage("wait for data"):
+            update, batches = next(updates)
+        for host_batch in batches:
+            with watch.stage("to the device"):
+                batch = to_device(host_batch, device)
+                labels = batch.pop("labels")
+                del batch["words"]
+            with watch.stage("forward"):
+                loss = update_loss(model(**batch).logits, labels, update.num_labels, 1)
+            with watch.stage("backward"):
+                accelerator.backward(loss)
+        with watch.stage("clip"):
+            norm = runtime.clip(accelerator, model, config.max_grad_norm)
+        with watch.stage("optimizer"):
+            runtime.step_if_finite(accelerator, optimizer, norm)
+            optimizer.zero_grad()
+        tokens += update.num_tokens
+        positions += update.num_positions
+        sentences += len(update.sentences)
+    start = time.perf_counter()
+    for micro_batch in update.micro_batches[0] * 20:
+        collate(job.train, micro_batch, job.collator)
+    collating = (time.perf_counter() - start) / 20
+    with FlopCounterMode(display=False) as counter:
+        for host_batch in batches:
+            batch = to_device(host_batch, device)
+            labels = batch.pop("labels")
+            del batch["words"]
+            accelerator.backward(update_loss(model(**batch).logits, labels, update.num_labels, 1))
+    optimizer.zero_grad()
+    milliseconds = {name: 1e3 * seconds / num_updates for name, seconds in watch.seconds.items()}
+    return {
+        "milliseconds": {**milliseconds, "collate (in the thread)": 1e3 * collating},
+        "position_efficiency": tokens / positions,
+        "tokens_per_sentence": tokens / sentences,
+        "flops_per_position": counter.get_total_flops() / update.num_positions,
+        "positions": int(max(m.num_positions for m in update.micro_batches[0])),
+    }
+
+
+def matmul_rate(model: torch.nn.Module, positions: int, dtype: torch.dtype) -> float:
+    """FLOP/s that this machine reaches on the products of the model's linear layers, forward and backward, alone."""
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and min(m.weight.shape) > 16]
+    device = next(model.parameters()).device
+    flops = seconds = 0.0
+    for rows, columns in {tuple(layer.weight.shape) for layer in layers}:
+        count = sum(tuple(layer.weight.shape) == (rows, columns) for layer in layers)
+        inputs = torch.randn(positions, columns, device=device, dtype=dtype)
+        weight = torch.randn(rows, columns, device=device, dtype=dtype)
+        outputs = torch.randn(positions, rows, device=device, dtype=dtype)
+        for product in (lambda i=inputs, w=weight: i @ w.T, lambda o=outputs, w=weight: o @ w,
+                        lambda o=outputs, i=inputs: o.T @ i):  # fmt: skip
+            seconds += count * best_time(product, device)
+            flops += count * 2 * positions * rows * columns
+    return flops / seconds
+
+
+def best_time(product: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of one call: the best of five groups of ten."""
+    groups = []
+    for _ in range(6):  # the first warms up
+        start = time.perf_counter()
+        for _ in range(10):
+            product()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        groups.append((time.perf_counter() - start) / 10)
+    return min(groups[1:])
+
+
+def padded_efficiency(encoded: Encoded, batch_size: int, by_length: bool) -> float:
+    """Real tokens over computed positions of the Trainer's batches: in random order, or grouped by length."""
+    lengths = encoded.lengths
+    if by_length:
+        generator = torch.Generator().manual_seed(0)
+        order = np.array(list(LengthGroupedSampler(batch_size, lengths=lengths.tolist(), generator=generator)))
+    else:
+        order = np.random.default_rng(0).permutation(len(lengths))
+    batches = np.split(lengths[order], range(batch_size, len(order), batch_size))
+    return float(lengths.sum() / sum(len(batch) * batch.max() for batch in batches))
+
+
+def encoding_rates(config: TrainConfig, longest: int) -> dict[str, float]:
+    """Sentences a second of `encode` (best of five), and of reading them back from the cache."""
+    corpus = load_corpus(Source.of(config), config.train_on, ("train",))
+    tokenizer = load_tokenizer(config.model)
+    rows = corpus[config.train_on[0]]["train"]
+    rates = {}
+    encode_once(rows, tokenizer, corpus.tags, max_length=longest)
+    for name, how in (("encode", encode), ("from the cache", encode_once)):
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            how(rows, tokenizer, corpus.tags, max_length=longest)
+            seconds.append(time.perf_counter() - start)
+        rates[name] = len(rows) / min(seconds)
+    return rates
+
+
+def evaluation_seconds(
+    config: TrainConfig, accelerator: Accelerator, job: train.Job, languages: list[str], longest: int
+) -> dict[str, float]:
+    """Seconds that tagging and scoring take for each language's test sentences, encoded before."""
+    corpus = load_corpus(Source.of(config), languages, ("test",))
+    windows = {
+        lang: encode_once(corpus[lang]["test"], job.tokenizer, job.tags, max_length=longest) for lang in languages
+    }
+    if job.vocabulary:  # the whole table: test sentences use other rows
+        table = torch.nn.Embedding.from_pretrained(job.vocabulary.whole.to(accelerator.device))
+        accelerator.unwrap_model(job.model).set_input_embeddings(table)
+    seconds = {}
+    for language in languages:
+        start = time.perf_counter()
+        evaluate(job.model, windows[language], job.collator, accelerator, job.tags,
+                 max_tokens=config.max_tokens_per_micro_batch).scores()  # fmt: skip
+        seconds[language] = time.perf_counter() - start
+    return seconds
+
+
+def main() -> None:
+    """The command line."""
+    num_updates, languages = int(sys.argv[1]), [name for name in sys.argv[2].split(",") if name != "-"]
+    config = parse(TrainConfig, sys.argv[3:], __doc__)
+    accelerator = runtime.start_accelerator(config.mixed_precision)
+    job = train.build(config, accelerator)
+    assert job is not None
+    torch.manual_seed(config.seed)
+    result = stages(config, accelerator, job, num_updates)
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
+    result["precision"] = accelerator.mixed_precision
+    result["matmul_rate"] = matmul_rate(job.model, result["positions"], dtype)
+    result["matmul_rate_fp32"] = matmul_rate(job.model, result["positions"], torch.float32)
+    result["padded_efficiency"] = {
+        name: padded_efficiency(job.train, config.batch_size, name == "grouped") for name in ("random", "grouped")
+    }
+    longest = int(job.train.lengths.max())
+    result["encoding"] = encoding_rates(config, longest)
+    result["evaluation"] = evaluation_seconds(config, accelerator, job, languages, 512) if languages else {}
+    if accelerator.device.type == "cuda":
+        result["device"] = torch.cuda.get_device_name()
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

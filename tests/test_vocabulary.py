@@ -1,0 +1,95 @@
+"""A trimmed embedding table trains the model that the whole table trains."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from ner.collating import PaddedCollator
+from ner.encoding import Encoded
+from ner.loss import update_loss
+from ner.model import build_model, decay_groups
+from ner.vocabulary import trim
+from tests.conftest import TAGS
+
+
+@pytest.fixture
+def few(encoded):
+    """Windows that use a part of the table."""
+    length = encoded.offsets[12]
+    return Encoded(
+        encoded.input_ids[:length], encoded.labels[:length], encoded.words[:length], encoded.offsets[:13],
+        encoded.sentence[:12], encoded.gold, encoded.word_offsets,
+    )  # fmt: skip
+
+
+def train(model, windows: Encoded, num_updates: int = 5) -> None:
+    model.eval()  # no dropout
+    optimizer = AdamW(decay_groups(model, 0.3), lr=1e-2)
+    batch = PaddedCollator(model.config.pad_token_id)([windows[i] for i in range(len(windows))])
+    labels = batch.pop("labels")
+    del batch["words"]
+    for _ in range(num_updates):
+        update_loss(model(**batch).logits, labels, int((labels >= 0).sum()), 1).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_training_is_the_same(encoder_folder, few):
+    whole, trimmed = (build_model(str(encoder_folder), TAGS, seed=0) for _ in range(2))
+    pretrained = whole.get_input_embeddings().weight.detach().clone()
+    vocabulary = trim(trimmed, [few])
+    assert vocabulary
+    assert len(vocabulary.used) < 0.5 * len(pretrained)
+    assert trimmed.get_input_embeddings().weight.shape == (len(vocabulary.used) + 1, pretrained.shape[1])
+    train(whole, few)
+    train(trimmed, vocabulary.encoded(few))
+    expected, found = whole.state_dict(), vocabulary.state(trimmed.state_dict())
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.allclose(found[name], tensor, atol=1e-6), name
+    unused = np.setdiff1d(np.arange(len(pretrained)), vocabulary.used)
+    decayed = found[vocabulary.name][torch.from_numpy(unused)] / pretrained[torch.from_numpy(unused)]
+    assert torch.allclose(decayed, torch.tensor((1 - 0.3 * 1e-2) ** 5), atol=1e-5)
+
+
+def test_ids_come_back(model, few):
+    vocabulary = trim(model, [few])
+    rows = vocabulary.encoded(few).input_ids
+    assert rows.min() >= 0
+    assert (vocabulary.used[rows] == few.input_ids).all()
+    assert vocabulary.rows[model.config.pad_token_id] == model.config.pad_token_id
+    assert model.get_input_embeddings().padding_idx == model.config.pad_token_id
+
+
+def test_left_alone(encoder_folder, few, encoded):
+    frozen = build_model(str(encoder_folder), TAGS, seed=0)
+    frozen.get_input_embeddings().weight.requires_grad_(False)
+    assert trim(frozen, [few]) is None
+    shared = build_model(str(encoder_folder), TAGS, seed=0)
+    shared.decoder = nn.Linear(128, 300, bias=False)
+    shared.decoder.weight = shared.get_input_embeddings().weight
+    assert trim(shared, [few]) is None
+    used_up = build_model(str(encoder_folder), TAGS, seed=0)
+    every_id = replace(few, input_ids=np.arange(len(few.input_ids), dtype=np.int32) % 300)
+    assert len(few.input_ids) > 100
+    assert trim(used_up, [every_id, encoded]) is None
+
+
+def test_an_encoder_that_reads_the_numbers_keeps_its_table(model, few):
+    """As ESM does, which looks for the number of its mask token."""
+    table = model.get_input_embeddings()
+
+    class Counting(type(model)):
+        def forward(self, input_ids, **others):
+            result = super().forward(input_ids, **others)
+            result.logits = result.logits + input_ids.float().mean()
+            return result
+
+    model.__class__ = Counting
+    assert trim(model, [few]) is None
+    assert model.get_input_embeddings() is table
