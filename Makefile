@@ -1,13 +1,14 @@
 # make demo     train on the embedded corpus and print the F1 matrix (no data needed)
 # make test     the whole test suite
 # make lint     ruff and mypy
+# make bench    time training, encoding and evaluation (half an hour); MATERIAL=FOLDER: on real data, against the Trainer
 # make torture  kill, stop and damage runs and compare what becomes of them (a quarter of an hour)
 # make clean    remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint torture clean
+.PHONY: demo test lint bench torture clean
 
 demo: .venv/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh demo
@@ -26,9 +27,15 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+# A folder with models/me5-small, data/panx and bench/trainer_recipe.py, if it is there.
+MATERIAL ?= $(wildcard ../shared)
+
+bench: .venv/ready
+	$(BIN)/python -m tests.bench $(if $(MATERIAL),--material $(MATERIAL)) $(BENCH)
+
 torture: .venv/ready
 	$(BIN)/python -m tests.gradients
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.torture
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo build bench.json bench-gpu.json *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -260,14 +260,14 @@ def batches(dataset: Dataset, size: int = 10_000) -> Iterator[pa.Table]:
 
 def content_hash(dataset: Dataset) -> str:
     """A hash of words and tag ids, whatever files or batches they come from."""
-    content = hashlib.sha256(flat_column(dataset, TAGS)[0])
+    content = hashlib.sha256(flat_column(dataset, TAGS)[0].data)
     for rows in batches(dataset):
         words = rows[WORDS].combine_chunks().cast(pa.list_(pa.string()))
-        content.update(np.diff(words.offsets.to_numpy()))
+        content.update(np.diff(words.offsets.to_numpy()).data)
         flat = words.flatten()
         if len(flat):
             _, offsets, text = flat.buffers()
             ends = np.frombuffer(offsets, np.int32)[flat.offset : flat.offset + len(flat) + 1]
-            content.update(np.diff(ends))
+            content.update(np.diff(ends).data)
             content.update(memoryview(text)[ends[0] : ends[-1]])
     return content.hexdigest()

@@ -22,9 +22,14 @@ def test_updates_come_in_order_over_epochs(encoded):
 
 def test_only_the_next_is_made_in_advance():
     made = []
-    results = ahead(lambda item: made.append(item) or item, range(10))
+
+    def make(item):
+        made.append(item)
+        return item
+
+    results = ahead(make, range(10))
     assert next(results) == 0
-    results.close()
+    del results
     assert made in ([0], [0, 1])
     assert not [thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name]
 
