@@ -65,6 +65,17 @@ def run(small, encoder_folder, tmp_path):
     return go
 
 
+@pytest.fixture(scope="module")
+def still(encoder_folder, tmp_path_factory) -> Path:
+    """The embedded encoder without dropout."""
+    folder = tmp_path_factory.mktemp("models") / "still"
+    shutil.copytree(encoder_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 def log_of(folder: Path) -> tuple[list[dict], list[dict]]:
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [e for e in entries if "loss" in e], [e for e in entries if "validation" in e]
@@ -116,18 +127,33 @@ def test_the_same_seed_gives_the_same_weights(run):
     assert not same(weights(first), weights(run("--max-updates", "5", "--seed", "1", output="c")))
 
 
-def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, encoder_folder, tmp_path):
-    still = tmp_path / "still"
-    shutil.copytree(encoder_folder, still)
-    config = json.loads((still / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (still / "config.json").write_text(json.dumps(config))
+def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, still):
     flags = ["--model", str(still), "--max-updates", "4"]
     whole = weights(run(*flags, output="a"))
     for i, other in enumerate((["--max-tokens-per-micro-batch", "128"], ["--packing", "off"], ["--row-length", "32"])):
         split = weights(run(*flags, *other, output=f"b{i}"))
         for name, tensor in whole.items():
             torch.testing.assert_close(split[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler here")
+def test_compiled_layers_train_the_same_model(run, still):
+    flags = ["--model", str(still), "--max-updates", "3"]
+    eager = weights(run(*flags, output="eager"))
+    for name, tensor in weights(run(*flags, "--compile", output="compiled")).items():
+        torch.testing.assert_close(tensor, eager[name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):
+    """Rows that no sentence uses come back, with the decay that AdamW would have given them."""
+    table = "roberta.embeddings.word_embeddings.weight"
+    before = load_file(encoder_folder / "model.safetensors")[table.removeprefix("roberta.")]
+    folder = run("--weight-decay", "0.5", "--max-updates", "10", "--log-every", "1")
+    after = weights(folder)[table]
+    assert after.shape == before.shape
+    decay = math.prod(1 - 0.5 * point["lr"] for point in log_of(folder)[0])
+    unused = ((after / before - decay).abs() < 1e-4).all(dim=1)
+    assert 20 < unused.sum() < 200
 
 
 def test_learning_rate_schedule(run):
@@ -256,13 +282,8 @@ def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsy
     ],
     ids=["both work", "one keeps step"],
 )
-def test_two_processes_train_what_one_trains(split, run, small, encoder_folder, tmp_path):
+def test_two_processes_train_what_one_trains(split, run, small, still, tmp_path):
     """The same updates on one and two ranks: equal losses, gradients and weights, and every word scored once."""
-    still = tmp_path / "still"
-    shutil.copytree(encoder_folder, still)
-    config = json.loads((still / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (still / "config.json").write_text(json.dumps(config))
     flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1", *split]
     one = run(*flags)
     two = tmp_path / "two"
@@ -438,13 +459,8 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_fo
     assert "2 updates in a row had a gradient that is not finite" in capsys.readouterr().err
 
 
-def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, encoder_folder, tmp_path):
+def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, still):
     """One process, then two: without dropout it is the same training."""
-    still = tmp_path / "still"
-    shutil.copytree(encoder_folder, still)
-    config = json.loads((still / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (still / "config.json").write_text(json.dumps(config))
     flags = [*FLAGS, "--model", str(still), "--resume", "auto", "--checkpoint-every", "6u"]
     folder = run(*flags)
     expected, last = results(folder)[0], weights(folder)
