@@ -56,6 +56,7 @@ class Contender:
     name: str
     command: list[str]
     folder: Path | None  # of our run, None for the Trainer
+    is_compiled: bool = False
     rates: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
     last: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +66,10 @@ class Contender:
         output, peak = run(self.command)
         if self.folder:
             self.last = json.loads((self.folder / "metrics.json").read_text())
+            if self.is_compiled:  # without the updates that compile
+                points = map(json.loads, (self.folder / "log.jsonl").read_text().splitlines())
+                rates = [point["sentences_per_second"] for point in points if "loss" in point]
+                self.last["sentences_per_second"] = statistics.median(rates[len(rates) // 2 :])
         else:
             self.last = json.loads(output.strip().splitlines()[-1])
         self.rates.append(self.last["sentences_per_second"])
@@ -139,10 +144,11 @@ def contenders(folder: Path, material: Material, encoder: str, updates: int, pre
     """Ours and, where its script is there, the Trainer's; precision: of all but the Trainer as published."""
     flags = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", "2e-4",
              "--max-updates", str(updates)]  # fmt: skip
-    ours = [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite"]
+    ours = [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite",
+            "--log-every", str(max(updates // 5, 1))]  # fmt: skip
     found = [Contender("train.py", [*ours, "--output", str(folder / "ours")], folder / "ours")]
     output = folder / "compiled"
-    found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output))
+    found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output, True))
     if material.trainer:
         trainer = [sys.executable, str(material.trainer), *flags, "--output", str(folder / "trainer")]
         half = [] if precision == "no" else [f"--{precision}"]
