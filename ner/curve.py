@@ -162,19 +162,31 @@ def in_words(sentences: float) -> str:
     return f"{sentences:,.0f}"
 
 
+def outcome(curve: Curve) -> str:
+    """Where the curve reaches its zero-shot level, with the interval where it does; nothing without a level."""
+    if curve.crossing is None or curve.crossing_interval is None:
+        return ""
+    if np.isposinf(curve.crossing):
+        return f"not reached at {curve.points[-1].train_sentences:,}"
+    if np.isneginf(curve.crossing):
+        return f"exceeded already at {curve.points[0].train_sentences:,}"
+    return f"reached at {in_words(curve.crossing)} {between(curve.crossing_interval)}"
+
+
+def between(limits: Interval) -> str:
+    """The limits of a crossing as text."""
+    return f"[{in_words(limits.low)}, {in_words(limits.high)}]"
+
+
 def summary(curve: Curve) -> str:
     """The zero-shot level and the crossing, in words."""
-    if curve.level is None or curve.crossing is None or curve.crossing_interval is None:
+    if curve.level is None or curve.crossing_interval is None:
         return f"{curve.name}: no run on another single language, so no zero-shot level"
-    level, limits = curve.level, curve.crossing_interval
+    level = curve.level
     text = f"{curve.name}: zero-shot from {level.trained_on} ({level.train_sentences:,} sentences) {level.f1:.3f} "
-    text += f"{level.interval}; "
-    between = f"[{in_words(limits.low)}, {in_words(limits.high)}]"
-    if np.isfinite(curve.crossing):
-        return f"{text}reached at {in_words(curve.crossing)} training sentences {between}"
-    point = curve.points[0] if curve.crossing < 0 else curve.points[-1]
-    verb = "exceeded already at" if curve.crossing < 0 else "not reached at"
-    return f"{text}{verb} {point.train_sentences:,} training sentences {between}"
+    text += f"{level.interval}, {outcome(curve)}"
+    is_open = not np.isfinite(curve.crossing or 0.0)
+    return text + " training sentences" + (f" {between(curve.crossing_interval)}" if is_open else "")
 
 
 def to_markdown(curves: Sequence[Curve]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ner.curve import Curve, in_words
+from ner.curve import Curve, outcome
 from ner.matrix import Cells, best_rows, f1_of_cells
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    figure = Figure(figsize=(7.2 * len(of_split), 4.6), layout="constrained")
+    lines_of_legend = 2 * max(map(len, of_split.values()))
+    figure = Figure(figsize=(7.2 * len(of_split), 4.3 + 0.22 * lines_of_legend), layout="constrained")
     panels: Sequence[Any] = figure.subplots(1, len(of_split), squeeze=False, sharey=True)[0]
     for axes, (split, curves) in zip(panels, of_split.items(), strict=True):
         axes.set_xscale("log")
@@ -101,7 +102,7 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
             )  # fmt: skip
             axes.plot(x, [point.f1 for point in curve.points], "o-", color=color, markersize=5, label=curve.name)
             if curve.level:
-                label = f"{curve.name}, zero-shot from {curve.level.trained_on} ({curve.level.train_sentences:,})"
+                label = f"{curve.name}: zero-shot from {curve.level.trained_on}, {outcome(curve)}"
                 axes.axhspan(curve.level.interval.low, curve.level.interval.high, color=color, alpha=0.1, linewidth=0)
                 axes.axhline(curve.level.f1, color=color, linestyle="--", linewidth=1.3, label=label)
                 draw_crossing(axes, curve, color)
@@ -113,7 +114,7 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
         axes.set_title(f"Trained and tested on one language, {split}")
         axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     return figure
 
 
@@ -125,10 +126,9 @@ def draw_crossing(axes: Any, curve: Curve, color: str) -> None:
     first, last = curve.points[0].train_sentences, curve.points[-1].train_sentences
     low = min(max(limits.low, first), crossing)
     high = max(min(limits.high, last), crossing)
-    label = f"{curve.name} reaches it at {in_words(crossing)} [{in_words(limits.low)}, {in_words(limits.high)}]"
     axes.errorbar(
         crossing, level.f1, xerr=[[crossing - low], [high - crossing]], fmt="D", color="black", ecolor=color,
-        markerfacecolor=color, elinewidth=3, capsize=5, capthick=2, markersize=6, zorder=3, label=label,
+        markerfacecolor=color, elinewidth=3, capsize=5, capthick=2, markersize=6, zorder=3,
     )  # fmt: skip
 
 

@@ -136,5 +136,5 @@ def test_text_and_csv_hold_the_same_numbers():
         assert (int(row["sentences"]), float(row["f1"])) == (point.train_sentences, pytest.approx(point.f1, abs=1e-6))
         assert f"{point.f1:.3f} | {point.interval}" in text
     assert float(rows[-1]["sentences"]) == pytest.approx(curve.crossing, abs=0.1)
-    assert f"reached at {float(rows[-1]['sentences']):,.0f} training sentences" in text
+    assert f"reached at {float(rows[-1]['sentences']):,.0f} [" in text
     assert (rows[-2]["trained_on"], rows[-2]["sentences"]) == ("de", "12580")

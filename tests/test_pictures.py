@@ -36,14 +36,15 @@ def test_the_heat_map_shows_every_cell_and_nothing_overlaps():
     assert bold == ["0.820", "0.820", "0.900", "0.850"]
 
 
-@pytest.mark.parametrize("level", [0.55, 0.001, 0.95])
-def test_the_curve_shows_points_level_and_crossing(level):
+@pytest.mark.parametrize(("level", "outcome"), [(0.55, "reached"), (0.001, "exceeded already"), (0.95, "not reached")])
+def test_the_curve_shows_points_level_and_crossing(level, outcome):
     found, _ = curves([*FRENCH, result("de", "de", 12580, level)], "default")
     axes: Any
     (axes,) = learning_curves({"test": found}).axes
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend[:2] == ["fr", "fr, zero-shot from de (12,580)"]
-    assert any("reaches it at" in text for text in legend) == (level == 0.55)
+    assert legend[0] == "fr"
+    assert legend[1].startswith(f"fr: zero-shot from de, {outcome} at")
+    assert [bar.lines[0].get_marker() for bar in axes.containers] == (["D"] if outcome == "reached" else [])
     assert axes.get_xscale() == "log"
     (line, *_) = axes.lines
     assert line.get_xdata().tolist() == [250, 1000, 2000, 4580]
