@@ -1,6 +1,6 @@
 """The options of the scripts: one frozen dataclass each, built from groups, a line of documentation a field."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,6 +165,10 @@ FREE_ON_RESUME = (
 )  # fmt: skip
 
 
+# What tells apart the rows and points that runs of one recipe make, or runs of one row.
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+
+
 @dataclass(frozen=True)
 class TrainConfig(
     ModelOptions, TrainingDataOptions, EncodingOptions, BatchOptions, OptimizerOptions, PrecisionOptions, RunOptions,
@@ -201,6 +205,14 @@ class TrainConfig(
         """The run folder, with the languages filled in."""
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
 
+    def recipe(self) -> "TrainConfig":
+        """These options with languages, number of sentences, seed and what does not change a result at their defaults.
+
+        Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
+        """
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in OUTSIDE_THE_RECIPE}
+        return replace(self, **defaults)
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -218,7 +230,12 @@ class EvaluationOptions:
     scoring: Literal["default", "strict"] = option(
         "default", "entities of the matrix: conlleval's rules, or strict IOB2; the JSON has both"
     )
-    output: str | None = option(None, "folder for matrix.md, matrix.csv and matrix.json", metavar="FOLDER")
+    output: str | None = option(
+        None, "folder for the matrix, the learning curve and the comparison, as tables and pictures", metavar="FOLDER"
+    )
+    compare: bool = option(
+        False, "of two runs: which entities only one, both or neither found, and a paired test of their F1"
+    )
 
 
 @dataclass(frozen=True)
@@ -242,6 +259,8 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
         problems += named_twice(self, "languages", "splits")
+        if self.compare and len(set(self.runs)) != 2:
+            problems.append(f"--compare takes two runs, not {len(set(self.runs))}")
         if problems:
             raise ValueError("\n".join(problems))
 

@@ -12,6 +12,7 @@ from ner.tags import TagSet
 
 Scoring = Literal["default", "strict"]
 SCORINGS: tuple[Scoring, ...] = ("default", "strict")
+Entities = tuple[np.ndarray, np.ndarray, np.ndarray]  # start, end (exclusive) and type of each, int64
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,7 @@ def ratios(counts: np.ndarray) -> dict[str, Any]:
     }
 
 
-def entities(
-    tag_ids: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def entities(tag_ids: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default") -> Entities:
     """Entities of tagged words, as (start, end, type), int64 each; end is exclusive, type an index into tags.types.
 
     tag_ids: int64 [words]; sentence_start: bool [words]. default: conlleval's rules, an I- that continues nothing
@@ -103,15 +102,45 @@ def entity_counts(
     gold: np.ndarray, predicted: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default"
 ) -> np.ndarray:
     """int64 [types, 3]: correct, predicted and gold entities of each type; arguments as in `entities`."""
-    gold_start, gold_end, gold_type = entities(gold, sentence_start, tags, scoring)
-    start, end, kind = entities(predicted, sentence_start, tags, scoring)
-    end_at = np.zeros(len(gold), dtype=np.int64)  # 0: no predicted entity starts here
-    type_at = np.zeros(len(gold), dtype=np.int64)
-    end_at[start], type_at[start] = end, kind
-    correct = (end_at[gold_start] == gold_end) & (type_at[gold_start] == gold_type)
+    gold_entities = entities(gold, sentence_start, tags, scoring)
+    predicted_entities = entities(predicted, sentence_start, tags, scoring)
+    correct = is_among(gold_entities, predicted_entities, len(gold))
     num_types = len(tags.types)
-    columns = (gold_type[correct], kind, gold_type)
+    columns = (gold_entities[2][correct], predicted_entities[2], gold_entities[2])
     return np.stack([np.bincount(column, minlength=num_types) for column in columns], axis=1).astype(np.int64)
+
+
+def sentence_counts(
+    gold: np.ndarray, predicted: np.ndarray, word_offsets: np.ndarray, tags: TagSet, scoring: Scoring = "default"
+) -> np.ndarray:
+    """int64 [sentences, 3]: correct, predicted and gold entities of each sentence, all types together.
+
+    gold, predicted: int64 [words]; word_offsets: int64 [sentences + 1], the words of each sentence.
+    """
+    sentence_start = first_words(word_offsets)
+    gold_entities = entities(gold, sentence_start, tags, scoring)
+    predicted_entities = entities(predicted, sentence_start, tags, scoring)
+    correct = is_among(gold_entities, predicted_entities, len(gold))
+    starts = (gold_entities[0][correct], predicted_entities[0], gold_entities[0])
+    sentences = [np.searchsorted(word_offsets, start, side="right") - 1 for start in starts]
+    num_sentences = len(word_offsets) - 1
+    return np.stack([np.bincount(column, minlength=num_sentences) for column in sentences], axis=1).astype(np.int64)
+
+
+def is_among(wanted: Entities, found: Entities, num_words: int) -> np.ndarray:
+    """bool [wanted]: whether an entity with the same start, end and type is among the found ones."""
+    start, end, kind = found
+    end_at = np.zeros(num_words, dtype=np.int64)  # 0: none of them starts here
+    type_at = np.zeros(num_words, dtype=np.int64)
+    end_at[start], type_at[start] = end, kind
+    return (end_at[wanted[0]] == wanted[1]) & (type_at[wanted[0]] == wanted[2])
+
+
+def first_words(word_offsets: np.ndarray) -> np.ndarray:
+    """bool [words]: true where a sentence begins. word_offsets: int64 [sentences + 1]."""
+    mask = np.zeros(word_offsets[-1] + 1, dtype=bool)
+    mask[word_offsets] = True
+    return mask[:-1]
 
 
 def count(

@@ -227,7 +227,12 @@ def flat_numbers(entry: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 def write_json(file: Path, content: Any) -> None:
     """Writes a JSON file that a reader never sees half of."""
-    write_whole(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_whole(file, to_json(content))
+
+
+def to_json(content: Any) -> str:
+    """JSON as our files have it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_whole(file: Path, text: str) -> None:

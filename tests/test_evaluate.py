@@ -82,6 +82,94 @@ def test_a_cell_is_what_seqeval_says_of_the_saved_model(runs, corpus_folder, tmp
     assert ours["default"]["accuracy"] == pytest.approx(seqeval.metrics.accuracy_score(gold, predicted), abs=1e-9)
 
 
+def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
+    """Two seeds of a row: a run that differs from another in seed and place alone."""
+    second = tmp_path / "second"
+    shutil.copytree(runs / "de", second)
+    config = (second / "config.yaml").read_text()
+    (second / "config.yaml").write_text(config.replace("seed: 42", "seed: 43").replace("keep: 2", "keep: 5"))
+    output = tmp_path / "out"
+    run(runs / "de", second, runs / "fr", "--languages", "de", "fr", "--output", output, "--scoring", "strict")
+    printed = capsys.readouterr().out
+    written = json.loads((output / "matrix.json").read_text())
+    cell = written["cells"]["test"]["de"]["fr"]
+    results = [r for r in written["results"] if (r["trained_on"], r["language"]) == (["de"], "fr")]
+    assert cell["runs"] == [result["scores"]["strict"]["f1"] for result in results]
+    assert [result["seed"] for result in results] == [42, 43]
+    assert {result["train_sentences"] for result in results} == {600}
+    assert cell["interval"]["low"] < cell["f1"] < cell["interval"]["high"]
+    assert cell["gap"] == pytest.approx(written["f1"]["test"]["fr"]["fr"] - cell["f1"])
+    assert written["best"]["test"]["fr"] == ["each", "fr"]
+    names = ["matrix.csv", "matrix.json", "matrix.md", "matrix.png", "matrix.svg", "matrix.tex"]
+    assert sorted(file.name for file in output.iterdir()) == names
+    assert f"**{written['f1']['test']['fr']['fr']:.3f}**" in printed
+    assert f"{cell['gap']:.3f} [" in printed
+    assert r"\toprule" in (output / "matrix.tex").read_text()
+    row = next(csv.DictReader((output / "matrix.csv").open()))
+    assert float(row["fr_low"]) == pytest.approx(cell["interval"]["low"], abs=1e-6)
+
+
+def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, tmp_path, capsys):
+    train.main(
+        ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", "fr", "--lr", "2e-3",
+         "--output", str(tmp_path / "fr-32"), "--epochs", "3", "--batch-size", "32",
+         "--max-train-sentences", "32", *FLAGS]
+    )  # fmt: skip
+    AcceleratorState._reset_state(reset_partial_state=True)
+    run(runs / "de", runs / "fr", tmp_path / "fr-32", "--languages", "fr", "--output", tmp_path / "out")
+    (curve,) = json.loads((tmp_path / "out/curve.json").read_text())["test"]
+    assert [point["train_sentences"] for point in curve["points"]] == [32, 600]
+    assert [point["runs"] for point in curve["points"]] == [[str(tmp_path / "fr-32")], [str(runs / "fr")]]
+    assert curve["level"]["trained_on"] == "de"
+    assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 600
+    summary = f"fr: zero-shot from de (600 sentences) {curve['level']['f1']:.3f}"
+    assert summary in capsys.readouterr().out
+    assert summary in (tmp_path / "out/curve.md").read_text()
+    for name in ("curve.csv", "curve.png", "curve.svg"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+def test_without_matplotlib_all_tables_are_written(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    run(runs / "de", "--languages", "de", "--output", tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"matrix.md", "matrix.csv", "matrix.json", "matrix.tex"}
+    assert "no pictures: matplotlib is not installed; pip install" in capsys.readouterr().err
+
+
+def test_two_runs_compared(runs, corpus_folder, tmp_path, capsys):
+    run(runs / "de", runs / "fr", "--compare", "--languages", "de", "fr", "--output", tmp_path)
+    compared = json.loads((tmp_path / "compare.json").read_text())["test"]
+    matrix = json.loads((tmp_path / "matrix.json").read_text())
+    for language in ("de", "fr"):
+        found = compared["found"][language]
+        support = matrix["results"][["de", "fr"].index(language)]["scores"]["default"]["support"]
+        assert sum(sum(row.values()) for row in found.values()) == support
+        f1 = [matrix["f1"]["test"][name][language] for name in ("de", "fr")]
+        assert compared["f1"][language] == pytest.approx(f1)
+        assert compared["test"][language]["f1"] == pytest.approx(f1[1] - f1[0])
+        assert compared["test"][language]["p"] < 0.05
+    assert sum(row["only A"] for row in compared["found"]["de"].values()) > 0
+    example = compared["examples"]["only A"][0]
+    rows = [json.loads(line) for line in (corpus_folder / "de/test.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert example["text"].replace("[", "").replace("]", "").split() == rows[example["sentence"]]["tokens"]
+    text = (tmp_path / "compare.md").read_text()
+    assert "Gold entities, by who found them" in text
+    assert text.strip() in capsys.readouterr().out
+
+
+def test_only_two_runs_on_the_same_sentences_are_compared(runs, tmp_path, capsys):
+    assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", runs / "de", "--compare")
+    sampled = tmp_path / "sampled"
+    shutil.copytree(runs / "de", sampled)
+    config = (sampled / "config.yaml").read_text()
+    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"))
+    message = failure(capsys, runs / "de", sampled, "--compare")
+    assert "are tested on different de test sentences: 400 of" in message
+    assert "200 of" in message
+    (sampled / "metrics.json").write_text("[]")
+    assert "metrics.json: not what train.py writes" in failure(capsys, sampled)
+
+
 def test_languages_default_to_those_trained_on_and_splits_are_a_matrix_each(runs, capsys):
     run(runs / "de+fr", "--splits", "validation", "test", "--checkpoint", "last", "--scoring", "strict")
     printed = capsys.readouterr().out
@@ -174,6 +262,9 @@ def test_two_processes_score_every_word_once(runs, tmp_path):
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True, timeout=200)
     one, two = (json.loads((tmp_path / name / "matrix.json").read_text())["results"] for name in ("one", "two"))
+    cells = [json.loads((tmp_path / name / "matrix.json").read_text())["cells"] for name in ("one", "two")]
+    assert cells[0] == cells[1]
+    assert cells[0]["test"]["de"]["fr"]["interval"]["low"] > 0
     for mine, theirs in zip(one, two, strict=True):
         assert theirs["scores"]["strict"].pop("loss") == pytest.approx(mine["scores"]["strict"].pop("loss"), rel=1e-5)
         assert theirs["scores"]["strict"] == mine["scores"]["strict"]

@@ -1,7 +1,18 @@
 import csv
+import dataclasses
 import io
+import json
+import re
+from typing import Any
 
-from ner.matrix import Result, f1_matrix, row_names, to_csv, to_markdown, type_report
+import numpy as np
+import pytest
+
+from ner.config import TrainConfig
+from ner.intervals import f1_interval
+from ner.matrix import Result, best_rows, f1_cells, f1_matrix, row_names
+from ner.metrics import ratios
+from ner.tables import csv_rows, to_csv, to_latex, to_markdown, to_plain, to_text, type_report
 
 LANGUAGES = ("de", "fr", "it")
 
@@ -61,3 +72,133 @@ def test_markdown_and_csv_hold_the_same_numbers():
 def test_type_report():
     report = type_report(ALL, LANGUAGES, "default")
     assert "| de+fr | it | PER | 0.700 | 0.700 | 0.700 | 3 |" in report
+
+
+GOLD = np.random.default_rng(0).poisson(1.4, (len(LANGUAGES), 300))
+RECIPE = TrainConfig().recipe()
+
+
+def run(name, trained_on, *recall, seed=42, recipe=RECIPE):
+    """Results of a run that finds a share of the entities of 300 sentences of each language, and invents nothing."""
+    results = []
+    for language, gold, share in zip(LANGUAGES, GOLD, recall, strict=True):
+        correct = np.random.default_rng([seed, *map(ord, name + language)]).binomial(gold, share)
+        counts = np.stack([correct, correct, gold], axis=1)
+        row = ratios(counts.sum(axis=0))
+        scores = {**row, "macro": row, "per_type": {"PER": row}}
+        results.append(
+            Result(name, trained_on, None, language, "test", 300, {"default": scores, "strict": scores}, 1000, seed,
+                   recipe, np.stack([counts, counts]), "sentences of " + language)
+        )  # fmt: skip
+    return results
+
+
+OF_SEEDS = [
+    *run("a", ("de",), 0.8, 0.5, 0.4),
+    *run("b", ("de",), 0.8, 0.5, 0.4, seed=43),
+    *run("fr", ("fr",), 0.4, 0.7, 0.6),
+    *run("de+fr", ("de", "fr"), 0.8, 0.7, 0.65),
+]
+
+
+def f1_of(results, name, language):
+    return next(r.scores["default"]["f1"] for r in results if (r.run, r.language) == (name, language))
+
+
+def test_seeds_of_a_row_are_averaged_with_their_spread():
+    cells: Any = f1_cells(OF_SEEDS, LANGUAGES, "default")
+    assert list(cells) == ["de", "fr", "each", "de+fr"]
+    runs = [f1_of(OF_SEEDS, name, "it") for name in "ab"]
+    cell = cells["de"]["it"]
+    assert cell is not None
+    assert cell.runs == tuple(runs)
+    assert runs[0] != runs[1]
+    assert cell.f1 == pytest.approx(np.mean(runs))
+    assert cell.spread == pytest.approx(np.std(runs, ddof=1))
+    assert cells["fr"]["it"].spread is None
+    text = to_text({"test": cells}, "default")
+    assert f"{cell.spread:.3f} [{min(runs):.3f}, {max(runs):.3f}] (2)" in text
+    assert cells["each"]["de"] == cells["de"]["de"]
+
+
+def test_what_makes_a_row_is_everything_but_seed_and_place():
+    config = TrainConfig(train_on=("fr",), max_train_sentences=9, seed=7, output="elsewhere", keep=5, lr=1e-3)
+    assert config.recipe() == TrainConfig(lr=1e-3).recipe()
+    assert config.recipe() != TrainConfig(lr=1e-4).recipe()
+    other = run("b", ("de",), 0.8, 0.5, 0.4, recipe=dataclasses.replace(RECIPE, lr=1.0))
+    assert row_names([*OF_SEEDS[:3], *other], LANGUAGES) == {"a": "de [a]", "b": "de [b]"}
+
+
+def test_a_cell_has_the_interval_of_its_sentences():
+    cells: Any = f1_cells(OF_SEEDS, LANGUAGES, "default")
+    counts: Any = OF_SEEDS[6].counts
+    assert (OF_SEEDS[6].run, OF_SEEDS[6].language) == ("fr", "de")
+    assert cells["fr"]["de"].interval == f1_interval(counts[0])
+    mean = cells["de"]["de"]
+    assert mean.interval.low < mean.f1 < mean.interval.high
+    counts = OF_SEEDS[0].counts
+    alone = f1_interval(counts[0])
+    assert mean.interval.high - mean.interval.low < alone.high - alone.low  # the mean of two runs is steadier
+    unknown: Any = f1_cells(ALL, LANGUAGES, "default")
+    assert unknown["de"]["de"].interval is None
+
+
+def test_the_gap_to_the_run_on_the_language_alone():
+    cells: Any = f1_cells(OF_SEEDS, LANGUAGES, "default")
+    cell = cells["fr"]["de"]
+    assert cell.gap == pytest.approx(cells["de"]["de"].f1 - cell.f1)
+    assert cell.gap_interval.low < cell.gap < cell.gap_interval.high
+    assert cells["de"]["fr"].gap == pytest.approx(cells["fr"]["fr"].f1 - cells["de"]["fr"].f1)
+    for trained_in in (cells["de"]["de"], cells["de+fr"]["de"], cells["each"]["fr"]):
+        assert trained_in.gap is None
+    assert cells["fr"]["it"].gap is None  # no run on Italian alone
+    elsewhere = [dataclasses.replace(r, content="others") if r.run == "fr" else r for r in OF_SEEDS]
+    unpaired: Any = f1_cells(elsewhere, LANGUAGES, "default")
+    assert unpaired["fr"]["de"].gap_interval is None
+
+
+def test_the_best_of_a_column_is_bold():
+    matrix = f1_matrix(ALL, LANGUAGES, "default")
+    assert best_rows(matrix) == {"de": {"de", "each"}, "fr": {"all"}, "it": {"all"}}
+    lines = [line.split() for line in to_markdown(matrix, best_rows(matrix)).splitlines()]
+    assert lines[2] == "| de | **0.820** | 0.600 | 0.500 |".split()
+    assert "**" not in to_text({"test": f1_cells(run("a", ("de",), 0.5, 0.5, 0.5), LANGUAGES, "default")}, "default")
+
+
+def test_json_and_csv_hold_the_cells():
+    cells: Any = f1_cells(OF_SEEDS, LANGUAGES, "default")
+    plain = json.loads(json.dumps(to_plain({"test": cells})))
+    cell = cells["de"]["fr"]
+    assert plain["cells"]["test"]["de"]["fr"] == {
+        "f1": cell.f1, "runs": list(cell.runs), "interval": {"low": cell.interval.low, "high": cell.interval.high},
+        "gap": cell.gap, "gap_interval": {"low": cell.gap_interval.low, "high": cell.gap_interval.high},
+        "spread": cell.spread,
+    }  # fmt: skip
+    assert plain["f1"]["test"]["de"]["fr"] == cell.f1
+    assert plain["cells"]["test"]["each"]["it"] is None
+    assert set(plain["best"]["test"]) == set(LANGUAGES)
+    row = next(csv.DictReader(io.StringIO(to_csv({"test": csv_rows(cells)}))))
+    assert list(row)[:5] == ["split", "trained_on", *LANGUAGES]
+    assert [float(row[f"fr_{key}"]) for key in ("low", "high", "runs", "spread", "gap")] == pytest.approx(
+        [cell.interval.low, cell.interval.high, 2, cell.spread, cell.gap], abs=1e-6
+    )
+    json.dumps([result.plain() for result in OF_SEEDS])
+
+
+def test_latex_escapes_what_means_something_to_it():
+    results = [*run("50%_a&b\\{x}~^#$", (), 0.5, 0.6, 0.7), *run("de", ("de",), 0.8, 0.5, 0.4)]
+    text = to_latex({"test": f1_cells(results, LANGUAGES, "default")}, "default")
+    name = r"50\%\_a\&b\textbackslash{}\{x\}\textasciitilde{}\textasciicircum{}\#\$ &"
+    assert name in text
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [3, 3]
+    assert rows[0].startswith(r"de & \textbf{")
+    assert r"{\scriptsize [" in rows[0]
+    assert text.count("{") == text.count("}")
+
+
+def test_the_type_report_tells_seeds_apart():
+    report = type_report(OF_SEEDS, LANGUAGES, "default")
+    assert "| de [a] | it | PER |" in report
+    assert "| de [b] | it | PER |" in report

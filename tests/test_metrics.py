@@ -8,7 +8,16 @@ import seqeval.metrics
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
-from ner.metrics import SCORINGS, Counts, count, entities, entity_counts
+from ner.metrics import (
+    SCORINGS,
+    Counts,
+    count,
+    entities,
+    entity_counts,
+    first_words,
+    is_among,
+    sentence_counts,
+)
 from ner.tags import TagSet
 
 TAGS = TagSet(("B-PER", "I-PER", "O", "B-ORG", "I-ORG", "I-LOC", "B-LOC", "B-X-Y", "I-X-Y"))
@@ -86,6 +95,31 @@ def test_counts_add_up():
     assert (both.entities == whole.entities).all()
     assert both.scores()["loss"] == pytest.approx(np.nanmean(loss))
     assert both.words == whole.words == len(gold)
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+def test_counts_of_sentences_are_those_of_each_alone(scoring):
+    rng = np.random.default_rng(6)
+    gold, predicted, lengths = random_corpus(rng, 200, 0.3)
+    lengths[[3, 50]] = 0  # sentences without words
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    gold, predicted = gold[: offsets[-1]], predicted[: offsets[-1]]
+    counts = sentence_counts(gold, predicted, offsets, TAGS, scoring)
+    for row, start, end in zip(counts, offsets[:-1], offsets[1:], strict=True):
+        first = np.arange(end - start) == 0
+        alone = entity_counts(gold[start:end], predicted[start:end], first, TAGS, scoring)
+        assert (row == alone.sum(axis=0)).all()
+    assert counts.shape == (200, 3)
+    assert counts[[3, 50]].sum() == 0
+    whole = entity_counts(gold, predicted, first_words(offsets), TAGS, scoring)
+    assert (counts.sum(axis=0) == whole.sum(axis=0)).all()
+    assert counts[:, 0].sum() > 50
+
+
+def test_an_entity_is_found_with_its_start_end_and_type():
+    gold = (np.array([0, 3, 6]), np.array([2, 4, 8]), np.array([0, 1, 2]))
+    found = (np.array([0, 3, 6]), np.array([2, 5, 8]), np.array([0, 1, 1]))
+    assert is_among(gold, found, 9).tolist() == [True, False, False]
 
 
 def test_nothing_to_find():

@@ -1,0 +1,140 @@
+import csv
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+
+from ner.config import TrainConfig
+from ner.curve import Curve, crossings, curves, in_words, to_csv, to_markdown, to_plain, to_text
+from ner.matrix import Result
+from ner.metrics import ratios
+
+SENTENCES = 400
+GOLD = np.random.default_rng(0).poisson(1.4, SENTENCES)
+RECIPE = TrainConfig().recipe()
+
+
+def result(run, trained_on, size, recall, language="fr", seed=0, **changes):
+    """A run that finds a share of the entities of 400 sentences and invents nothing."""
+    correct = np.random.default_rng([seed, size]).binomial(GOLD, recall)
+    counts = np.stack([correct, correct, GOLD], axis=1)
+    scores = {"default": ratios(counts.sum(axis=0)), "strict": ratios(counts.sum(axis=0))}
+    values = {
+        "train_sentences": size, "recipe": RECIPE, "counts": np.stack([counts, counts]), "content": "sentences",
+    } | changes  # fmt: skip
+    limit = None if run == trained_on else size
+    return Result(run, (trained_on,), limit, language, "test", SENTENCES, scores, **values)
+
+
+FRENCH = [
+    result("fr", "fr", 4580, 0.75),
+    result("fr-250", "fr", 250, 0.05),
+    result("fr-1000", "fr", 1000, 0.45),
+    result("fr-2000", "fr", 2000, 0.62),
+]
+GERMAN = result("de", "de", 12580, 0.55)
+
+
+def test_the_crossing_is_interpolated_in_log_sentences():
+    sizes = np.array([100, 1000, 10000])
+    f1 = np.array([[0.1, 0.3, 0.5], [0.1, 0.3, 0.5], [0.1, 0.3, 0.5], [0.1, 0.3, 0.5]])
+    where = crossings(sizes, f1, np.array([0.4, 0.3, 0.1, 0.6]))
+    np.testing.assert_allclose(where, [10**3.5, 1000, -np.inf, np.inf], rtol=1e-12)
+
+
+def test_a_curve_that_falls_is_crossed_where_it_first_reaches_the_level():
+    where = crossings(np.array([10, 100, 1000, 10000]), np.array([[0.0, 0.4, 0.1, 0.9]]), np.array([0.2]))
+    assert where[0] == pytest.approx(10**1.5)
+
+
+def test_a_curve_of_the_runs_on_one_language():
+    (curve,), notes = curves([*FRENCH, GERMAN], "default")
+    assert notes == []
+    assert [point.train_sentences for point in curve.points] == [250, 1000, 2000, 4580]
+    assert [point.runs for point in curve.points] == [("fr-250",), ("fr-1000",), ("fr-2000",), ("fr",)]
+    assert curve.level is not None
+    assert (curve.level.trained_on, curve.level.train_sentences, curve.level.runs) == ("de", 12580, ("de",))
+    for point in (*curve.points, curve.level):
+        assert point.interval.low < point.f1 < point.interval.high
+    low, high = curve.points[1].f1, curve.points[2].f1
+    share = (curve.level.f1 - low) / (high - low)
+    assert curve.crossing == pytest.approx(1000 * 2**share)
+    assert curve.crossing is not None
+    assert curve.crossing_interval is not None
+    assert 1000 < curve.crossing_interval.low < curve.crossing < curve.crossing_interval.high < 2500
+
+
+def test_the_interval_of_the_crossing_is_paired():
+    """A level that is the curve's own point, resampled with it, is reached exactly there in every resample."""
+    same = result("de", "de", 12580, 0.5, counts=FRENCH[2].counts)
+    same = dataclasses.replace(same, scores=FRENCH[2].scores)
+    (curve,), _ = curves([*FRENCH, same], "default")
+    assert curve.crossing_interval is not None
+    limits = (curve.crossing, curve.crossing_interval.low, curve.crossing_interval.high)
+    assert limits == (pytest.approx(1000), pytest.approx(1000), pytest.approx(1000))
+
+
+def test_not_reached_and_below_the_smallest():
+    (above,), _ = curves([*FRENCH, result("de", "de", 12580, 0.95)], "default")
+    assert above.crossing == np.inf
+    assert "not reached at 4,580 training sentences [not reached, not reached]" in to_markdown([above])
+    (below,), _ = curves([*FRENCH, result("de", "de", 12580, 0.001)], "default")
+    assert below.crossing == -np.inf
+    assert "exceeded already at 250 training sentences [below the smallest, below the smallest]" in to_markdown([below])
+    assert in_words(1234.6) == "1,235"
+    plain = json.loads(json.dumps(to_plain(above)))
+    assert (plain["crossing"], plain["crossing_interval"]["high"]) == ("not reached", "not reached")
+
+
+def test_the_zero_shot_level_is_that_of_the_largest_run_on_another_language():
+    others = [result("it", "it", 1680, 0.3), GERMAN, result("en", "en", 1180, 0.6)]
+    (curve,), _ = curves([*others, *FRENCH], "default")
+    assert curve.level is not None
+    assert curve.level.trained_on == "de"
+    both = Result("de+fr", ("de", "fr"), None, "fr", "test", SENTENCES, FRENCH[0].scores, 17160, 42, RECIPE,
+                  FRENCH[0].counts, "sentences")  # fmt: skip
+    (again,), _ = curves([both, *others, *FRENCH], "default")
+    assert again.level == curve.level
+    (alone,), _ = curves([both, *FRENCH], "default")
+    assert alone.level is alone.crossing is None
+    assert "no run on another single language" in to_markdown([alone])
+
+
+def test_seeds_of_one_size_are_a_point():
+    second = result("fr-1000-b", "fr", 1000, 0.45, seed=1)
+    (curve,), _ = curves([*FRENCH, second, GERMAN], "default")
+    point = curve.points[1]
+    assert point.runs == ("fr-1000", "fr-1000-b")
+    assert point.f1 == pytest.approx(np.mean([r.scores["default"]["f1"] for r in (FRENCH[2], second)]))
+
+
+def test_runs_of_other_options_are_no_curve_and_it_is_said():
+    other = dataclasses.replace(RECIPE, lr=1e-3, epochs=9)
+    found, notes = curves([FRENCH[0], dataclasses.replace(FRENCH[1], recipe=other), GERMAN], "default")
+    assert found == []
+    assert notes == ["no learning curve of fr: its runs of several sizes differ in epochs lr too"]
+    found, _ = curves([*FRENCH, *(dataclasses.replace(r, run=r.run + "x", recipe=other) for r in FRENCH)], "default")
+    assert [curve.name for curve in found] == ["fr [fr]", "fr [frx]"]
+
+
+def test_runs_of_which_too_little_is_known_are_left_out():
+    assert curves([GERMAN, FRENCH[0]], "default") == ([], [])
+    assert curves([dataclasses.replace(r, train_sentences=None) for r in FRENCH], "default") == ([], [])
+    assert curves([dataclasses.replace(r, counts=None) for r in FRENCH], "default") == ([], [])
+
+
+def test_text_and_csv_hold_the_same_numbers():
+    found, _ = curves([*FRENCH, GERMAN], "default")
+    (curve,) = found
+    text = to_text({"test": found})
+    rows = list(csv.DictReader(io.StringIO(to_csv({"test": found}))))
+    assert [row["kind"] for row in rows] == ["point"] * 4 + ["zero-shot", "crossing"]
+    assert isinstance(curve, Curve)
+    for row, point in zip(rows, curve.points, strict=False):
+        assert (int(row["sentences"]), float(row["f1"])) == (point.train_sentences, pytest.approx(point.f1, abs=1e-6))
+        assert f"{point.f1:.3f} | {point.interval}" in text
+    assert float(rows[-1]["sentences"]) == pytest.approx(curve.crossing, abs=0.1)
+    assert f"reached at {float(rows[-1]['sentences']):,.0f} [" in text
+    assert (rows[-2]["trained_on"], rows[-2]["sentences"]) == ("de", "12580")

@@ -1,0 +1,75 @@
+import sys
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+
+from ner.curve import curves
+from ner.matrix import f1_cells
+from ner.pictures import apart, can_draw, heat_map, learning_curves, save
+from tests.test_curve import FRENCH, GERMAN, result
+from tests.test_matrix import ALL, LANGUAGES, OF_SEEDS
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def boxes(figure, artists):
+    renderer = figure._get_renderer()
+    figure.draw_without_rendering()
+    return [artist.get_window_extent(renderer) for artist in artists]
+
+
+def test_the_heat_map_shows_every_cell_and_nothing_overlaps():
+    figure = heat_map({"test": f1_cells(OF_SEEDS, LANGUAGES, "default"), "dev": f1_cells(ALL, LANGUAGES, "default")})
+    shown = texts(figure)
+    cells: Any = f1_cells(OF_SEEDS, LANGUAGES, "default")
+    assert f"{cells['de']['de'].f1:.3f}" in shown
+    assert str(cells["fr"]["it"].interval) in shown
+    assert "0.820" in shown
+    for axes in figure.axes[:2]:
+        drawn = boxes(figure, axes.texts)
+        assert not any(a.overlaps(b) for i, a in enumerate(drawn) for b in drawn[i + 1 :])
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["tested on"] * 2
+    bold = [text.get_text() for text in figure.axes[1].texts if text.get_fontweight() == "bold"]
+    assert bold == ["0.820", "0.820", "0.900", "0.850"]
+
+
+@pytest.mark.parametrize(("level", "outcome"), [(0.55, "reached"), (0.001, "exceeded already"), (0.95, "not reached")])
+def test_the_curve_shows_points_level_and_crossing(level, outcome):
+    found, _ = curves([*FRENCH, result("de", "de", 12580, level)], "default")
+    axes: Any
+    (axes,) = learning_curves({"test": found}).axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend[0] == "fr"
+    assert legend[1].startswith(f"fr: zero-shot from de, {outcome} at")
+    assert [bar.lines[0].get_marker() for bar in axes.containers] == (["D"] if outcome == "reached" else [])
+    assert axes.get_xscale() == "log"
+    (line, *_) = axes.lines
+    assert line.get_xdata().tolist() == [250, 1000, 2000, 4580]
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    assert [label.get_text() for label in labels] == ["250", "1,000", "2,000", "4,580"]
+
+
+def test_labels_of_sizes_keep_apart():
+    assert apart([250, 500, 1000, 2000, 4000, 4580]) == [250, 500, 1000, 2000, 4580]
+    assert apart([100, 110, 120, 130]) == [100, 130]
+
+
+def test_files_are_the_same_every_time(tmp_path):
+    found, _ = curves([*FRENCH, GERMAN], "default")
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        assert save(learning_curves({"test": found}), folder, "curve") == ["curve.png", "curve.svg"]
+    for name in ("curve.png", "curve.svg"):
+        one, two = ((tmp_path / folder / name).read_bytes() for folder in "ab")
+        assert one == two
+    assert ElementTree.parse(tmp_path / "a/curve.svg").getroot().tag.endswith("svg")
+    assert (tmp_path / "a/curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_matplotlib(monkeypatch):
+    assert can_draw()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert not can_draw()
