@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ner.markdown import table
 from tests.bench.contenders import (
     Material,
     compare,
     comparison,
     contenders,
     machine,
-    markdown,
     run,
     stages,
     trainer_evaluation,
@@ -61,7 +61,8 @@ def main() -> None:
             results["linear"] = linear(folder, material.small_encoder, material.corpus)
             rows = [[f"{r['sentences']:,}", f"{r['training']:.1f}", f"{1e3 * r['training'] / r['sentences']:.2f}",
                      f"{r['peak_megabytes']:,}"] for r in results["linear"]]  # fmt: skip
-            print(markdown(["sentences", "s an epoch", "ms a sentence", "peak MB"], rows))
+            print("German sentences repeated, the embedded encoder of 3 layers\n")
+            print(table(["sentences", "s an epoch", "ms a sentence", "peak MB"], rows))
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
@@ -70,7 +71,7 @@ def print_stages(measured: dict[str, Any], trainer_seconds: dict[str, float] | N
     milliseconds = measured["milliseconds"]
     whole = sum(milliseconds.values()) - milliseconds["collate (in the thread)"]
     rows = [[name, f"{value:.1f}", f"{value / whole:.1%}"] for name, value in milliseconds.items()]
-    print(markdown(["stage of an update", "ms", "share"], rows), end="\n\n")
+    print(table(["stage of an update", "ms", "share"], rows), end="\n\n")
     for name, rate in measured["encoding"].items():
         print(f"encoding, {name}: {rate:,.0f} sentences/s")
     print(f"matrix products alone: {measured['matmul_rate'] / 1e9:,.0f} GFLOP/s ({measured['precision']})")
@@ -85,7 +86,7 @@ def print_stages(measured: dict[str, Any], trainer_seconds: dict[str, float] | N
 
 
 def linear(folder: Path, model: str, data: str) -> list[dict[str, float]]:
-    """An epoch of each number of sentences: seconds of training, and megabytes at the peak."""
+    """An epoch of each number of sentences, the embedded encoder: seconds of training, megabytes at the peak."""
     results = []
     for count in LINEAR:
         corpus, output = folder / f"corpus-{count}", folder / f"linear-{count}"

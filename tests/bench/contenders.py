@@ -27,7 +27,7 @@ SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}
 
 @dataclass(frozen=True)
 class Material:
-    """What is measured with: an encoder, a corpus, the Trainer's script, and an encoder for very many sentences."""
+    """What is measured with: an encoder, a corpus, the Trainer's script, and the embedded encoder."""
 
     encoder: str
     corpus: str
@@ -38,14 +38,15 @@ class Material:
     @classmethod
     def found(cls, folder: Path | None, temporary: Path) -> "Material":
         """In a folder; without one, made: the embedded corpus, and XLM-RoBERTa-base's shape with random weights."""
+        small = str(temporary / "small")
+        demo.write_encoder(small)
         if folder:
             encoder, corpus = (str((folder / part).resolve(strict=True)) for part in ("models/me5-small", "data/panx"))
             trainer = (folder / "bench/trainer_recipe.py").resolve(strict=True)
-            return cls(encoder, corpus, trainer, encoder, "me5-small, PAN-X German")
+            return cls(encoder, corpus, trainer, small, "me5-small, PAN-X German")
         demo.write_corpus(temporary / "corpus")
-        demo.write_encoder(temporary / "small")
-        write_shape(temporary / "base", "base", str(temporary / "small"))
-        base, corpus, small = (str(temporary / part) for part in ("base", "corpus", "small"))
+        write_shape(temporary / "base", "base", small)
+        base, corpus = str(temporary / "base"), str(temporary / "corpus")
         return cls(base, corpus, None, small, "random weights of XLM-RoBERTa-base's shape, embedded corpus, no Trainer")
 
 
@@ -198,13 +199,7 @@ def comparison(found: Sequence[Contender], measured: dict[str, Any]) -> str:
         ])  # fmt: skip
     titles = ["training", "sentences/s", "from-to", "train.py is", "tokens/s", "peak MB", "position efficiency",
               "of matmul rate"]  # fmt: skip
-    return markdown(titles, rows)
-
-
-def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    columns = [list(column) for column in zip(titles, *rows, strict=True)]
-    return table(columns[0], columns[1:])
+    return table(titles, rows)
 
 
 def machine() -> str:
