@@ -9,17 +9,18 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from accelerate import Accelerator
 from tqdm import tqdm
 from transformers import AutoConfig
 
-from ner import runtime
+from ner import runtime, token_losses
 from ner.collating import choose_collator
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
 from ner.faults import one_line
-from ner.inference import evaluate
+from ner.inference import gather, predict, score
 from ner.kernels import use_cpu_kernels
 from ner.matrix import Result, f1_matrix, to_csv, to_markdown, type_report
 from ner.metrics import SCORINGS
@@ -66,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_tags(run, corpora[run.source])
         for note in notes(runs, corpora) if accelerator.is_main_process else ():
             runtime.say(accelerator, f"note: {note}")
-    results, failures = test(config, accelerator, runs, languages, corpora)
+        losses_file = None
+        if config.token_losses and config.output and accelerator.is_main_process:
+            losses_file = Path(config.output) / token_losses.FILE_NAME
+            losses_file.parent.mkdir(parents=True, exist_ok=True)
+    with token_losses.open_file(losses_file) as losses:
+        results, failures = test(config, accelerator, runs, languages, corpora, losses)
     if results and accelerator.is_main_process:
         write(config, results, languages, corpora)
     for failure in failures:
@@ -141,9 +147,13 @@ def check_tags(run: Run, corpus: Corpus) -> None:
 
 
 def test(
-    config: EvaluateConfig, accelerator: Accelerator, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora
-) -> tuple[list[Result], list[str]]:
-    """Results of every run on every split and language, and messages about runs whose model could not be loaded."""
+    config: EvaluateConfig, accelerator: Accelerator, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora,
+    losses: pq.ParquetWriter | None,
+) -> tuple[list[Result], list[str]]:  # fmt: skip
+    """Results of every run on every split and language, and messages about runs whose model could not be loaded.
+
+    losses: what token losses are written to, on the main process where they are asked for.
+    """
     results: list[Result] = []
     failures: list[str] = []
     cache: dict[tuple[object, ...], Encoded] = {}  # runs of one encoder share its sub-tokens
@@ -176,10 +186,17 @@ def test(
                     prepared = accelerator.prepare_model(model, evaluation_mode=True)
                     if not results:
                         runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}")
-                counts = evaluate(
-                    prepared, windows, collator, accelerator, tags,
+                predictions = predict(
+                    prepared, windows, collator, accelerator, outside=tags.outside,
                     max_tokens=config.max_tokens_per_micro_batch, progress=bar.update,
                 )  # fmt: skip
+                counts = score(predictions, windows, accelerator, tags)
+                if config.token_losses:
+                    whole = gather(predictions, accelerator)
+                    if losses:
+                        place = token_losses.Place(run.name, language, split)
+                        for table in token_losses.tables(place, rows, windows, whole, tokenizer, tags):
+                            losses.write_table(table)
                 scores: dict[str, dict[str, Any]] = {scoring: counts.scores(scoring) for scoring in SCORINGS}
                 results.append(
                     Result(run.name, run.trained_on, run.max_train_sentences, language, split, len(rows), scores)
@@ -207,7 +224,8 @@ def write(config: EvaluateConfig, results: Sequence[Result], languages: Sequence
     content = {"scoring": config.scoring, "f1": matrices, "results": [asdict(result) for result in results]}
     runtime.write_json(folder / "matrix.json", content)
     write_skipped(corpora.values(), folder / "skipped.jsonl")
-    print(f"\nwritten: {folder}/matrix.md, matrix.csv, matrix.json")
+    more = f", {token_losses.FILE_NAME}" if config.token_losses else ""
+    print(f"\nwritten: {folder}/matrix.md, matrix.csv, matrix.json{more}")
 
 
 if __name__ == "__main__":

@@ -219,6 +219,9 @@ class EvaluationOptions:
         "default", "entities of the matrix: conlleval's rules, or strict IOB2; the JSON has both"
     )
     output: str | None = option(None, "folder for matrix.md, matrix.csv and matrix.json", metavar="FOLDER")
+    token_losses: bool = option(
+        False, "write token_losses.parquet to --output: loss, probabilities and sub-tokens of every word"
+    )
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,8 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
         problems += named_twice(self, "languages", "splits")
+        if self.token_losses and not self.output:
+            problems.append("--token-losses needs a folder to write to: --output FOLDER")
         if problems:
             raise ValueError("\n".join(problems))
 

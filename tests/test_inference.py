@@ -38,13 +38,13 @@ def test_words_come_back_in_order(sharp, german, tokenizer, accelerator, packed)
     encoded = encode(rows, tokenizer, TAGS, max_length=128)
     collator = PackedCollator.for_model(sharp, 32) if packed else PaddedCollator(1)
     done: list[int] = []
-    tags, losses, mine = predict(
+    predictions = predict(
         sharp, encoded, collator, accelerator, outside=0, max_tokens=512, progress=done.append
     )  # fmt: skip
     expected_tags, expected_losses = one_by_one(sharp, tokenizer, rows)
-    assert tags.tolist() == expected_tags
-    np.testing.assert_allclose(losses, expected_losses, rtol=1e-3, atol=1e-4)
-    assert mine.all()
+    assert predictions.tags.tolist() == expected_tags
+    np.testing.assert_allclose(predictions.losses, expected_losses, rtol=1e-3, atol=1e-4)
+    assert predictions.mine.all()
     assert sum(done) == 300
 
 
@@ -52,23 +52,22 @@ def test_scores_are_seqevals(sharp, german, tokenizer, accelerator):
     rows = german.select(range(200))
     encoded = encode(rows, tokenizer, TAGS, max_length=24)  # windows
     counts = evaluate(sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, TAGS, max_tokens=512)
-    tags, losses, _ = predict(sharp, encoded, PaddedCollator(1), accelerator, outside=0, max_tokens=512)
+    predictions = predict(sharp, encoded, PaddedCollator(1), accelerator, outside=0, max_tokens=512)
     cuts = encoded.word_offsets[1:-1]
     gold = [[TAGS.names[i] for i in row] for row in rows["ner_tags"]]
-    predicted = [[TAGS.names[i] for i in row] for row in np.split(tags, cuts)]
+    predicted = [[TAGS.names[i] for i in row] for row in np.split(predictions.tags, cuts)]
     assert counts.f1 == pytest.approx(seqeval.metrics.f1_score(gold, predicted))
     assert counts.words == sum(map(len, gold))
-    assert counts.scores()["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert counts.scores()["loss"] == pytest.approx(predictions.losses.mean(), rel=1e-4)
 
 
 def test_a_word_without_a_subtoken_is_predicted_o_and_missed(sharp, tokenizer, accelerator):
     rows = dataset(("Anna \u00ad wohnt", "O B-LOC O"), ("\u00ad", "B-ORG"))
     encoded = encode(rows, tokenizer, TAGS, max_length=32)
-    tags, losses, _ = predict(
-        sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, outside=0, max_tokens=64
-    )
-    assert tags[[1, 3]].tolist() == [0, 0]
-    assert np.isnan(losses).tolist() == [False, True, False, True]
+    predictions = predict(sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, outside=0, max_tokens=64)
+    assert predictions.tags[[1, 3]].tolist() == [0, 0]
+    for values in (predictions.losses, predictions.p_gold, predictions.p_predicted, predictions.entropy):
+        assert np.isnan(values).tolist() == [False, True, False, True]
     counts = evaluate(sharp, encoded, PaddedCollator(1), accelerator, TAGS, max_tokens=64)
     assert counts.scores()["support"] == 2
     assert (counts.words, counts.scored_words) == (4, 2)
@@ -85,15 +84,29 @@ def test_each_word_is_scored_on_one_of_several_processes(sharp, encoded):
     for index in range(2):
         process = Process(cpu=True)
         process.process_index = index
-        tags, losses, mine = predict(
-            sharp, encoded, PackedCollator.for_model(sharp, 32), process, outside=0, max_tokens=512
-        )
-        shares.append((tags, losses, mine))
-    alone, alone_losses, _ = predict(
-        sharp, encoded, PaddedCollator(1), Accelerator(cpu=True), outside=0, max_tokens=512
-    )
-    assert (shares[0][2] ^ shares[1][2]).all()
-    for tags, losses, mine in shares:
+        collator = PackedCollator.for_model(sharp, 32)
+        shares.append(predict(sharp, encoded, collator, process, outside=0, max_tokens=512))
+    alone = predict(sharp, encoded, PaddedCollator(1), Accelerator(cpu=True), outside=0, max_tokens=512)
+    assert (shares[0].mine ^ shares[1].mine).all()
+    for share in shares:
+        mine = share.mine
         assert 0.4 < mine.mean() < 0.6
-        assert (tags[mine] == alone[mine]).all()
-        np.testing.assert_allclose(losses[mine], alone_losses[mine], rtol=1e-3, atol=1e-4)
+        assert (share.tags[mine] == alone.tags[mine]).all()
+        np.testing.assert_allclose(share.losses[mine], alone.losses[mine], rtol=1e-3, atol=1e-4)
+
+
+def test_probabilities_are_those_of_the_logits(sharp, german, tokenizer, accelerator):
+    rows = german.select(range(50))
+    encoded = encode(rows, tokenizer, TAGS, max_length=128)
+    found = predict(sharp, encoded, PackedCollator.for_model(sharp, 32), accelerator, outside=0, max_tokens=512)
+    expected = []
+    for row in rows:
+        encoding = tokenizer(row["tokens"], is_split_into_words=True, return_tensors="pt")
+        words = encoding.word_ids()
+        p = sharp(**encoding).logits[0].detach().double().softmax(-1)
+        for word, gold in enumerate(row["ner_tags"]):
+            own = p[words.index(word)]
+            expected.append([own[gold], own.max(), torch.special.entr(own).sum()])
+    ours = np.stack([found.p_gold, found.p_predicted, found.entropy], axis=1)
+    np.testing.assert_allclose(ours, np.array(expected), rtol=1e-3, atol=1e-4)
+    assert 0.2 < ours[:, 2].max() < np.log(len(TAGS)) + 1e-6
