@@ -233,6 +233,12 @@ class EvaluationOptions:
     output: str | None = option(
         None, "folder for the matrix, the learning curve and the comparison, as tables and pictures", metavar="FOLDER"
     )
+    token_losses: bool = option(
+        False, "write token_losses.parquet to --output: loss, probabilities and sub-tokens of every word"
+    )
+    report: bool = option(
+        False, "write report.html to --output: all of this, and every sentence with its errors; implies --token-losses"
+    )
     compare: bool = option(
         False, "of two runs: which entities only one, both or neither found, and a paired test of their F1"
     )
@@ -261,6 +267,11 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
         problems += named_twice(self, "languages", "splits")
         if self.compare and len(set(self.runs)) != 2:
             problems.append(f"--compare takes two runs, not {len(set(self.runs))}")
+        problems += [
+            f"{flag(name)} needs a folder to write to: --output FOLDER"
+            for name in ("token_losses", "report")
+            if getattr(self, name) and not self.output
+        ]
         if problems:
             raise ValueError("\n".join(problems))
 

@@ -59,6 +59,8 @@ class Encoded:
     sentence: int64 [windows], never falling
     gold: int64 [words], every word, those without a sub-token too
     word_offsets: int64 [sentences + 1], the words of each sentence
+    num_sub_tokens: int64 [words], of each word, from the one that is scored on, 0 for a word without any; of a word
+        that no window holds whole, those in the window where it is scored
     """
 
     input_ids: np.ndarray
@@ -68,6 +70,7 @@ class Encoded:
     sentence: np.ndarray
     gold: np.ndarray
     word_offsets: np.ndarray
+    num_sub_tokens: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sentence)
@@ -98,6 +101,20 @@ class Encoded:
     def num_labels(self) -> np.ndarray:
         """int64 [windows]: labels that count in the loss."""
         return np.diff(np.concatenate([[0], np.cumsum(self.labels != IGNORED)])[self.offsets])
+
+    @cached_property
+    def scored_at(self) -> np.ndarray:
+        """int64 [words]: the token where each word is scored, its first sub-token; -1 for a word without any."""
+        tokens = np.flatnonzero(self.words >= 0)
+        found = np.full(len(self.gold), -1)
+        found[self.words[tokens]] = tokens
+        return found
+
+    def sub_tokens(self, first: int, end: int) -> np.ndarray:
+        """int32 [sub-tokens]: the ids of the words from first up to end, word after word, num_sub_tokens of each."""
+        counts = self.num_sub_tokens[first:end]
+        before = np.cumsum(counts) - counts
+        return self.input_ids[np.repeat(self.scored_at[first:end] - before, counts) + np.arange(counts.sum())]
 
     @cached_property
     def first_window(self) -> np.ndarray:
@@ -145,7 +162,9 @@ def encode(
         )
         labels[run_start[runs] + position] = tags.inside[gold[word[run_start]]][runs]
     labels[run_start] = gold[word[run_start]]
-    return Encoded(ids, labels, scored, offsets, sentence, gold, word_offsets)
+    num_sub_tokens = np.zeros(len(gold), dtype=np.int64)
+    num_sub_tokens[word[run_start]] = run_end - run_start
+    return Encoded(ids, labels, scored, offsets, sentence, gold, word_offsets, num_sub_tokens)
 
 
 def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -215,7 +234,7 @@ def encode_once(
         )  # fmt: skip
         save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
 
-    key = ("encoded", content, options, label_tokens)
+    key = ("encoded", [field.name for field in fields(Encoded)], content, options, label_tokens)
     try:
         return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
     except (OSError, SafetensorError):  # a folder that somebody damaged

@@ -4,6 +4,7 @@ The same numbers give the same files: no dates, no random ids.
 """
 
 import importlib.util
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,12 +28,19 @@ def can_draw() -> bool:
 
 def save(figure: "Figure", folder: Path, name: str) -> list[str]:
     """Writes the figure as PNG and SVG; returns the names of the files."""
+    figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
+    (folder / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
+    return [f"{name}.png", f"{name}.svg"]
+
+
+def svg(figure: "Figure", name: str) -> str:
+    """The figure as SVG. name: what its ids come from."""
     import matplotlib
 
+    text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(folder / f"{name}.png", dpi=160, metadata={"Software": None})
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-    return [f"{name}.png", f"{name}.svg"]
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
 
 
 def heat_map(matrices: Mapping[str, Cells]) -> "Figure":

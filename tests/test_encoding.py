@@ -75,11 +75,29 @@ def test_a_word_is_scored_where_it_has_most_context(tokenizer):
     assert np.concatenate(scored).tolist() == list(range(40))
 
 
+@pytest.mark.parametrize("max_length", [8, 12, 128])
+def test_sub_tokens_of_words(german, tokenizer, max_length):
+    rows = german.select(range(200))
+    encoded = encode(rows, tokenizer, TAGS, max_length=max_length)
+    words = [word for sentence in rows["tokens"] for word in sentence]
+    expected = [tokenizer([word], is_split_into_words=True)["input_ids"][1:-1] for word in words]
+    for start in range(0, len(words), 100):
+        end = min(start + 100, len(words))
+        ids = np.split(encoded.sub_tokens(start, end), np.cumsum(encoded.num_sub_tokens[start:end])[:-1])
+        for own, whole in zip(ids, expected[start:end], strict=True):
+            assert own.tolist() == whole[: len(own)]
+            assert len(own) == len(whole) or 0 < len(own) >= (max_length - 2) // 4  # no window holds all of the word
+            assert len(own) == len(whole) or max_length < 128
+
+
 def test_a_word_without_a_subtoken_stays_in_gold(tokenizer):
     rows = dataset(("Anna \u00ad wohnt", "B-PER B-LOC O"), ("\u00ad", "B-ORG"))
     encoded = encode(rows, tokenizer, TAGS, max_length=32)
     assert len(encoded.gold) == 4
     assert encoded.words[encoded.words >= 0].tolist() == [0, 2]
+    assert (encoded.num_sub_tokens > 0).tolist() == [True, False, True, False]
+    assert (encoded.scored_at >= 0).tolist() == [True, False, True, False]
+    assert len(encoded.sub_tokens(1, 2)) == 0
     assert len(encoded) == encoded.num_sentences == 2
 
 

@@ -9,14 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import seqeval.metrics
 import torch
 from accelerate.state import AcceleratorState
+from datasets import load_dataset
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import evaluate
 import train
+from ner import errors, token_losses
 from tests.conftest import write_json_lines
 
 FLAGS = ["--mixed-precision", "no"]
@@ -244,6 +250,7 @@ def test_bad_input_is_one_line_and_status_2(runs, tmp_path, capsys):
     write_json_lines(tmp_path / "empty/de/test.jsonl", [])
     assert "test.jsonl: empty" in failure(capsys, runs / "de", "--data", tmp_path / "empty")
     assert "name the languages" in failure(capsys, runs / "de/best")
+    assert "--output FOLDER" in failure(capsys, runs / "de", "--token-losses")
 
 
 def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path, capsys):
@@ -254,11 +261,78 @@ def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path,
     assert list(json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]) == ["de"]
 
 
+def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(token_losses, "SENTENCES_PER_TABLE", 150)
+    run(runs / "de", runs / "fr", "--languages", "fr", "de", "--output", tmp_path, "--token-losses")
+    table = pq.read_table(tmp_path / "token_losses.parquet")
+    assert pq.ParquetFile(tmp_path / "token_losses.parquet").num_row_groups == 2 * 2 * 3
+    assert [str(field.type) for field in table.schema] == [
+        "string", "string", "string", "int64", "int32", "string", "list<element: string>", "string", "string",
+        "float", "float", "float", "float",
+    ]  # fmt: skip
+    results = json.loads((tmp_path / "matrix.json").read_text())["results"]
+    assert list(dict.fromkeys(zip(*(table[name].to_pylist() for name in ("run", "language")), strict=True))) == [
+        (str(runs / name), language) for name in ("de", "fr") for language in ("fr", "de")
+    ]
+    for result in results:
+        part = errors.select(table, run=result["run"], language=result["language"], split="test")
+        text = (corpus_folder / result["language"] / "test.jsonl").read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert part["text"].to_pylist() == [word for row in rows for word in row["tokens"]]
+        assert part["gold"].to_pylist() == [tag for row in rows for tag in row["ner_tags"]]
+        assert part["sentence"].to_pylist() == [i for i, row in enumerate(rows) for _ in row["tokens"]]
+        assert part["word"].to_pylist() == [i for row in rows for i in range(len(row["tokens"]))]
+        scores = result["scores"]["default"]
+        assert pc.mean(part["loss"]).as_py() == pytest.approx(scores["loss"], rel=1e-6)
+        assert pc.mean(pc.equal(part["gold"], part["predicted"])).as_py() == pytest.approx(scores["accuracy"])
+        loss, p_gold, p_predicted, entropy = (part[name].to_numpy() for name in part.column_names[-4:])
+        np.testing.assert_allclose(p_gold, np.exp(-loss), rtol=1e-6)
+        right = pc.equal(part["gold"], part["predicted"]).to_numpy()
+        np.testing.assert_allclose(p_gold[right], p_predicted[right], rtol=1e-5)
+        assert (p_gold <= p_predicted * (1 + 1e-5)).all()
+        assert entropy.min() >= 0
+        assert entropy.max() < np.log(7) + 1e-5
+        kinds = errors.entity_kinds(part).to_pydict()
+        count = dict(zip(kinds["kind"], kinds["count"], strict=True))
+        assert sum(kinds["count"]) - count["invented"] == scores["support"]
+        assert count["correct"] == round(scores["recall"] * scores["support"])
+        assert sum(kinds["count"]) - count["missed"] == round(count["correct"] / scores["precision"])
+    tokenizer = AutoTokenizer.from_pretrained(runs / "de/best")
+    for word, pieces in zip(table["text"].to_pylist()[:300], table["sub_tokens"].to_pylist(), strict=False):
+        assert pieces == tokenizer.tokenize([word], is_split_into_words=True)
+    assert len(list(tmp_path.iterdir())) == 4  # and nothing unfinished
+
+
+def test_token_losses_are_read_by_all(runs, corpus_folder, tmp_path):
+    """One file, the same words and losses everywhere; a word without a sub-token has none."""
+    rows = [{"tokens": ["Anna", "\u00ad", "<b>", "\U0001f600"], "ner_tags": ["B-PER", "I-PER", "O", "O"]}]
+    write_json_lines(tmp_path / "data/de/test.jsonl", rows)
+    run(runs / "de/best", "--data", tmp_path / "data", "--languages", "de", "--output", tmp_path, "--token-losses")
+    file = tmp_path / "token_losses.parquet"
+    table = pq.read_table(file)
+    assert table["sub_tokens"].to_pylist()[1] == []
+    assert table["predicted"].to_pylist()[1] == "O"
+    for name in table.column_names[-4:]:
+        assert [value is None for value in table[name].to_pylist()] == [False, True, False, False]
+    frame = pd.read_parquet(file)
+    assert frame["text"].tolist() == rows[0]["tokens"]
+    loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded["gold"][:] == rows[0]["ner_tags"]
+    assert loaded["sub_tokens"][:] == table["sub_tokens"].to_pylist()
+    mean = json.loads((tmp_path / "matrix.json").read_text())["results"][0]["scores"]["default"]["loss"]
+    assert frame["loss"].mean() == pytest.approx(mean, rel=1e-6)
+    duckdb = pytest.importorskip("duckdb")
+    assert duckdb.sql(f"select avg(loss), count(*), list(text) from '{file}'").fetchone() == (
+        pytest.approx(mean, rel=1e-6), 4, rows[0]["tokens"],
+    )  # fmt: skip
+
+
 def test_two_processes_score_every_word_once(runs, tmp_path):
-    run(runs / "de", "--languages", "de", "fr", "--output", tmp_path / "one")
+    run(runs / "de", "--languages", "de", "fr", "--output", tmp_path / "one", "--token-losses")
     script = Path(evaluate.__file__)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    arguments = [str(runs / "de"), "--languages", "de", "fr", "--output", str(tmp_path / "two"), *FLAGS]
+    arguments = [str(runs / "de"), "--languages", "de", "fr", "--output", str(tmp_path / "two"), "--token-losses"]
+    arguments += FLAGS
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True, timeout=200)
     one, two = (json.loads((tmp_path / name / "matrix.json").read_text())["results"] for name in ("one", "two"))
@@ -268,3 +342,8 @@ def test_two_processes_score_every_word_once(runs, tmp_path):
     for mine, theirs in zip(one, two, strict=True):
         assert theirs["scores"]["strict"].pop("loss") == pytest.approx(mine["scores"]["strict"].pop("loss"), rel=1e-5)
         assert theirs["scores"]["strict"] == mine["scores"]["strict"]
+    one, two = (pq.read_table(tmp_path / name / "token_losses.parquet") for name in ("one", "two"))
+    for name in one.column_names[:9]:
+        assert one[name].equals(two[name]), name
+    for name in one.column_names[9:]:
+        np.testing.assert_allclose(two[name].to_numpy(), one[name].to_numpy(), rtol=1e-3, atol=1e-5)

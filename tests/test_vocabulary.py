@@ -23,7 +23,7 @@ def few(encoded):
     length = encoded.offsets[12]
     return Encoded(
         encoded.input_ids[:length], encoded.labels[:length], encoded.words[:length], encoded.offsets[:13],
-        encoded.sentence[:12], encoded.gold, encoded.word_offsets,
+        encoded.sentence[:12], encoded.gold, encoded.word_offsets, encoded.num_sub_tokens,
     )  # fmt: skip
 
 

@@ -1,0 +1,133 @@
+"""What evaluate.py tests: runs of train.py and other token classifiers, and whether they fit the data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import AutoConfig
+
+from ner.config import EvaluateConfig, TrainConfig
+from ner.corpus import Corpus, Source, load_corpus
+from ner.faults import one_line
+from ner.options import read_config
+from ner.rows import content_hash, tag_set, used_tags
+from ner.sampling import join_languages
+from ner.statistics import in_both
+from ner.tags import TagSet
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
+
+    max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from;
+    options: of its training; train_sentences: how many it was trained on, None while it is not finished.
+    """
+
+    name: str
+    model: str
+    trained_on: tuple[str, ...]
+    max_train_sentences: int | None
+    max_length: int | None
+    source: Source
+    trained_from: Source | None
+    options: TrainConfig | None = None
+    train_sentences: int | None = None
+
+
+def find_run(name: str, config: EvaluateConfig) -> Run:
+    """The run of that name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else."""
+    folder = Path(name)
+    trained = None
+    if (folder / "config.yaml").is_file():
+        trained = read_config(TrainConfig, folder / "config.yaml")
+        model = folder / config.checkpoint
+        if not (model / "config.json").is_file():
+            raise ValueError(f"{name}: no model in {model}; the training has not written it yet")
+    elif folder.exists() and not (folder / "config.json").is_file():
+        raise ValueError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
+    elif not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
+        raise ValueError(f"{name}: no such folder")
+    else:
+        model = folder
+    given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
+    trained_from = Source.of(trained) if trained else None
+    if config.data or trained_from is None:  # what a run says about its own data does not hold for another
+        source = replace(Source(TrainConfig().data), **given)
+    else:
+        source = replace(trained_from, **given)
+    if trained is None:
+        return Run(name, name, (), None, None, source, None)
+    return Run(
+        name, str(model), trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
+        trained, train_sentences(folder),
+    )  # fmt: skip
+
+
+def train_sentences(folder: Path) -> int | None:
+    """How many sentences a run was trained on; None if it is not finished. Raises ValueError for a damaged file."""
+    file = folder / "metrics.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["train_sentences"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
+
+
+def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> list[str]:
+    """What reading the data met, and how many of the sentences that each run is tested on it was trained on."""
+    found = [note for corpus in corpora.values() for note in corpus.notes]
+    for run in runs:
+        if run.trained_from is None:
+            continue
+        try:
+            own = load_corpus(run.trained_from, run.trained_on, ("train",))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
+            continue
+        trained = join_languages([own[language]["train"] for language in run.trained_on], run.max_train_sentences)
+        tested = [
+            (f"{language} {split}", in_both(trained, part), len(part))
+            for language, splits in corpora[run.source].languages.items()
+            for split, part in splits.items()
+        ]
+        if seen := [f"{both:,} of {total:,} {name}" for name, both, total in tested if both]:
+            found.append(f"{run.name} was trained on {', '.join(seen)} sentences")
+    return found
+
+
+def check_tags(run: Run, corpus: Corpus) -> None:
+    """Raises ValueError that says which tags of the data the run's model lacks."""
+    try:
+        known = TagSet.of_model(AutoConfig.from_pretrained(run.model), run.name)
+    except OSError as error:
+        raise ValueError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
+    used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
+    if lacking := sorted(used - set(known.names)):
+        raise ValueError(
+            f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
+            f"--map-tags {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
+        )
+
+
+def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> None:
+    """Raises ValueError if two runs to compare are not tested on the same sentences and gold tags."""
+    one, two = (corpora[run.source] for run in runs)
+    for language, splits in one.languages.items():
+        for split, part in splits.items():
+            other = two[language][split]
+            if content_key(part) != content_key(other):
+                raise ValueError(
+                    f"--compare: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
+                    f"sentences: {len(part):,} of {one.source.data}, {len(other):,} of {two.source.data}; "
+                    "name one --data for both, and the same options for it"
+                )
+
+
+def content_key(rows: Dataset) -> str:
+    """Equal for the same sentences in the same order with the same tags."""
+    return " ".join([content_hash(rows), *tag_set(rows).names])
