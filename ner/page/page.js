@@ -217,6 +217,8 @@ function sentenceItem(i) {
   words.setAttribute("role", "group");
   words.setAttribute("aria-label", place);
   words.dir = direction(i);
+  const language = header.language[columns.language[i]];
+  if (/^[a-z]{2,3}$/.test(language)) words.lang = language;
   for (let w = columns.start[i]; w < columns.start[i + 1]; w++) {
     const word = wordElement(header.texts[columns.form[w]], columns.loss[w], mark(w, GOLD), mark(w, PREDICTED));
     word.dataset.word = w;
@@ -421,7 +423,9 @@ function start() {
     if (event.key === "Escape") hideDetail();
   });
   list.addEventListener("focusin", focusWord);
-  list.addEventListener("focusout", hideDetail);
+  list.addEventListener("focusout", () => {
+    if (!detail.matches(":hover")) hideDetail(); // its text may be selected and copied
+  });
   list.addEventListener("click", ({ target }) => wordAt(target)?.focus());
   list.addEventListener("keydown", keyOnWord);
   addEventListener("hashchange", follow);
