@@ -28,7 +28,7 @@ from ner.options import BAD_INPUT, bad_input_ends_here, parse
 from ner.report import write_report
 from ner.rows import WORDS
 from ner.runs import Run, check_same_sentences, check_tags, content_key, find_run, notes
-from ner.sections import sections
+from ner.sections import sections, suspect_scores
 
 Corpora = dict[Source, Corpus]
 Tags = dict[tuple[str, str, str], Tagged]  # of a run, split and language
@@ -178,7 +178,7 @@ def write(
     if losses and config.report:
         content_of_page = sections(cells, curves, results, languages, config.scoring, losses)
         write_report(folder / "report.html", losses, title="Named entities: matrix, errors, sentences",
-                     sections=content_of_page, suspects=suspects(losses))  # fmt: skip
+                     sections=content_of_page, suspects=suspect_scores(losses))  # fmt: skip
         names.append("report.html")
     print(f"\nwritten: {folder}/{', '.join(names)}")
 

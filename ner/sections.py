@@ -9,6 +9,7 @@ from ner import errors, pictures
 from ner.curve import Curve, summary
 from ner.matrix import Cells, Result, best_rows, f1_of_cells, row_names
 from ner.report import Picture, Section, Table
+from ner.suspects import suspects
 from ner.tables import title
 from ner.token_losses import read
 
@@ -96,3 +97,10 @@ def confused(confusion: errors.Confusion, caption: str) -> Table:
     """Shares, shaded."""
     rows = [[name, *map(float, shares)] for name, shares in zip(confusion.rows, confusion.shares, strict=True)]
     return Table(["gold", *confusion.columns], rows, caption, shaded=True)
+
+
+def suspect_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
+    """How suspect the gold tags of each sentence are: (run, language, split, sentence) -> score."""
+    found = suspects(losses)
+    places = zip(*(found[name].to_pylist() for name in errors.PLACE), strict=True)
+    return dict(zip(places, found["suspicion"].to_pylist(), strict=True))

@@ -1,0 +1,284 @@
+"""The table of token losses -> what the page's browser of sentences reads: columns of numbers, and what they index."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ner.metrics import entities
+from ner.tags import TagSet
+
+SCHEMA = pa.schema(
+    {
+        "run": pa.string(), "language": pa.string(), "split": pa.string(), "sentence": pa.int64(), "word": pa.int32(),
+        "text": pa.string(), "sub_tokens": pa.list_(pa.string()), "gold": pa.string(), "predicted": pa.string(),
+        "loss": pa.float32(), "p_gold": pa.float32(), "p_predicted": pa.float32(), "entropy": pa.float32(),
+    }
+)  # fmt: skip
+NUMBERS = ("loss", "p_gold", "p_predicted", "entropy")  # null where a word has no sub-token
+PLACE = ("run", "language", "split")
+
+# How an entity can be wrong; the first that holds for any predicted entity that shares a word with a gold one.
+KINDS = ("wrong type", "wrong boundary", "wrong type and boundary", "missed", "invented")
+CORRECT, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG, MISSED, INVENTED = range(-1, len(KINDS))
+
+# Bits of the column `marks`, for what is drawn around a word.
+GOLD_BEGINS, GOLD_ENDS, PREDICTED_BEGINS, PREDICTED_ENDS, GOLD_FOUND, PREDICTED_RIGHT = (1 << bit for bit in range(6))
+
+SEPARATOR = "\x1f"  # between the sub-tokens of a word
+ALIGNMENT = 8  # bytes; a typed array begins at a multiple of the size of its numbers
+
+Suspects = Mapping[tuple[str, str, str, int], float]
+
+
+class EntityErrors(NamedTuple):
+    """Entities that are wrong, in the order of their first words.
+
+    word: int64 [errors], first word of the gold entity, of the predicted one where invented; kind: int64 [errors], into
+    KINDS; gold, predicted: int64 [errors], entity types, -1 where there is no such entity.
+    """
+
+    word: np.ndarray
+    kind: np.ndarray
+    gold: np.ndarray
+    predicted: np.ndarray
+
+
+class Sentences(NamedTuple):
+    """A table of token losses in the order of its sentences.
+
+    words: the table [words]; start: int64 [sentences + 1]; number: int64 [sentences], as in the data; names: run,
+    language and split -> their values in order of appearance; codes: int64 [3, sentences], into these.
+    """
+
+    words: Any
+    start: np.ndarray
+    number: np.ndarray
+    names: dict[str, list[str]]
+    codes: np.ndarray
+    tags: TagSet
+
+
+def read(table: Any, place: str = "table") -> Sentences:
+    """Sentences of a pyarrow table, or of a Parquet file, with the columns of SCHEMA; rows in any order.
+
+    Runs, languages and splits keep the order in which they appear; sentences and words go by number.
+    Raises ValueError that says what is wrong with the table. place: names it there, where it is no file.
+    """
+    if isinstance(table, str | Path):
+        place, table = str(table), read_parquet(Path(table))
+    if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
+        raise ValueError(f"{place}: no columns {', '.join(lacking)}; write it with evaluate.py --token-losses")
+    if not len(table):
+        raise ValueError(f"{place}: no rows; a page needs at least one word")
+    try:
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(
+            f"{place}: columns of other types than those of evaluate.py --token-losses: {error}"
+        ) from error
+    if empty := [name for name in SCHEMA.names if name not in NUMBERS and table[name].null_count]:
+        raise ValueError(f"{place}: nulls in {', '.join(empty)}; only {', '.join(NUMBERS)} may be null")
+    names, keys = {}, []
+    for name in PLACE:
+        encoded = table[name].combine_chunks().dictionary_encode()
+        names[name] = encoded.dictionary.to_pylist()
+        keys.append(encoded.indices.to_numpy().astype(np.int64))
+    keys += [table["sentence"].to_numpy(), table["word"].to_numpy()]
+    order = np.lexsort(keys[::-1])
+    if (np.diff(order) != 1).any():
+        table = table.take(order)
+        keys = [key[order] for key in keys]
+    begins = np.ones(len(table), dtype=bool)
+    begins[1:] = np.logical_or.reduce([np.diff(key) != 0 for key in keys[:-1]])
+    twice = np.flatnonzero(~begins[1:] & (np.diff(keys[-1]) == 0))
+    if len(twice):
+        row = table.slice(int(twice[0]), 1).to_pylist()[0]
+        where = ", ".join(f"{name} {row[name]}" for name in (*PLACE, "sentence", "word"))
+        raise ValueError(f"{place}: {len(twice):,} words stand there twice, first {where}; write the table anew")
+    try:
+        tags = TagSet.collect({name for column in ("gold", "predicted") for name in table[column].unique().to_pylist()})
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    first = np.flatnonzero(begins)
+    codes = np.stack([key[first] for key in keys[: len(PLACE)]])
+    return Sentences(table, np.append(first, len(table)), keys[-2][first], names, codes, tags)
+
+
+def read_parquet(file: Path) -> Any:
+    """The columns of SCHEMA that the file has. Raises ValueError for what is no Parquet file."""
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file; evaluate.py --token-losses writes one")
+    try:
+        present = pq.read_schema(file).names
+        return pq.read_table(file, columns=[name for name in SCHEMA.names if name in present], partitioning=None)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file}: not a Parquet file: {error}") from error
+
+
+def entity_errors(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> EntityErrors:
+    """Compares entities by conlleval's rules. gold, predicted: int64 [words], ids of tags; begins: bool [words]."""
+    start, end, kind = entities(gold, begins, tags)
+    other_start, other_end, other_kind = entities(predicted, begins, tags)
+    at, other_at = entity_at(start, end, len(gold)), entity_at(other_start, other_end, len(gold))
+    shared = (at >= 0) & (other_at >= 0)
+    one, other = np.unique(np.stack([at[shared], other_at[shared]]), axis=1)
+    same_type = kind[one] == other_kind[other]
+    same_words = (start[one] == other_start[other]) & (end[one] == other_end[other])
+    of_pair = np.select(
+        [same_type & same_words, same_words, same_type], [CORRECT, WRONG_TYPE, WRONG_BOUNDARY], BOTH_WRONG
+    )
+    error = np.full(len(start), MISSED)
+    np.minimum.at(error, one, of_pair)
+    best = of_pair == error[one]
+    taken_as = np.full(len(start), -1)
+    taken_as[one[best][::-1]] = other_kind[other[best]][::-1]  # of several, the first in the sentence
+    wrong = error != CORRECT
+    invented = ~np.isin(np.arange(len(other_start)), other)
+    found = EntityErrors(
+        np.concatenate([start[wrong], other_start[invented]]),
+        np.concatenate([error[wrong], np.full(invented.sum(), INVENTED)]),
+        np.concatenate([kind[wrong], np.full(invented.sum(), -1)]),
+        np.concatenate([taken_as[wrong], other_kind[invented]]),
+    )
+    order = np.argsort(found.word, kind="stable")
+    return EntityErrors(*(column[order] for column in found))
+
+
+def entity_at(start: np.ndarray, end: np.ndarray, num_words: int) -> np.ndarray:
+    """int64 [words]: index of the entity that a word is in, -1 outside."""
+    change = np.zeros(num_words + 1, dtype=np.int64)
+    change[start] += np.arange(len(start)) + 1
+    change[end] -= np.arange(len(start)) + 1
+    return change.cumsum()[:-1] - 1
+
+
+def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:
+    """uint8 [words]: where entities begin and end, and which are found and right; arguments as in `entity_errors`."""
+    marks = np.zeros(len(gold), dtype=np.uint8)
+    sides = [entities(ids, begins, tags) for ids in (gold, predicted)]
+    keys = [(start * (len(gold) + 1) + end) * len(tags) + kind for start, end, kind in sides]
+    equal = [np.isin(keys[0], keys[1]), np.isin(keys[1], keys[0])]
+    bits = [(GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND), (PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT)]
+    for (start, end, _), same, (begin_bit, end_bit, same_bit) in zip(sides, equal, bits, strict=True):
+        marks[start] |= begin_bit
+        marks[end - 1] |= end_bit
+        at = entity_at(start, end, len(gold))
+        marks |= np.where(np.append(same, False)[at], same_bit, 0).astype(np.uint8)  # -1, outside, is the False
+    return marks
+
+
+def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: int | None = None) -> bytes:
+    """The sentences, compressed, as the page reads them.
+
+    suspects: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what concerns
+    them. max_sentences: keeps those of the greatest total loss. Raises ValueError if no suspect is in the table.
+    """
+    words, start, number, names, codes, tags = sentences
+    totals = sentence_losses(sentences)
+    score = suspect_scores(sentences, suspects)
+    if max_sentences is not None and len(number) > max_sentences:
+        kept = np.zeros(len(number), dtype=bool)
+        kept[np.argsort(-totals["total"], kind="stable")[:max_sentences]] = True
+        words = words.filter(pa.array(np.repeat(kept, np.diff(start))))
+        start = np.append(0, np.cumsum(np.diff(start)[kept]))
+        number, score, codes = number[kept], score[kept], codes[:, kept]
+        totals = {name: column[kept] for name, column in totals.items()}
+    gold, predicted = (tag_ids(words[name], tags) for name in ("gold", "predicted"))
+    begins = np.zeros(len(words), dtype=bool)
+    begins[start[:-1]] = True
+    errors = entity_errors(gold, predicted, begins, tags)
+    of_error = np.searchsorted(start, errors.word, side="right") - 1
+    kinds = np.zeros(len(number), dtype=np.uint8)
+    np.bitwise_or.at(kinds, of_error, (1 << errors.kind).astype(np.uint8))
+    form, texts, sub_tokens = word_forms(words)
+    tag_type = np.min_scalar_type(len(tags))
+    columns = {
+        **{name: codes[i].astype(np.uint16) for i, name in enumerate(PLACE)},
+        "number": number.astype(np.float64),
+        "start": start.astype(np.uint32),
+        **{name: column.astype(np.float32) for name, column in totals.items()},
+        **({} if suspects is None else {"suspect": score.astype(np.float32)}),
+        "kinds": kinds,
+        "error_sentence": of_error.astype(np.uint32),
+        "error_kind": errors.kind.astype(np.uint8),
+        "error_gold": errors.gold.astype(np.int16),
+        "error_predicted": errors.predicted.astype(np.int16),
+        "form": form.astype(np.uint32),
+        "gold": gold.astype(tag_type),
+        "predicted": predicted.astype(tag_type),
+        "marks": entity_marks(gold, predicted, begins, tags),
+        # Four decimals are what is shown; the digits after them are most of what would be stored.
+        **{name: words[name].to_numpy().round(4).astype(np.float32) for name in NUMBERS},
+    }
+    header = {
+        **names,
+        "kinds": KINDS,
+        "tags": tags.names,
+        "types": tags.types,
+        "type_of": tags.type_of.tolist(),
+        "texts": texts,
+        "sub_tokens": sub_tokens,
+    }
+    return gzip.compress(to_bytes(header, columns), compresslevel=6, mtime=0)
+
+
+def sentence_losses(sentences: Sentences) -> dict[str, np.ndarray]:
+    """float64 [sentences]: total, mean and max of the losses of their words; without any, 0, nan and nan."""
+    loss = sentences.words["loss"].to_numpy().astype(np.float64)
+    first = sentences.start[:-1]
+    scored = np.add.reduceat((~np.isnan(loss)).astype(np.int64), first)
+    total = np.add.reduceat(np.where(np.isnan(loss), 0, loss), first)
+    mean = np.divide(total, scored, out=np.full(len(total), np.nan), where=scored > 0)
+    return {"total": total, "mean": mean, "max": np.fmax.reduceat(loss, first)}
+
+
+def suspect_scores(sentences: Sentences, suspects: Suspects | None) -> np.ndarray:
+    """float64 [sentences]: their scores, nan for those that are not suspect."""
+    number = sentences.number.tolist()
+    if not suspects:
+        return np.full(len(number), np.nan)
+    columns = [[sentences.names[name][code] for code in sentences.codes[i]] for i, name in enumerate(PLACE)]
+    score = np.array([suspects.get(key, np.nan) for key in zip(*columns, number, strict=True)])
+    if np.isnan(score).all():
+        raise ValueError(
+            f"none of the {len(suspects):,} suspects is a sentence of the table, as {next(iter(suspects))}"
+        )
+    return score
+
+
+def tag_ids(column: Any, tags: TagSet) -> np.ndarray:
+    """int64 [words]: ids of tag names."""
+    return pc.index_in(column, value_set=pa.array(tags.names)).to_numpy().astype(np.int64)
+
+
+def word_forms(words: Any) -> tuple[np.ndarray, list[str], list[str]]:
+    """What is different among the words: int64 [words] into forms, and the text and the joined sub-tokens of each."""
+    text = words["text"].combine_chunks().dictionary_encode()
+    joined = pc.binary_join(words["sub_tokens"].combine_chunks(), SEPARATOR)
+    pieces = joined.fill_null("").dictionary_encode()  # null where a sub-token is null
+    pairs = text.indices.to_numpy().astype(np.int64) * len(pieces.dictionary) + pieces.indices.to_numpy()
+    forms, form = np.unique(pairs, return_inverse=True)
+    of_text, of_pieces = np.divmod(forms, len(pieces.dictionary))
+    return form, text.dictionary.take(of_text).to_pylist(), pieces.dictionary.take(of_pieces).to_pylist()
+
+
+def to_bytes(header: dict[str, Any], columns: Mapping[str, np.ndarray]) -> bytes:
+    """Length of the header as uint32, the header as JSON, the columns; little-endian, each at a multiple of ALIGNMENT.
+
+    The header gains `columns`: name -> type, offset in bytes from the header's end, and length.
+    """
+    body, places = bytearray(), {}
+    for name, column in columns.items():
+        places[name] = [column.dtype.name, len(body), len(column)]
+        data = column.astype(column.dtype.newbyteorder("<")).tobytes()
+        body += data + bytes(-len(data) % ALIGNMENT)
+    text = json.dumps({**header, "columns": places}, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 4) % ALIGNMENT)
+    return len(text).to_bytes(4, "little") + text + bytes(body)
