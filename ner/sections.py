@@ -24,78 +24,79 @@ def sections(
     scoring: str,
     losses: Path,
 ) -> list[Section]:
-    """What evaluate.py found, for `ner.report`. cells, curves: of each split; losses: the file of token losses."""
+    """What evaluate.py found, for `ner.report`. cells, curves: of each split; losses: the file of token losses.
+
+    Pictures are left out where matplotlib is not installed.
+    """
     found = [Section(title(split, scoring), matrix_tables(part, split)) for split, part in cells.items()]
     if pictures.can_draw():
-        found[0] = Section(
-            found[0].heading,
-            [*found[0].content, Picture(pictures.svg(pictures.heat_map(cells), "matrix"), "The same as a heat map, with 95% intervals.")],
-        )
+        heat_map = pictures.svg(pictures.heat_map(cells), "matrix")
+        found.append(Section("Heat map", [Picture(heat_map, "F1 of each row and column, with its 95% interval")]))
     if curves:
-        text: list[str | Table | Picture] = [summary(curve) for part in curves.values() for curve in part]
+        content: list[str | Table | Picture] = [summary(curve) for part in curves.values() for curve in part]
         if pictures.can_draw():
-            text.insert(0, Picture(pictures.svg(pictures.learning_curves(curves), "curve"), "F1 against training sentences."))
-        found.append(Section("Learning curve", text))
-    found.append(Section("By entity type", [type_table(results, languages, scoring)]))
-    return found + error_sections(read(losses))
+            plot = pictures.svg(pictures.learning_curves(curves), "curve")
+            content.append(Picture(plot, "F1 against training sentences, and the zero-shot levels"))
+        found.append(Section("Learning curve", content))
+    return [*found, Section("By entity type", [type_table(results, languages, scoring)]), *error_sections(read(losses))]
 
 
-def matrix_tables(cells: Cells, split: str) -> list[str | Table | Picture]:
+def matrix_tables(cells: Cells, split: str) -> list[Table]:
     """F1 with the best of each column marked, and its intervals."""
     languages = list(next(iter(cells.values())))
     best = best_rows(f1_of_cells(cells))
-    strong = frozenset((i, k + 1) for i, name in enumerate(cells) for k, lang in enumerate(languages) if name in best[lang])
-    f1 = Table(
-        ["trained on", *languages],
-        [[name, *(cell.f1 if cell else None for cell in row.values())] for name, row in cells.items()],
-        "F1; the best of each column is bold",
-        strong,
-    )
-    limits = [[str(cell.interval) if cell and cell.interval else None for cell in row.values()] for row in cells.values()]
-    named = [[name, *row] for name, row in zip(cells, limits, strict=True)]
-    return [f1, Table(["trained on", *languages], named, f"95% intervals, bootstrap over the {split} sentences")]
+    places = [(i, k, name, lang) for i, name in enumerate(cells) for k, lang in enumerate(languages, start=1)]
+    strong = frozenset((i, k) for i, k, name, lang in places if name in best[lang])
+    f1 = [[name, *(cell.f1 if cell else None for cell in row.values())] for name, row in cells.items()]
+    limits = [
+        [name, *(str(cell.interval) if cell and cell.interval else None for cell in row.values())]
+        for name, row in cells.items()
+    ]
+    header = ["trained on", *languages]
+    caption = f"95% intervals, by bootstrap over the {split} sentences"
+    return [Table(header, f1, "F1; the best of each column is bold", strong), Table(header, limits, caption)]
 
 
 def type_table(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Table:
     """Precision, recall and F1 of each type, for every run, split and language."""
     names = row_names(results, languages)
     rows = [
-        [names[result.run], result.language, result.split, kind, own["precision"], own["recall"], own["f1"], own["support"]]
+        [names[result.run], result.language, result.split, kind, *(own[key] for key in ("precision", "recall", "f1")),
+         own["support"]]
         for result in results
         for kind, own in result.scores[scoring]["per_type"].items()
-    ]
+    ]  # fmt: skip
     return Table(["trained on", "tested on", "split", "type", "precision", "recall", "F1", "entities"], rows)
 
 
 def error_sections(table: pa.Table) -> list[Section]:
     """Losses, confusions and kinds of errors, over all that the table holds."""
-    tags, types = errors.tag_confusion(table), errors.type_confusion(table)
-    losses = [
-        plain(view(table).slice(0, TOP), caption)
-        for view, caption in (
-            (errors.by_tag, "by gold tag"),
-            (errors.by_language, "by language"),
-            (errors.by_length, "by words in the sentence"),
-            (errors.by_token, f"by first sub-token, the {TOP} of the highest sum"),
-        )
-    ]
+    losses = {
+        "by gold tag": errors.by_tag,
+        "by language": errors.by_language,
+        "by words in the sentence": errors.by_length,
+        f"by first sub-token, the {TOP} of the highest sum": errors.by_token,
+    }
+    confusions = {
+        "share of each gold tag (rows) that is predicted as (columns)": errors.tag_confusion,
+        "share of each gold type; last column missed, last row invented": errors.type_confusion,
+    }
+    kinds = plain(errors.entity_kinds(table), "entities by gold type, invented ones by predicted type")
     return [
-        Section("Loss (nats)", losses),
-        Section("Confusion", [confused(tags, "share of each gold tag (rows) predicted as (columns)"),
-                              confused(types, "share of each gold type; last row and column: invented, missed")]),
-        Section("Kinds of errors", [plain(errors.entity_kinds(table), "entities, by gold type; invented ones by predicted")]),
-    ]  # fmt: skip
+        Section("Loss (nats)", [plain(view(table).slice(0, TOP), caption) for caption, view in losses.items()]),
+        Section("Confusion", [confused(view(table), caption) for caption, view in confusions.items()]),
+        Section("Kinds of errors", [kinds]),
+    ]
 
 
 def plain(table: pa.Table, caption: str) -> Table:
     """A view as a table of the page."""
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return Table(table.column_names, rows, caption)
+    return Table(table.column_names, list(zip(*(column.to_pylist() for column in table.columns), strict=True)), caption)
 
 
 def confused(confusion: errors.Confusion, caption: str) -> Table:
     """Shares, shaded."""
-    rows = [[name, *map(float, shares)] for name, shares in zip(confusion.rows, confusion.shares, strict=True)]
+    rows = [(name, *shares.tolist()) for name, shares in zip(confusion.rows, confusion.shares, strict=True)]
     return Table(["gold", *confusion.columns], rows, caption, shaded=True)
 
 
