@@ -401,9 +401,13 @@ function start() {
     show(1, "push");
   });
   form.addEventListener("input", ({ target }) => {
-    const again = target === typing;
-    typing = ["search", "number"].includes(target.type) ? target : null;
-    show(1, again ? "replace" : "push");
+    if (!["search", "number"].includes(target.type)) return;
+    show(1, target === typing ? "replace" : "push");
+    typing = target;
+  });
+  form.addEventListener("change", ({ target }) => {
+    typing = null;
+    if (!["search", "number"].includes(target.type)) show(1, "push");
   });
   const turn = (page) => {
     if (page < 1 || page > view.pages) return;
