@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ner.matching import CORRECT, KINDS, match
 from ner.metrics import entities
 from ner.tags import TagSet
 
@@ -24,10 +25,6 @@ SCHEMA = pa.schema(
 NUMBERS = ("loss", "p_gold", "p_predicted", "entropy")  # null where a word has no sub-token
 PLACE = ("run", "language", "split")
 
-# How an entity can be wrong; the first that holds for any predicted entity that shares a word with a gold one.
-KINDS = ("wrong type", "wrong boundary", "wrong type and boundary", "missed", "invented")
-CORRECT, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG, MISSED, INVENTED = range(-1, len(KINDS))
-
 # Bits of the column `marks`, for what is drawn around a word.
 GOLD_BEGINS, GOLD_ENDS, PREDICTED_BEGINS, PREDICTED_ENDS, GOLD_FOUND, PREDICTED_RIGHT = (1 << bit for bit in range(6))
 
@@ -35,19 +32,6 @@ SEPARATOR = "\x1f"  # between the sub-tokens of a word
 ALIGNMENT = 8  # bytes; a typed array begins at a multiple of the size of its numbers
 
 Suspects = Mapping[tuple[str, str, str, int], float]
-
-
-class EntityErrors(NamedTuple):
-    """Entities that are wrong, in the order of their first words.
-
-    word: int64 [errors], first word of the gold entity, of the predicted one where invented; kind: int64 [errors], into
-    KINDS; gold, predicted: int64 [errors], entity types, -1 where there is no such entity.
-    """
-
-    word: np.ndarray
-    kind: np.ndarray
-    gold: np.ndarray
-    predicted: np.ndarray
 
 
 class Sentences(NamedTuple):
@@ -122,35 +106,6 @@ def read_parquet(file: Path) -> Any:
         raise ValueError(f"{file}: not a Parquet file: {error}") from error
 
 
-def entity_errors(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> EntityErrors:
-    """Compares entities by conlleval's rules. gold, predicted: int64 [words], ids of tags; begins: bool [words]."""
-    start, end, kind = entities(gold, begins, tags)
-    other_start, other_end, other_kind = entities(predicted, begins, tags)
-    at, other_at = entity_at(start, end, len(gold)), entity_at(other_start, other_end, len(gold))
-    shared = (at >= 0) & (other_at >= 0)
-    one, other = np.unique(np.stack([at[shared], other_at[shared]]), axis=1)
-    same_type = kind[one] == other_kind[other]
-    same_words = (start[one] == other_start[other]) & (end[one] == other_end[other])
-    of_pair = np.select(
-        [same_type & same_words, same_words, same_type], [CORRECT, WRONG_TYPE, WRONG_BOUNDARY], BOTH_WRONG
-    )
-    error = np.full(len(start), MISSED)
-    np.minimum.at(error, one, of_pair)
-    best = of_pair == error[one]
-    taken_as = np.full(len(start), -1)
-    taken_as[one[best][::-1]] = other_kind[other[best]][::-1]  # of several, the first in the sentence
-    wrong = error != CORRECT
-    invented = ~np.isin(np.arange(len(other_start)), other)
-    found = EntityErrors(
-        np.concatenate([start[wrong], other_start[invented]]),
-        np.concatenate([error[wrong], np.full(invented.sum(), INVENTED)]),
-        np.concatenate([kind[wrong], np.full(invented.sum(), -1)]),
-        np.concatenate([taken_as[wrong], other_kind[invented]]),
-    )
-    order = np.argsort(found.word, kind="stable")
-    return EntityErrors(*(column[order] for column in found))
-
-
 def entity_at(start: np.ndarray, end: np.ndarray, num_words: int) -> np.ndarray:
     """int64 [words]: index of the entity that a word is in, -1 outside."""
     change = np.zeros(num_words + 1, dtype=np.int64)
@@ -160,7 +115,8 @@ def entity_at(start: np.ndarray, end: np.ndarray, num_words: int) -> np.ndarray:
 
 
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:
-    """uint8 [words]: where entities begin and end, and which are found and right; arguments as in `entity_errors`."""
+    """uint8 [words]: where entities begin and end, and which are found and right; gold, predicted: int64
+    [words], ids of tags; begins: bool [words]."""
     marks = np.zeros(len(gold), dtype=np.uint8)
     sides = [entities(ids, begins, tags) for ids in (gold, predicted)]
     keys = [(start * (len(gold) + 1) + end) * len(tags) + kind for start, end, kind in sides]
@@ -193,10 +149,15 @@ def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: 
     gold, predicted = (tag_ids(words[name], tags) for name in ("gold", "predicted"))
     begins = np.zeros(len(words), dtype=bool)
     begins[start[:-1]] = True
-    errors = entity_errors(gold, predicted, begins, tags)
-    of_error = np.searchsorted(start, errors.word, side="right") - 1
+    found = match(gold, predicted, begins, tags)
+    wrong = found.kind != CORRECT
+    kind, in_gold = found.kind[wrong] - 1, found.gold_start[wrong] >= 0  # the first kind is none of an error
+    of_error = (
+        np.searchsorted(start, np.where(in_gold, found.gold_start[wrong], found.predicted_start[wrong]), "right") - 1
+    )
+    types = [np.where(t == len(tags.types), -1, t)[wrong] for t in (found.gold_type, found.predicted_type)]
     kinds = np.zeros(len(number), dtype=np.uint8)
-    np.bitwise_or.at(kinds, of_error, (1 << errors.kind).astype(np.uint8))
+    np.bitwise_or.at(kinds, of_error, (1 << kind).astype(np.uint8))
     form, texts, sub_tokens = word_forms(words)
     tag_type = np.min_scalar_type(len(tags))
     columns = {
@@ -207,9 +168,9 @@ def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: 
         **({} if suspects is None else {"suspect": score.astype(np.float32)}),
         "kinds": kinds,
         "error_sentence": of_error.astype(np.uint32),
-        "error_kind": errors.kind.astype(np.uint8),
-        "error_gold": errors.gold.astype(np.int16),
-        "error_predicted": errors.predicted.astype(np.int16),
+        "error_kind": kind.astype(np.uint8),
+        "error_gold": types[0].astype(np.int16),
+        "error_predicted": types[1].astype(np.int16),
         "form": form.astype(np.uint32),
         "gold": gold.astype(tag_type),
         "predicted": predicted.astype(tag_type),
@@ -219,7 +180,7 @@ def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: 
     }
     header = {
         **names,
-        "kinds": KINDS,
+        "kinds": KINDS[1:],
         "tags": tags.names,
         "types": tags.types,
         "type_of": tags.type_of.tolist(),

@@ -15,7 +15,8 @@ import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
 from ner import report
-from ner.browser import KINDS, SCHEMA, SEPARATOR, entity_errors, entity_marks, pack, read
+from ner.browser import SCHEMA, SEPARATOR, entity_marks, pack, read
+from ner.matching import KINDS
 from ner.report import Picture, Section, Table, source_hash, write_report
 from tests.conftest import TAGS
 
@@ -95,34 +96,12 @@ class Elements(HTMLParser):
             self.inline.append((self.cdata_elem, data))
 
 
-KIND_CASES = {  # gold, predicted, kinds of errors with the types of gold and predicted
-    "B-PER I-PER O": ("B-PER I-PER O", []),
-    "B-PER I-PER O O": ("B-ORG I-ORG O O", [("wrong type", "PER", "ORG")]),
-    "B-PER I-PER": ("B-PER O", [("wrong boundary", "PER", "PER")]),
-    "O B-LOC I-LOC": ("B-ORG I-ORG O", [("wrong type and boundary", "LOC", "ORG")]),
-    "B-LOC O O": ("O O B-PER", [("missed", "LOC", None), ("invented", None, "PER")]),
-    "B-ORG I-ORG I-ORG": ("B-LOC B-ORG O", [("wrong boundary", "ORG", "ORG")]),  # the same type comes before another
-    "B-PER B-PER": ("B-PER I-PER", [("wrong boundary", "PER", "PER")] * 2),
-    "B-LOC I-LOC O": ("O I-LOC O", [("wrong boundary", "LOC", "LOC")]),  # conlleval: I- begins an entity
-}
-
-
-@pytest.mark.parametrize("gold", KIND_CASES)
-def test_kinds_of_entity_errors(gold):
-    predicted, expected = KIND_CASES[gold]
-    one, other = (np.array([TAGS.ids[tag] for tag in side.split()]) for side in (gold, predicted))
-    types = [*TAGS.types, None]
-    found = entity_errors(one, other, np.arange(len(one)) == 0, TAGS)
-    kinds = [(KINDS[kind], types[a], types[b]) for _, kind, a, b in zip(*found, strict=True)]
-    assert kinds == expected
-
-
-def test_entity_errors_agree_with_a_plain_reading_of_seqevals_entities():
+def test_marks_are_those_of_seqevals_entities():
     rng = np.random.default_rng(0)
     gold, predicted = rng.choice(len(TAGS), (2, 600), p=[0.4, *[0.1] * 6])
     predicted = np.where(rng.random(600) < 0.7, gold, predicted)
     begins = np.arange(600) % 6 == 0
-    expected, marked = [], np.zeros(600, dtype=bool)
+    marked = np.zeros(600, dtype=bool)
     for start in range(0, 600, 6):
         one, other = (
             {(kind, first + start, last + 1 + start) for kind, first, last in get_entities(tags)}
@@ -130,22 +109,6 @@ def test_entity_errors_agree_with_a_plain_reading_of_seqevals_entities():
         )
         for entity in one & other:
             marked[entity[1] : entity[2]] = True
-        for kind, first, end in one - other:
-            others = [entity for entity in other if entity[1] < end and first < entity[2]]
-            if (first, end) in [entity[1:] for entity in others]:
-                expected.append((first, "wrong type"))
-            elif kind in [entity[0] for entity in others]:
-                expected.append((first, "wrong boundary"))
-            else:
-                expected.append((first, "wrong type and boundary" if others else "missed"))
-        for _, first, end in other:
-            if not any(entity[1] < end and first < entity[2] for entity in one):
-                expected.append((first, "invented"))
-    found = entity_errors(gold, predicted, begins, TAGS)
-    assert sorted((int(word), KINDS[kind]) for word, kind in zip(found.word, found.kind, strict=True)) == sorted(
-        expected
-    )
-    assert {kind for _, kind in expected} == set(KINDS)
     marks = entity_marks(gold, predicted, begins, TAGS)
     assert (((marks & 16) > 0) == marked).all()
     assert (((marks & 32) > 0) == marked).all()
@@ -177,7 +140,7 @@ def test_columns_hold_the_table():
     assert pieces[:3] == [["Ber", "n"], ["ist", ""], [""]]
     assert [header["tags"][tag] for tag in columns["gold"]] == SMALL["gold"].to_pylist()
     np.testing.assert_allclose(columns["p_gold"], SMALL["p_gold"].to_numpy(), atol=5.1e-5)
-    assert columns["kinds"].tolist() == [1 << KINDS.index("missed"), 0, 0, 1 << KINDS.index("wrong type")]
+    assert columns["kinds"].tolist() == [1 << KINDS.index("missed") - 1, 0, 0, 1 << KINDS.index("wrong type") - 1]
     assert columns["error_sentence"].tolist() == [0, 3]
 
 
