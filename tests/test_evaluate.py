@@ -102,7 +102,7 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     results = [r for r in written["results"] if (r["trained_on"], r["language"]) == (["de"], "fr")]
     assert cell["runs"] == [result["scores"]["strict"]["f1"] for result in results]
     assert [result["seed"] for result in results] == [42, 43]
-    assert {result["train_sentences"] for result in results} == {600}
+    assert {result["train_sentences"] for result in results} == {1000}
     assert cell["interval"]["low"] < cell["f1"] < cell["interval"]["high"]
     assert cell["gap"] == pytest.approx(written["f1"]["test"]["fr"]["fr"] - cell["f1"])
     assert written["best"]["test"]["fr"] == ["each", "fr"]
@@ -124,11 +124,11 @@ def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, 
     AcceleratorState._reset_state(reset_partial_state=True)
     run(runs / "de", runs / "fr", tmp_path / "fr-32", "--languages", "fr", "--output", tmp_path / "out")
     (curve,) = json.loads((tmp_path / "out/curve.json").read_text())["test"]
-    assert [point["train_sentences"] for point in curve["points"]] == [32, 600]
+    assert [point["train_sentences"] for point in curve["points"]] == [32, 1000]
     assert [point["runs"] for point in curve["points"]] == [[str(tmp_path / "fr-32")], [str(runs / "fr")]]
     assert curve["level"]["trained_on"] == "de"
-    assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 600
-    summary = f"fr: zero-shot from de (600 sentences) {curve['level']['f1']:.3f}"
+    assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 1000
+    summary = f"fr: zero-shot from de (1,000 sentences) {curve['level']['f1']:.3f}"
     assert summary in capsys.readouterr().out
     assert summary in (tmp_path / "out/curve.md").read_text()
     for name in ("curve.csv", "curve.png", "curve.svg"):
