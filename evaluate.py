@@ -3,6 +3,7 @@
 A run is a folder of train.py; model folders and Hub names of token classifiers work too.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Path(config.output).mkdir(parents=True, exist_ok=True)
             if config.token_losses or config.report:
                 losses_file = Path(config.output) / token_losses.FILE_NAME
-    with token_losses.open_file(losses_file) as losses:
+    with token_losses.open_file(losses_file) if losses_file else contextlib.nullcontext() as losses:
         results, tagged, failures = test(config, accelerator, runs, languages, corpora, losses)
     if results and accelerator.is_main_process:
         write(config, results, languages, corpora, losses_file)

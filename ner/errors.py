@@ -4,8 +4,8 @@
     python -m ner.errors reports/swiss/token_losses.parquet --language de --containing "▁("
 
 Every view takes the table of `ner.token_losses`, in memory or as the path of its file, and pools what is in it;
-`select` cuts it down. Losses are in nats and at a word's first sub-token; a word without a sub-token has none, and
-counts among tags and entities alone, where it is predicted O.
+`ner.token_losses.select` cuts it down. Losses are in nats and at a word's first sub-token; a word without a sub-token
+has none, and counts among tags and entities alone, where it is predicted O.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ner import errors, pictures
 from ner.curve import Curve, summary
@@ -11,9 +12,10 @@ from ner.matrix import Cells, Result, best_rows, f1_of_cells, row_names
 from ner.report import Picture, Section, Table
 from ner.suspects import suspects
 from ner.tables import title
-from ner.token_losses import read
+from ner.token_losses import read, select
 
 TOP = 20  # rows of long tables
+SUSPECT = 20  # one sentence in so many is called suspect
 
 
 def sections(
@@ -101,7 +103,16 @@ def confused(confusion: errors.Confusion, caption: str) -> Table:
 
 
 def suspect_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
-    """How suspect the gold tags of each sentence are: (run, language, split, sentence) -> score."""
-    found = suspects(losses)
-    places = zip(*(found[name].to_pylist() for name in errors.PLACE), strict=True)
-    return dict(zip(places, found["suspicion"].to_pylist(), strict=True))
+    """The twentieth of the sentences of each run, language and split whose gold tags are most suspect, with scores.
+
+    Keys are (run, language, split, sentence).
+    """
+    table = read(losses)
+    scores: dict[tuple[str, str, str, int], float] = {}
+    parts = table.group_by(errors.PLACE[:3], use_threads=False).aggregate([]).to_pylist()
+    for part in parts:
+        own = select(table, **part)
+        found = suspects(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // SUSPECT))
+        places = zip(*(found[name].to_pylist() for name in errors.PLACE), strict=True)
+        scores |= dict(zip(places, found["suspicion"].to_pylist(), strict=True))
+    return scores

@@ -69,11 +69,8 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_file(file: Path | None) -> Iterator[pq.ParquetWriter | None]:
-    """A writer of such tables, None for None. The file is written aside, and is there once all of it is."""
-    if file is None:
-        yield None
-        return
+def open_file(file: Path) -> Iterator[pq.ParquetWriter]:
+    """A writer of such tables. The file is written aside, and is there once all of it is."""
     aside = file.with_name(f".{file.name}.unfinished")
     try:
         with pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer:

@@ -21,13 +21,14 @@ from ner.collating import choose_collator
 from ner.config import EvaluateConfig
 from ner.corpus import load_corpus
 from ner.encoding import encode, load_tokenizer
+from ner.errors import tag_ids
 from ner.inference import predict
 from ner.kernels import use_cpu_kernels
 from ner.markdown import table as markdown
 from ner.metrics import entities
 from ner.model import load_tagger, max_positions
 from ner.rows import TAGS, tag_set
-from ner.suspects import reduce_words, suspicion
+from ner.suspects import of_sentences, suspicion
 from ner.tags import OUTSIDE, TagSet
 from ner.token_losses import losses, read, sentence_offsets
 
@@ -133,7 +134,7 @@ def corrupt(tags: Sequence[list[str]], share: float, seed: int) -> dict[int, tup
 
 def sums(values: np.ndarray, table: pa.Table) -> np.ndarray:
     """The sum over the words of each sentence."""
-    return reduce_words(np.add, values, table)
+    return of_sentences(np.add, values.astype(np.float64), table)
 
 
 def surprise(table: pa.Table) -> np.ndarray:
@@ -156,14 +157,27 @@ def mean_loss(table: pa.Table) -> np.ndarray:
     return total_loss(table) / np.maximum(sums(~np.isnan(losses(table)), table), 1)
 
 
+def confident(table: pa.Table) -> np.ndarray:
+    """float [words]: the margin where the model gives another tag at least the mean that words of that tag get, else 0.
+
+    These are the label errors of confident learning (Northcutt et al. 2021), by normalised margin.
+    """
+    tags, gold, predicted = tag_ids(table)
+    p_gold, p_predicted = (np.nan_to_num(table[name].to_numpy()) for name in ("p_gold", "p_predicted"))
+    count = np.bincount(gold, minlength=len(tags))
+    threshold = np.bincount(gold, weights=p_gold, minlength=len(tags)) / np.maximum(count, 1)
+    return np.where((gold != predicted) & (p_predicted >= threshold[predicted]), p_predicted - p_gold, 0)
+
+
 RANKINGS: dict[str, Callable[[pa.Table], np.ndarray]] = {
     "total loss": total_loss,
     "mean loss": mean_loss,
-    "highest loss": lambda table: reduce_words(np.maximum, np.nan_to_num(losses(table)), table),
-    "highest margin": lambda table: reduce_words(np.maximum, margin(table), table),
-    "sum of margins": lambda table: sums(margin(table), table),
+    "highest loss": lambda table: of_sentences(np.maximum, np.nan_to_num(losses(table)), table),
+    "highest margin": lambda table: of_sentences(np.maximum, margin(table), table),
+    "highest margin, confident": lambda table: of_sentences(np.maximum, confident(table), table),
     "sum of loss - entropy": lambda table: sums(surprise(table), table),
-    "ner.suspects": suspicion,
+    "highest loss - entropy": lambda table: of_sentences(np.maximum, surprise(table), table),
+    "highest loss - mean of the gold tag": suspicion,  # the choice of ner.suspects
 }
 
 

@@ -155,26 +155,26 @@ def test_random_tags_are_matched_as_by_plain_loops():
     sentences = []
     for _ in range(400):
         length = generator.randint(1, 12)
-        gold = generator.choices(tags, k=length)
-        predicted = [generator.choice([tag, tag, *tags]) for tag in gold]
-        sentences.append(("de", "w " * length, " ".join(gold), " ".join(predicted), [1.0] * length))
+        own = generator.choices(tags, k=length)
+        other = [generator.choice([tag, tag, *tags]) for tag in own]
+        sentences.append(("de", "w " * length, " ".join(own), " ".join(other), [1.0] * length))
     table = words_table(sentences)
     found = rows_of(errors.entity_errors(table))
     seen = set()
-    for number, (_, _, gold, predicted, _) in enumerate(sentences):
+    all_gold, all_predicted = ([str(sentence[i]).split() for sentence in sentences] for i in (2, 3))
+    for number, (gold, predicted) in enumerate(zip(all_gold, all_predicted, strict=True)):
         ours = [
             (kind, None if a is None else (a, b, own), None if c is None else (c, d, other))
             for _, _, _, sentence, kind, own, other, a, b, c, d in found
             if sentence == number
         ]
-        expected = kinds_one_by_one(gold.split(), predicted.split())
+        expected = kinds_one_by_one(gold, predicted)
         assert sorted(ours, key=repr) == sorted(expected, key=repr)
         seen |= {kind for kind, _, _ in ours}
     assert seen == set(KINDS)
-    gold, predicted = ([sentence[i].split() for sentence in sentences] for i in (2, 3))
     count = {row[0]: row[1] for row in rows_of(errors.entity_kinds(table))}
-    right, all_gold = count["correct"], sum(count.values()) - count["invented"]
-    assert right / all_gold == pytest.approx(seqeval.metrics.recall_score(gold, predicted))
+    recall = count["correct"] / (sum(count.values()) - count["invented"])
+    assert recall == pytest.approx(seqeval.metrics.recall_score(all_gold, all_predicted))
 
 
 def test_sentences_by_loss(file):
@@ -200,10 +200,10 @@ def test_sentences_that_hold_a_token_or_a_word(file):
 
 
 def test_select_cuts_and_names_what_is_there(file):
-    assert errors.by_tag(errors.select(file, language="fr"))["sum"].to_pylist() == [4.0]
-    assert len(errors.select(file, run="runs/de", split="test")) == 12
+    assert errors.by_tag(token_losses.select(file, language="fr"))["sum"].to_pylist() == [4.0]
+    assert len(token_losses.select(file, run="runs/de", split="test")) == 12
     with pytest.raises(ValueError, match="no language it; there is de, fr"):
-        errors.select(file, language="it")
+        token_losses.select(file, language="it")
 
 
 def test_nothing_is_no_obstacle():
