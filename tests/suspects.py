@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
-from evaluate import find_run
 from ner import runtime, token_losses
 from ner.collating import choose_collator
 from ner.config import EvaluateConfig
@@ -28,6 +27,7 @@ from ner.markdown import table as markdown
 from ner.metrics import entities
 from ner.model import load_tagger, max_positions
 from ner.rows import TAGS, tag_set
+from ner.runs import find_run
 from ner.suspects import of_sentences, suspicion
 from ner.tags import OUTSIDE, TagSet
 from ner.token_losses import losses, read, sentence_offsets
