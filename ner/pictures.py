@@ -108,7 +108,15 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
                 x, [point.interval.low for point in curve.points], [point.interval.high for point in curve.points],
                 color=color, alpha=0.2, linewidth=0,
             )  # fmt: skip
-            axes.plot(x, [point.f1 for point in curve.points], "o-", color=color, markersize=5, label=curve.name)
+            axes.plot(
+                x,
+                [point.f1 for point in curve.points],
+                "o-",
+                color=color,
+                markersize=5,
+                label=curve.name,
+                clip_on=False,
+            )
             if curve.level:
                 label = f"{curve.name}: zero-shot from {curve.level.trained_on}, {outcome(curve)}"
                 axes.axhspan(curve.level.interval.low, curve.level.interval.high, color=color, alpha=0.1, linewidth=0)
