@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 
 import evaluate
 import train
-from ner import corpus, demo, encoding
+from ner import corpus, demo, encoding, errors, suspects
 
 ROOT = Path(train.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def commands() -> list[str]:
 
 def run_module(module: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
     """`python -m ner...`, with the embedded corpus and encoder in the place of names."""
-    rooms = {"ner.corpus": corpus, "ner.encoding": encoding}
+    rooms = {"ner.corpus": corpus, "ner.encoding": encoding, "ner.errors": errors, "ner.suspects": suspects}
     names = {"data/my-corpus": str(corpus_folder), "models/my-encoder": str(encoder_folder)}
     names["xlm-roberta-base"] = str(encoder_folder)
     rooms[module].main([names.get(argument, argument) for argument in arguments])
