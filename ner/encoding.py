@@ -8,7 +8,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from ner.ahead import ahead
 from ner.faults import one_line
 from ner.markdown import table
 from ner.options import bad_input_ends_here
@@ -191,8 +192,12 @@ def tokenized(
     backend.no_padding()
     backend.enable_truncation(max_length, stride=stride)
     try:
-        for batch in (rows[WORDS].to_pylist() for rows in batches(dataset, SENTENCES_PER_CALL)):
-            encodings = backend.encode_batch(batch, is_pretokenized=True)
+        groups = (
+            rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
+            for rows in batches(dataset)
+            for i in range(0, len(rows), SENTENCES_PER_CALL)
+        )
+        for encodings in ahead(partial(backend.encode_batch, is_pretokenized=True), groups):
             windows = [(start + i, part) for i, whole in enumerate(encodings) for part in (whole, *whole.overflowing)]
             sentences += [sentence for sentence, _ in windows]
             new_ids = [window.ids for _, window in windows]
@@ -200,9 +205,9 @@ def tokenized(
             ids.append(np.fromiter(chain.from_iterable(new_ids), np.int32))
             # float: None (a special token) becomes nan without a Python loop over tokens
             words.append(np.array(list(chain.from_iterable(window.word_ids for _, window in windows)), np.float64))
-            start += len(batch)
+            start += len(encodings)
             if progress:
-                progress(len(batch))
+                progress(len(encodings))
     finally:
         backend.no_truncation()  # else it would be saved with the model
     counted = np.array(lengths, np.int64), np.array(sentences, np.int64)

@@ -1,18 +1,14 @@
 """The tensors of the updates to come, made in a thread while the device computes."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
+from ner.ahead import ahead
 from ner.batching import EpochPlan, Update
 from ner.collating import Collator, collate
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 def feed(
@@ -38,18 +34,6 @@ def planned(plan: EpochPlan, first: int, last: int) -> Iterator[Update]:
         if epoch != plan.epoch:
             plan = replace(plan, epoch=epoch)
         yield plan[index]
-
-
-def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """make(item) of every item in turn; that of the next item is made in a thread meanwhile. Raises what make does."""
-    waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) == 2:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def pinned(batch: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 import evaluate
 import train
 from ner import errors, token_losses
+from ner.sections import suspect_scores
+from ner.suspects import suspicion
 from tests.conftest import write_json_lines
 
 FLAGS = ["--mixed-precision", "no"]
@@ -346,3 +348,36 @@ def test_two_processes_score_every_word_once(runs, tmp_path):
         assert one[name].equals(two[name]), name
     for name in one.column_names[9:]:
         np.testing.assert_allclose(two[name].to_numpy(), one[name].to_numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_page_holds_what_was_found(runs, tmp_path):
+    run(runs / "de", runs / "fr", "--languages", "de", "fr", "--report", "--output", tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+    for heading in (
+        "F1 on test",
+        "Heat map",
+        "By entity type",
+        "Loss (nats)",
+        "Confusion",
+        "Kinds of errors",
+        "Sentences",
+    ):
+        assert any(found.startswith(heading) for found in headings), headings
+    f1 = json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]
+    assert all(f"{value:.3f}" in page for row in f1.values() for value in row.values())
+    assert page.count("data:image/svg+xml") == 1
+    with pytest.raises(SystemExit) as caught:
+        run(runs / "de", "--report")
+    assert caught.value.code == 2
+
+
+def test_a_twentieth_of_each_language_is_suspect(runs, tmp_path):
+    run(runs / "de", "--languages", "de", "fr", "--token-losses", "--output", tmp_path)
+    scores = suspect_scores(tmp_path / "token_losses.parquet")
+    assert {place[:3] for place in scores} == {(str(runs / "de"), language, "test") for language in ("de", "fr")}
+    for language in ("de", "fr"):
+        own = {place[3]: score for place, score in scores.items() if place[1] == language}
+        assert len(own) == 20  # of 400
+        part = token_losses.select(tmp_path / "token_losses.parquet", language=language)
+        assert min(own.values()) >= np.sort(suspicion(part))[-20] - 1e-9

@@ -3,9 +3,10 @@ import threading
 import pytest
 import torch
 
+from ner.ahead import ahead
 from ner.batching import EpochPlan
 from ner.collating import PaddedCollator, collate
-from ner.feed import ahead, feed
+from ner.feed import feed
 
 
 def test_updates_come_in_order_over_epochs(encoded):

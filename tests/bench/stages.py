@@ -183,6 +183,7 @@ def main() -> None:
     num_updates, languages = int(sys.argv[1]), [name for name in sys.argv[2].split(",") if name != "-"]
     config = parse(TrainConfig, sys.argv[3:], __doc__)
     accelerator = runtime.start_accelerator(config.mixed_precision)
+    rates = encoding_rates(config, 512)  # before training, which leaves the heap in pieces
     job = train.build(config, accelerator)
     assert job is not None
     torch.manual_seed(config.seed)
@@ -194,8 +195,7 @@ def main() -> None:
     result["padded_efficiency"] = {
         name: padded_efficiency(job.train, config.batch_size, name == "grouped") for name in ("random", "grouped")
     }
-    longest = int(job.train.lengths.max())
-    result["encoding"] = encoding_rates(config, longest)
+    result["encoding"] = rates
     result["evaluation"] = evaluation_seconds(config, accelerator, job, languages, 512) if languages else {}
     if accelerator.device.type == "cuda":
         result["device"] = torch.cuda.get_device_name()
