@@ -11,17 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ner.matching import CORRECT, KINDS, match
-from ner.metrics import entities
+from ner import token_losses
+from ner.matching import CORRECT, KINDS, match, owner
+from ner.metrics import entities, is_among
 from ner.tags import TagSet
 
-SCHEMA = pa.schema(
-    {
-        "run": pa.string(), "language": pa.string(), "split": pa.string(), "sentence": pa.int64(), "word": pa.int32(),
-        "text": pa.string(), "sub_tokens": pa.list_(pa.string()), "gold": pa.string(), "predicted": pa.string(),
-        "loss": pa.float32(), "p_gold": pa.float32(), "p_predicted": pa.float32(), "entropy": pa.float32(),
-    }
-)  # fmt: skip
+SCHEMA = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in token_losses.SCHEMA])
 NUMBERS = ("loss", "p_gold", "p_predicted", "entropy")  # null where a word has no sub-token
 PLACE = ("run", "language", "split")
 
@@ -106,27 +101,23 @@ def read_parquet(file: Path) -> Any:
         raise ValueError(f"{file}: not a Parquet file: {error}") from error
 
 
-def entity_at(start: np.ndarray, end: np.ndarray, num_words: int) -> np.ndarray:
-    """int64 [words]: index of the entity that a word is in, -1 outside."""
-    change = np.zeros(num_words + 1, dtype=np.int64)
-    change[start] += np.arange(len(start)) + 1
-    change[end] -= np.arange(len(start)) + 1
-    return change.cumsum()[:-1] - 1
-
-
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:
-    """uint8 [words]: where entities begin and end, and which are found and right; gold, predicted: int64
-    [words], ids of tags; begins: bool [words]."""
+    """uint8 [words]: where entities begin and end, and which are found and right.
+
+    gold, predicted: int64 [words], ids of tags; begins: bool [words].
+    """
     marks = np.zeros(len(gold), dtype=np.uint8)
-    sides = [entities(ids, begins, tags) for ids in (gold, predicted)]
-    keys = [(start * (len(gold) + 1) + end) * len(tags) + kind for start, end, kind in sides]
-    equal = [np.isin(keys[0], keys[1]), np.isin(keys[1], keys[0])]
-    bits = [(GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND), (PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT)]
-    for (start, end, _), same, (begin_bit, end_bit, same_bit) in zip(sides, equal, bits, strict=True):
-        marks[start] |= begin_bit
-        marks[end - 1] |= end_bit
-        at = entity_at(start, end, len(gold))
-        marks |= np.where(np.append(same, False)[at], same_bit, 0).astype(np.uint8)  # -1, outside, is the False
+    one, two = (entities(ids, begins, tags) for ids in (gold, predicted))
+    sides = [
+        (one, two, GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND),
+        (two, one, PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT),
+    ]
+    for own, other, begin_bit, end_bit, same_bit in sides:
+        marks[own[0]] |= begin_bit
+        marks[own[1] - 1] |= end_bit
+        of_word = owner(np.stack(own, axis=1), len(gold))
+        same = np.append(is_among(own, other, len(gold)), False)  # the last is that of words outside, whose index is -1
+        marks |= np.where(same[of_word], same_bit, 0).astype(np.uint8)
     return marks
 
 
