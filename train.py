@@ -50,7 +50,8 @@ FAILED = 1  # exit status of a run that can not go on: gradients that are not fi
 class Job:
     """What is trained, on what, and how often.
 
-    resume_from: the commit that the run goes on from; notes: what reading the data met.
+    resume_from: the commit that the run goes on from; vocabulary: rows of the embedding table that are trained, None for
+    all; notes: what reading the data met.
     """
 
     model: PreTrainedModel
@@ -113,8 +114,11 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
                 label_tokens=config.label_tokens, progress=bar.update,
             )  # fmt: skip
 
-    train = encoded(sentences, "encode train")
-    validation = {lang: encoded(corpus[lang]["validation"], f"encode {lang} validation") for lang in config.train_on}
+    with accelerator.local_main_process_first():
+        train = encoded(sentences, "encode train")
+        validation = {
+            name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
+        }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
     vocabulary = trim(model, [train, *validation.values()])
     if vocabulary:
@@ -186,8 +190,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
         )
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary,
-        corpus.notes,
+        every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary, corpus.notes,
     )  # fmt: skip
 
 
