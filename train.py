@@ -50,8 +50,8 @@ FAILED = 1  # exit status of a run that can not go on: gradients that are not fi
 class Job:
     """What is trained, on what, and how often.
 
-    resume_from: the commit that the run goes on from; vocabulary: rows of the embedding table that are trained, None for
-    all; notes: what reading the data met.
+    resume_from: the commit that the run goes on from; vocabulary: the rows of the embedding table that are trained,
+    None for all; notes: what reading the data met.
     """
 
     model: PreTrainedModel
