@@ -177,11 +177,6 @@ def mean_samples(results: Sequence[Result], samples: dict[tuple[str, str], np.nd
     return np.mean(columns, axis=0) if len(columns) == len(results) else None
 
 
-def f1_matrix(results: Sequence[Result], languages: Sequence[str], scoring: str) -> dict[str, Row]:
-    """Row name -> language -> micro F1 of `f1_cells`, None where there is none."""
-    return f1_of_cells(f1_cells(results, languages, scoring))
-
-
 def f1_of_cells(cells: Cells) -> dict[str, Row]:
     """Row name -> language -> micro F1."""
     return {name: {lang: cell.f1 if cell else None for lang, cell in row.items()} for name, row in cells.items()}
