@@ -123,6 +123,20 @@ class Encoded:
         return np.searchsorted(self.sentence, np.arange(self.num_sentences + 1))
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Windows that are read each by itself, as a tagger does: a word that stands in several is read in each of them.
+
+    encoded: every window a sentence of its own; its words are those that the window holds, in part or whole
+    word: int64 [words of encoded], which word of its sentence each is
+    sentence: int64 [windows], never falling
+    """
+
+    encoded: Encoded
+    word: np.ndarray
+    sentence: np.ndarray
+
+
 def encode(
     dataset: Dataset,
     tokenizer: PreTrainedTokenizerBase,
@@ -138,18 +152,19 @@ def encode(
     progress: called with the number of sentences done. Raises ValueError for a tag that `tags` lacks, for a tokenizer
     without word alignment, and for max_length without room for two sub-tokens.
     """
-    check_alignment(tokenizer)
-    room = max_length - tokenizer.num_special_tokens_to_add()
-    if room < 2:
-        raise ValueError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
     own_ids, num_words = flat_column(dataset, TAGS)
     word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
     gold = tags.ids_of(tag_set(dataset))[own_ids]
     if len(gold) and gold.min() < 0:
         raise ValueError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
-    ids, local, lengths, sentence = tokenized(dataset, tokenizer, max_length, stride=room // 4, progress=progress)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    sentences = (
+        rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
+        for rows in batches(dataset)
+        for i in range(0, len(rows), SENTENCES_PER_CALL)
+    )
+    ids, local, lengths, sentence = tokenized(sentences, tokenizer, max_length, progress)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     word = np.where(np.isnan(local), -1, local + np.repeat(word_offsets[sentence], lengths)).astype(np.int64)
     run_start, run_end = owned_runs(word, offsets, sentence)
 
@@ -174,14 +189,37 @@ def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
         raise ValueError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
 
 
+def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> "Windows":
+    """Words without tags as windows of at most max_length sub-tokens, each read by itself. Raises as `encode` does."""
+    groups = (sentences[i : i + SENTENCES_PER_CALL] for i in range(0, len(sentences), SENTENCES_PER_CALL))
+    ids, local, lengths, sentence = tokenized(groups, tokenizer, max_length)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    window = np.repeat(np.arange(len(lengths)), lengths)
+    is_first = np.concatenate([[True], (np.diff(local) != 0) | (np.diff(window) != 0)])[: len(local)]
+    at = np.flatnonzero(is_first & ~np.isnan(local))
+    words = np.full(len(ids), -1)
+    words[at] = np.arange(len(at))
+    ignored = np.full(len(at), IGNORED)
+    word_offsets = np.searchsorted(at, offsets)
+    encoded = Encoded(
+        ids, np.full(len(ids), IGNORED), words, offsets, np.arange(len(lengths)), ignored, word_offsets,
+        np.zeros_like(at),
+    )  # fmt: skip
+    return Windows(encoded, local[at].astype(np.int64), sentence)
+
+
 def tokenized(
-    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int, progress: Any
+    groups: Iterable[Sequence[list[str]]], tokenizer: PreTrainedTokenizerBase, max_length: int, progress: Any = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The windows of all sentences, on all cores.
+    """The windows of all sentences, on all cores; neighbouring windows of a sentence share a quarter of their room.
 
     Returns (ids int32 [tokens], words float64 [tokens]: the word within its sentence, nan for special tokens,
-    lengths int64 [windows], sentences int64 [windows]). stride: sub-tokens that neighbouring windows share.
+    lengths int64 [windows], sentences int64 [windows]).
     """
+    check_alignment(tokenizer)
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    if room < 2:
+        raise ValueError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
     ids, words = [], []
     lengths: list[int] = []
     sentences: list[int] = []
@@ -190,13 +228,8 @@ def tokenized(
     backend = tokenizer.backend_tokenizer
     backend.encode_special_tokens = tokenizer.split_special_tokens
     backend.no_padding()
-    backend.enable_truncation(max_length, stride=stride)
+    backend.enable_truncation(max_length, stride=room // 4)
     try:
-        groups = (
-            rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
-            for rows in batches(dataset)
-            for i in range(0, len(rows), SENTENCES_PER_CALL)
-        )
         for encodings in ahead(partial(backend.encode_batch, is_pretokenized=True), groups):
             windows = [(start + i, part) for i, whole in enumerate(encodings) for part in (whole, *whole.overflowing)]
             sentences += [sentence for sentence, _ in windows]

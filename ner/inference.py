@@ -1,7 +1,7 @@
 """A model over encoded sentences: the tag and the loss of every word, and the scores that follow."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,31 @@ from ner.metrics import Counts, count
 from ner.tags import TagSet
 
 SENTENCES_PER_GROUP = 256  # enough that packed rows are full, few enough that memory is bounded by max_tokens
+
+
+class Processes(Protocol):
+    """Who shares the work: an Accelerator, or `Alone`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+
+    @property
+    def num_processes(self) -> int:
+        """How many there are."""
+
+    @property
+    def process_index(self) -> int:
+        """Which of them this is."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One process that does all of it."""
+
+    device: torch.device
+    num_processes: int = 1
+    process_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +72,7 @@ def predict(
     model: nn.Module,
     encoded: Encoded,
     collator: Collator,
-    accelerator: Accelerator,
+    processes: Processes,
     *,
     outside: int,
     max_tokens: int,
@@ -59,16 +84,16 @@ def predict(
     progress: called with the number of sentences done, over all processes.
     """
     model.eval()
-    device = accelerator.device
+    device = processes.device
     row_length = collator.row_length if isinstance(collator, PackedCollator) else None
-    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=accelerator.num_processes)
+    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
     num_words = len(encoded.gold)
     gold = torch.from_numpy(np.append(encoded.gold, IGNORED)).to(device)
     # One place more than there are words takes what belongs to no word: no host sync to find out which tokens count.
     tags = torch.full((num_words + 1,), outside, device=device)
     losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=device)
     mine = np.zeros(num_words, dtype=bool)
-    rank = accelerator.process_index
+    rank = processes.process_index
     for update, batches in feed(plan, collator, rank, 1, len(plan), device):
         for micro_batch, batch in zip(update.micro_batches[rank], batches, strict=True):
             batch = to_device(batch, device)

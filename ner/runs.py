@@ -40,18 +40,7 @@ class Run:
 def find_run(name: str, config: EvaluateConfig) -> Run:
     """The run of that name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else."""
     folder = Path(name)
-    trained = None
-    if (folder / "config.yaml").is_file():
-        trained = read_config(TrainConfig, folder / "config.yaml")
-        model = folder / config.checkpoint
-        if not (model / "config.json").is_file():
-            raise ValueError(f"{name}: no model in {model}; the training has not written it yet")
-    elif folder.exists() and not (folder / "config.json").is_file():
-        raise ValueError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
-    elif not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
-        raise ValueError(f"{name}: no such folder")
-    else:
-        model = folder
+    model, trained = find_model(name, config.checkpoint)
     given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
     trained_from = Source.of(trained) if trained else None
     if config.data or trained_from is None:  # what a run says about its own data does not hold for another
@@ -61,9 +50,27 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
     if trained is None:
         return Run(name, name, (), None, None, source, None)
     return Run(
-        name, str(model), trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
+        name, model, trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
         trained, train_sentences(folder),
     )  # fmt: skip
+
+
+def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
+    """The model of that name, as `from_pretrained` takes it, and how it was trained, if that is a run of train.py.
+
+    name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else.
+    """
+    folder = Path(name)
+    if (folder / "config.yaml").is_file():
+        model = folder / checkpoint
+        if not (model / "config.json").is_file():
+            raise ValueError(f"{name}: no model in {model}; the training has not written it yet")
+        return str(model), read_config(TrainConfig, folder / "config.yaml")
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ValueError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
+    if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
+        raise ValueError(f"{name}: no such folder")
+    return name, None
 
 
 def train_sentences(folder: Path) -> int | None:
