@@ -276,28 +276,6 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
             raise ValueError("\n".join(problems))
 
 
-@dataclass(frozen=True)
-class CorpusOptions:
-    """corpus"""
-
-    data: str = option("", "as in train.py", metavar="NAME", positional=True)
-    languages: tuple[str, ...] | None = option(None, "languages to read (all)", metavar="LANG")
-    splits: tuple[str, ...] | None = option(None, "splits to read (all)", metavar="SPLIT")
-    to_parquet: str | None = option(None, "new folder in Hub layout to write all of it to", metavar="FOLDER")
-
-
-@dataclass(frozen=True)
-class CorpusConfig(CorpusOptions, ReadingOptions):
-    """Everything that decides what `python -m ner.corpus` shows."""
-
-    sample: tuple[str, ...] = option(("all",), "as in train.py", metavar="SHARE")
-
-    def __post_init__(self) -> None:
-        problems = not_above_zero(self, "validation_fraction") + named_twice(self, "languages", "splits")
-        if problems:
-            raise ValueError("\n".join(problems))
-
-
 def named_twice(config: Any, *names: str) -> list[str]:
     """A message for each of these options that names one twice."""
     values = {name: getattr(config, name) or () for name in names}

@@ -19,7 +19,7 @@ import yaml
 from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, load_dataset
 
 from ner import faults, readers, rows
-from ner.config import CorpusConfig
+from ner.commands import CorpusConfig
 from ner.conversion import Converted, convert
 from ner.faults import Fault, listed, one_line
 from ner.options import bad_input_ends_here, parse

@@ -123,20 +123,6 @@ class Encoded:
         return np.searchsorted(self.sentence, np.arange(self.num_sentences + 1))
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Windows that are read each by itself, as a tagger does: a word that stands in several is read in each of them.
-
-    encoded: every window a sentence of its own; its words are those that the window holds, in part or whole
-    word: int64 [words of encoded], which word of its sentence each is
-    sentence: int64 [windows], never falling
-    """
-
-    encoded: Encoded
-    word: np.ndarray
-    sentence: np.ndarray
-
-
 def encode(
     dataset: Dataset,
     tokenizer: PreTrainedTokenizerBase,
@@ -187,25 +173,6 @@ def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises ValueError for a tokenizer that does not say which word a sub-token belongs to."""
     if not tokenizer.is_fast:
         raise ValueError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
-
-
-def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> "Windows":
-    """Words without tags as windows of at most max_length sub-tokens, each read by itself. Raises as `encode` does."""
-    groups = (sentences[i : i + SENTENCES_PER_CALL] for i in range(0, len(sentences), SENTENCES_PER_CALL))
-    ids, local, lengths, sentence = tokenized(groups, tokenizer, max_length)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    window = np.repeat(np.arange(len(lengths)), lengths)
-    is_first = np.concatenate([[True], (np.diff(local) != 0) | (np.diff(window) != 0)])[: len(local)]
-    at = np.flatnonzero(is_first & ~np.isnan(local))
-    words = np.full(len(ids), -1)
-    words[at] = np.arange(len(at))
-    ignored = np.full(len(at), IGNORED)
-    word_offsets = np.searchsorted(at, offsets)
-    encoded = Encoded(
-        ids, np.full(len(ids), IGNORED), words, offsets, np.arange(len(lengths)), ignored, word_offsets,
-        np.zeros_like(at),
-    )  # fmt: skip
-    return Windows(encoded, local[at].astype(np.int64), sentence)
 
 
 def tokenized(

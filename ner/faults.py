@@ -26,15 +26,17 @@ class Fault:
         return f"{self.place}: {self.reason}" if self.row is None else f"{self.place}:{self.row}: {self.reason}"
 
 
-def report(files: Iterable[Fault], rows: Iterable[Fault], num_rows: int) -> str:
+def report(
+    files: Iterable[Fault], rows: Iterable[Fault], num_rows: int, remedy: str = "fix the row, or pass --on-bad-row skip"
+) -> str:
     """The first of them a line each, files before rows, and how many more there are; then what helps.
 
-    rows: read only as far as they are shown; num_rows: how many there are.
+    rows: read only as far as they are shown; num_rows: how many there are; remedy: for rows.
     """
     shown = [str(fault) for fault in files]
     total = len(shown) + num_rows
     shown = shown[:SHOWN]
-    remedy = "fix the row, or pass --on-bad-row skip" if num_rows else ""
+    remedy = remedy if num_rows else ""
     for fault in rows:
         if len(shown) == SHOWN:
             break

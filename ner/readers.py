@@ -45,12 +45,19 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
     columns: {"word": ..., "tag": ...}, numbers from 0 in column files, names elsewhere; None: `tokens` and `ner_tags`,
     and in column files as `guess_columns` has it. Raises ValueError for a file that can not be read to its end.
     """
-    try:
+    with whole(file):
         if suffix_of(file) == ".parquet":
             yield from read_parquet(file, columns or {})
         else:
             reader = read_json_lines if suffix_of(file) == ".jsonl" else read_columns
             yield from reader(file, lines(file), columns or {})
+
+
+@contextlib.contextmanager
+def whole(file: Path) -> Iterator[None]:
+    """Turns what goes wrong with a file that is read, by its suffix, into ValueError."""
+    try:
+        yield
     except EOFError as error:
         raise ValueError("the gzip data is cut off; fetch or write the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -193,11 +200,11 @@ def fields_of(line: str, separator: str) -> list[str]:
     return [field for field in fields if field] if separator == " " and "" in fields else fields
 
 
-def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, int, int, int]:
-    """(separator, number of columns, column of words, column of tags) of a file that begins with these lines.
+def layout(probe: Sequence[str]) -> tuple[str, int, int]:
+    """(separator, number of columns, column of words) of a file that begins with these lines.
 
-    Tabs separate if the first line of a word has one. Without `columns`, words stand in the first column that does not
-    just count the words of each sentence, and tags in the last. Raises ValueError where there is no such column.
+    Tabs separate if the first line of a word has one. Words stand in the first column that does not just count the
+    words of each sentence. Raises ValueError where there is no word.
     """
     words = [line for line in probe if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
     words = words or [line for line in probe if line.strip()]
@@ -207,19 +214,29 @@ def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, i
         raise ValueError("JSON, not columns; its name should end in .jsonl")
     separator = "\t" if "\t" in words[0].rstrip() else " "
     width = len(fields_of(words[0], separator))
+    found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]
+    counted = width > 2 and any(
+        all(first == [str(i) for i in range(start, start + len(first))] for first in found) for start in (0, 1)
+    )
+    return separator, width, int(counted)
+
+
+def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, int, int, int]:
+    """(separator, number of columns, column of words, column of tags) of a file that begins with these lines.
+
+    Without `columns`, words stand where `layout` finds them, and tags in the last column. Raises ValueError where there
+    is no such column.
+    """
+    separator, width, word = layout(probe)
     if width < 2:
-        raise ValueError(f"one column, {shorten(words[0].strip())}, where words and tags are expected")
+        shown = shorten(next(line for line in probe if line.strip()).strip())
+        raise ValueError(f"one column, {shown}, where words and tags are expected")
     chosen = {}
     for kind, column in columns.items():
         if not column.isdecimal() or int(column) >= width:
             raise ValueError(f"no column {kind}={column}; columns are numbered from 0 to {width - 1}")
         chosen[kind] = int(column)
-    tag = chosen.get("tag", width - 1)
-    found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]
-    counted = width > 2 and any(
-        all(first == [str(i) for i in range(start, start + len(first))] for first in found) for start in (0, 1)
-    )
-    return separator, width, chosen.get("word", int(counted)), tag
+    return separator, width, chosen.get("word", word), chosen.get("tag", width - 1)
 
 
 def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:

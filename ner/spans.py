@@ -91,12 +91,12 @@ def items(row: dict[str, Any], name: str) -> list[Any]:
 
 
 def span_of(item: Any, text: str) -> Span:
-    """[start, end, label], or an object with start and end (or start_offset, end_offset) and label (or labels).
+    """[start, end, label], or an object with start and end (or start_offset, end_offset) and label (or labels, type).
 
     Raises ValueError for anything else, and where the object's own `text` is not what stands at that place.
     """
     if isinstance(item, dict):
-        label = item.get("label", item.get("labels"))
+        label = item.get("label", item.get("labels", item.get("type")))
         if isinstance(label, list) and len(label) == 1:
             label = label[0]
         start, end = item.get("start", item.get("start_offset")), item.get("end", item.get("end_offset"))

@@ -7,6 +7,7 @@
 `python -m ner.tagger --help` tags files, a terminal's lines, or a sentence.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,17 +21,21 @@ from transformers import PreTrainedTokenizerBase
 
 from ner.ahead import ahead
 from ner.collating import Collator, choose_collator
-from ner.encoding import Windows, encode_windows, load_tokenizer
+from ner.commands import TaggerConfig
+from ner.encoding import load_tokenizer
 from ner.faults import shorten
 from ner.inference import Alone, predict
 from ner.kernels import use_cpu_kernels
 from ner.metrics import entities, first_words
 from ner.model import load, max_positions
+from ner.options import bad_input_ends_here, parse
 from ner.runs import find_model
-from ner.runtime import best_precision
+from ner.runtime import best_precision, start_accelerator
 from ner.schemes import Converter, Names, collected_tags
 from ner.spans import split_edges, split_offsets, split_spaces
+from ner.tagging import print_tagged, tag_file
 from ner.tags import OUTSIDE, TagSet
+from ner.windows import Windows, chosen, encode_windows
 
 Offsets = list[tuple[int, int]]  # first character and the one behind the last, of each word
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
@@ -187,6 +192,14 @@ class Tagger:
             place = slice(first, text_offsets[i + 1])
             yield Tagged(own, offsets, [self.tags.names[tag] for tag in ids[place]], p[place], found)
 
+    def fingerprint(self) -> str:
+        """A hash of all that what it says depends on."""
+        settings = (self.labels, self.precision, self.max_length, self.split.__name__, self.score)
+        whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
+        for weights in self.model.state_dict().values():
+            whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)
+        return whole.hexdigest()
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The model's labels, with O behind them if it is none of them."""
@@ -230,27 +243,20 @@ def join(words: Sequence[str]) -> tuple[str, Offsets]:
     return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 
 
-def chosen(windows: Windows, goes_on: np.ndarray) -> np.ndarray:
-    """bool [words of the windows]: which reading of each word counts, so that no entity is cut between two windows.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    with bad_input_ends_here():
+        config = parse(TaggerConfig, arguments, __doc__)
+        accelerator = start_accelerator(config.mixed_precision)
+        tagger = Tagger.from_pretrained(
+            config.run, checkpoint=config.checkpoint, device=accelerator.device,
+            precision=accelerator.mixed_precision, words=config.words, score=config.score, max_tokens=config.max_tokens,
+        )  # fmt: skip
+        if config.output:
+            tag_file(config, tagger, accelerator)
+        elif accelerator.is_main_process:
+            print_tagged(config, tagger)
 
-    goes_on: bool, whether a word continues an entity in its window. Where neighbouring windows share words, the one
-    before speaks up to a word that continues nothing in either, the one nearest to the middle, and the next from there.
-    """
-    offsets = windows.encoded.word_offsets
-    keep = np.ones(len(windows.word), dtype=bool)
-    for window in np.flatnonzero(np.diff(windows.sentence) == 0).tolist():
-        first, middle, last = offsets[window : window + 3].tolist()
-        in_next = windows.word[first:middle] >= windows.word[middle] if middle < last else np.zeros(0, dtype=bool)
-        num_shared = int(in_next.sum())
-        if not num_shared:
-            continue
-        shared = middle - num_shared
-        # Not the first shared word: the next window may hold no more than its end.
-        cuts = np.arange(1, num_shared) if num_shared > 1 else np.array([1])
-        if num_shared > 1:
-            free = cuts[~goes_on[shared + cuts] & ~goes_on[middle + cuts]]
-            cuts = free if len(free) else cuts  # an entity longer than what is shared is cut after all
-        cut = int(cuts[np.abs(cuts - num_shared / 2).argmin()])
-        keep[shared + cut : middle] = False
-        keep[middle : middle + cut] = False
-    return keep
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.config import CorpusConfig, EvaluateConfig, TrainConfig, parse_interval
+from ner.commands import CorpusConfig
+from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.options import bad_input_ends_here, parse, read_config, to_yaml
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "

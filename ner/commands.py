@@ -1,0 +1,70 @@
+"""The options of the commands `python -m ner...`: one frozen dataclass each, a line of documentation a field."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ner.config import PrecisionOptions, ReadingOptions, named_twice, not_above_zero
+from ner.options import option
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """corpus"""
+
+    data: str = option("", "as in train.py", metavar="NAME", positional=True)
+    languages: tuple[str, ...] | None = option(None, "languages to read (all)", metavar="LANG")
+    splits: tuple[str, ...] | None = option(None, "splits to read (all)", metavar="SPLIT")
+    to_parquet: str | None = option(None, "new folder in Hub layout to write all of it to", metavar="FOLDER")
+
+
+@dataclass(frozen=True)
+class CorpusConfig(CorpusOptions, ReadingOptions):
+    """Everything that decides what `python -m ner.corpus` shows."""
+
+    sample: tuple[str, ...] = option(("all",), "as in train.py", metavar="SHARE")
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "validation_fraction") + named_twice(self, "languages", "splits")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class TaggerOptions:
+    """tagger"""
+
+    run: str = option(
+        "", "run folder of train.py, model folder, or Hub name of any token classifier", metavar="RUN", positional=True
+    )
+    text: tuple[str, ...] = option((), "texts to tag, instead of a file's or the terminal's lines", metavar="TEXT")
+    input: str | None = option(
+        None, "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
+        ".bio (a word a line), .gz too; without it the lines of standard input", metavar="FILE",
+    )  # fmt: skip
+    column: str | None = option(
+        None, "field of JSON Lines and Parquet that holds the text, or the words", metavar="NAME"
+    )
+    output: str | None = option(
+        None, "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
+        "after its last whole row", metavar="FILE",
+    )  # fmt: skip
+    overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
+    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    words: Literal["edges", "punctuation", "spaces"] = option(
+        "edges", "what a text is split at, beside white space: edges, between a word and the marks at its ends; "
+        "punctuation, at every mark, as annotated text is read for training; spaces, nothing but blanks",
+    )  # fmt: skip
+    score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
+    max_tokens: int = option(8192, "positions (padding included) computed at once: bounds memory", metavar="N")
+
+
+@dataclass(frozen=True)
+class TaggerConfig(TaggerOptions, PrecisionOptions):
+    """Everything that decides what `python -m ner.tagger` does."""
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "max_tokens")
+        if self.text and (self.input or self.output):
+            problems.append("--text prints its texts; it goes without --input and --output")
+        if problems:
+            raise ValueError("\n".join(problems))

@@ -1,0 +1,69 @@
+"""Rows in the order they are made, in a file that a killed program goes on with: a line each, whole or not there."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ner.texts import to_json
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A file of rows, each with a check sum of what it was made of. Its first line says what made them."""
+
+    file: Path
+
+    def open(self, made_by: dict[str, Any], again: bool) -> int:
+        """Begins the file, or cuts off what a killed program left of a row. Returns how many whole rows there are.
+
+        made_by: what rows depend on. again: begins it anew. Raises ValueError if something else made the rows.
+        """
+        if again or not self.file.exists():
+            self.file.write_text(to_json(made_by), encoding="utf-8")
+            return 0
+        size = num_rows = 0
+        with self.file.open("rb") as lines:
+            for number, line in enumerate(lines):
+                if not line.endswith(b"\n"):
+                    break
+                if number == 0 and (then := json.loads(line)) != made_by:
+                    other = [name for name in made_by if made_by[name] != then.get(name)]
+                    raise ValueError(
+                        f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again, or delete it"
+                    )
+                size += len(line)
+                num_rows = number
+        with self.file.open("r+b") as whole:
+            whole.truncate(size)
+        if size == 0:
+            return self.open(made_by, again=True)
+        return num_rows
+
+    def append(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Adds rows: the check sum of what each was made of, and its line of JSON."""
+        with self.file.open("a", encoding="utf-8", errors="backslashreplace") as lines:
+            lines.writelines(f"{check:08x} {line}" for check, line in rows)
+
+    def checks(self) -> Iterator[int]:
+        """The check sums of the rows."""
+        for line in self.lines():
+            yield int(line[:8], 16)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows."""
+        for line in self.lines():
+            yield json.loads(line[9:])
+
+    def lines(self) -> Iterator[str]:
+        """The lines behind the first."""
+        with self.file.open(encoding="utf-8") as lines:
+            next(lines)
+            yield from lines
+
+
+def check_sum(content: str | list[str]) -> int:
+    """Of a text or words: 32 bits."""
+    return zlib.crc32(repr(content).encode(errors="backslashreplace"))

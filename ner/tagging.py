@@ -1,0 +1,107 @@
+"""Files and terminals through a tagger: `python -m ner.tagger`."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from tqdm import tqdm
+
+from ner import texts
+from ner.commands import TaggerConfig
+from ner.faults import one_line
+from ner.journal import Journal, check_sum
+from ner.runtime import say
+from ner.stopping import STOPPED
+from ner.terminal import has_colours, marked
+
+if TYPE_CHECKING:
+    from ner.tagger import Tagger
+
+ROWS_PER_BLOCK = 512  # tagged by one process and written together
+
+
+def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -> None:
+    """Tags the rows of a file, or the lines of standard input, into --output; processes share them, a block each.
+
+    What is done stands in a journal beside the output, with which a killed run goes on. Raises ValueError for bad
+    input; that of a file is found before anything is tagged.
+    """
+    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    if output.suffix not in texts.OUTPUTS:
+        raise ValueError(f"--output {output}: its name should end in {' '.join(texts.OUTPUTS)}")
+    if output.exists() and not config.overwrite:
+        raise ValueError(f"--output {output}: is there already; --overwrite replaces it")
+    if source is None and accelerator.num_processes > 1:
+        raise ValueError("processes can not share standard input; name a file: --input FILE")
+    total = texts.count(source, config.column) if source else None
+    as_words = output.suffix == ".conll"
+    made_by = {"model": tagger.fingerprint(), "column": config.column, "as_words": as_words}
+    journal = Journal(output.with_name(f".{output.name}.unfinished"))
+    accelerator.wait_for_everyone()  # all have seen what is there
+    (num_done,) = broadcast_object_list(
+        [journal.open(made_by, again=config.overwrite) if accelerator.is_main_process else 0]
+    )
+    rows = texts.read(source, config.column) if source else texts.read_stdin()
+    for number, check in enumerate(islice(journal.checks(), num_done), start=1):
+        row = next(rows, None)
+        if row is None or check_sum(texts.sound(row).content) != check:
+            raise ValueError(
+                f"{journal.file}: row {number:,} of the input is another than when it was begun; --overwrite begins "
+                "it again"
+            )
+    waiting: deque[texts.Text] = deque()
+
+    def own() -> Iterator[str | list[str]]:
+        for number, row in enumerate(rows):
+            if number // ROWS_PER_BLOCK % accelerator.num_processes == accelerator.process_index:
+                waiting.append(texts.sound(row))
+                yield waiting[-1].content
+
+    tagged = tagger.tag(own())
+    start, num_rows, num_words = time.perf_counter(), 0, 0
+    bar = tqdm(total=total, initial=num_done, desc="tag", unit=" rows", disable=not accelerator.is_main_process)
+    try:
+        with bar:
+            while True:
+                mine = [(waiting.popleft(), one) for one in islice(tagged, ROWS_PER_BLOCK)]
+                lines = [(check_sum(text.content), texts.line_of(text, one, as_words)) for text, one in mine]
+                blocks = gather_object(
+                    [(lines, sum(len(one.words) for _, one in mine))]
+                )  # by rank: in the input's order
+                if not any(block for block, _ in blocks):
+                    break
+                if accelerator.is_main_process:
+                    journal.append(line for block, _ in blocks for line in block)
+                num_rows += sum(len(block) for block, _ in blocks)
+                num_words += sum(words for _, words in blocks)
+                bar.update(sum(len(block) for block, _ in blocks))
+        seconds = time.perf_counter() - start
+        if accelerator.is_main_process:
+            texts.write(journal.rows(), output, source)
+            journal.file.unlink()
+    except (OSError, KeyboardInterrupt) as error:
+        reason = "stopped" if isinstance(error, KeyboardInterrupt) else one_line(error)
+        say(accelerator, f"{output}: {reason}; the same command goes on after row {num_done + num_rows:,}")
+        sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else 1)
+    rates = f"{num_rows / seconds:,.0f} rows and {num_words / seconds:,.0f} words a second"
+    say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
+
+
+def print_tagged(config: TaggerConfig, tagger: "Tagger") -> None:
+    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises ValueError."""
+    source = Path(config.input) if config.input else None
+    if source:
+        texts.count(source, config.column)
+    rows = texts.read(source, config.column) if source else texts.read_stdin()
+    contents = iter(config.text) if config.text else (texts.sound(row).content for row in rows)
+    is_live = not config.text and not source and sys.stdin.isatty()
+    blocks = ([content] for content in contents) if is_live else iter([contents])
+    for block in blocks:
+        for tagged in tagger.tag(block):
+            print(marked(tagged.text, tagged.entities, has_colours()), flush=is_live)

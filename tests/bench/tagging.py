@@ -1,0 +1,112 @@
+"""Our tagger against transformers' pipeline, on the same sentences: the same entities, and how fast. Not in the suite.
+
+python -m tests.bench.tagging --model runs/all --data data/panx [--languages de fr it en] [--sentences 5000]
+
+Words are what stands between blanks, as in the pipeline. Prints sentences a second of both (the pipeline at its best
+batch size, in turn with ours, medians), and every sentence on which they differ for another reason than README's.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from transformers import Pipeline, pipeline
+from transformers.utils import logging
+
+from ner.corpus import Source, load_corpus
+from ner.markdown import table
+from ner.rows import WORDS
+from ner.runs import find_model
+from ner.tagger import Entity, Tagger
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+TO_CHOOSE_BY = 600  # sentences
+Found = list[tuple[str, int, int]]
+
+
+def of_pipeline(text: str, found: Sequence[dict[str, Any]]) -> Found:
+    """Type, start and end of its entities, without the blank before the first word that some tokenizers count in."""
+    edges = [(entity["entity_group"], entity["start"], entity["end"]) for entity in found]
+    return [(kind, end - len(text[start:end].lstrip()), end) for kind, start, end in edges]
+
+
+def of_ours(found: Sequence[Entity]) -> Found:
+    """Type, start and end of our entities."""
+    return [(entity.type, entity.start, entity.end) for entity in found]
+
+
+def has_bare_blank(text: str, classifier: Pipeline) -> bool:
+    """Whether a word begins with a piece that is nothing but the mark of its beginning, which the pipeline counts as
+    a word of its own."""
+    return any(piece == "▁" for piece in classifier.tokenizer.tokenize(text))  # type: ignore[union-attr]
+
+
+def sentences_per_second(tag: Callable[[list[str]], Any], texts: list[str]) -> float:
+    """How fast it is."""
+    start = time.perf_counter()
+    tag(texts)
+    return len(texts) / (time.perf_counter() - start)
+
+
+def best_batch_size(classifier: Pipeline, texts: list[str]) -> int:
+    """That at which the pipeline is fastest; prints all."""
+    rates = {}
+    for size in BATCH_SIZES:
+        rates[size] = sentences_per_second(lambda part, n=size: classifier(part, batch_size=n), texts)  # type: ignore[misc]
+    print("pipeline at batch sizes:", ", ".join(f"{size}: {rate:.0f}/s" for size, rate in rates.items()))
+    return max(rates, key=lambda size: rates[size])
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--languages", nargs="+", default=["de", "fr", "it", "en"])
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--sentences", type=int, default=5000)
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    corpus = load_corpus(Source(options.data, sample=("all",)), options.languages, [options.split])
+    share = options.sentences // len(options.languages)
+    texts = [" ".join(row) for language in options.languages for row in corpus[language][options.split][:share][WORDS]]
+    classifier = pipeline("token-classification", model=find_model(options.model)[0], aggregation_strategy="first")
+    taggers = {
+        f"tagger, {name}": Tagger.from_pretrained(options.model, words="spaces", precision=precision)
+        for name, precision in (("fp32", "no"), ("auto", "auto"))
+    }
+    size = best_batch_size(classifier, texts[:: max(len(texts) // TO_CHOOSE_BY, 1)])
+    contenders: dict[str, Callable[[list[str]], Any]] = {
+        f"pipeline, batches of {size}": lambda part: classifier(part, batch_size=size),
+        **taggers,
+    }
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(options.repetitions):
+        for name, tag in contenders.items():
+            rates[name].append(sentences_per_second(tag, texts))
+    peer = statistics.median(next(iter(rates.values())))
+    lines = [
+        [name, f"{(middle := statistics.median(own)):.1f}", f"{min(own):.1f}-{max(own):.1f}", f"{middle / peer:.2f} x"]
+        for name, own in rates.items()
+    ]
+    print(f"\n{table([f'{len(texts):,} sentences', 'a second', 'from-to', 'of the pipeline'], lines)}\n")
+
+    theirs = [of_pipeline(text, found) for text, found in zip(texts, classifier(texts, batch_size=size), strict=True)]
+    exact, rounded = ([of_ours(found) for found in tagger(texts)] for tagger in taggers.values())
+    differ = [i for i in range(len(texts)) if exact[i] != theirs[i]]
+    others = [i for i in differ if not has_bare_blank(texts[i], classifier)]
+    num_rounded = sum(exact[i] != rounded[i] for i in range(len(texts)))
+    print(
+        f"fp32: {len(differ):,} sentences differ, {len(differ) - len(others):,} of them where a word begins with a bare ▁"
+    )
+    print(f"{taggers['tagger, auto'].precision}: {num_rounded:,} sentences differ from ours in fp32")
+    for i in others:
+        print(f"not explained: {texts[i]!r}\n  ours     {exact[i]}\n  pipeline {theirs[i]}")
+
+
+if __name__ == "__main__":
+    main()
