@@ -51,10 +51,13 @@ class TaggerOptions:
     overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
     checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges", "what a text is split at, beside white space: edges, between a word and the marks at its ends; "
-        "punctuation, at every mark, as annotated text is read for training; spaces, nothing but blanks",
+        "edges", "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
+        "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
     )  # fmt: skip
     score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
+    max_length: int = option(
+        128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
+    )
     max_tokens: int = option(8192, "positions (padding included) computed at once: bounds memory", metavar="N")
 
 
@@ -63,7 +66,7 @@ class TaggerConfig(TaggerOptions, PrecisionOptions):
     """Everything that decides what `python -m ner.tagger` does."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "max_tokens")
+        problems = not_above_zero(self, "max_length", "max_tokens")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
         if problems:

@@ -8,10 +8,10 @@
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
@@ -32,6 +32,7 @@ from ner.options import bad_input_ends_here, parse
 from ner.runs import find_model
 from ner.runtime import best_precision, start_accelerator
 from ner.schemes import Converter, Names, collected_tags
+from ner.sentences import sentence_starts
 from ner.spans import split_edges, split_offsets, split_spaces
 from ner.tagging import print_tagged, tag_file
 from ner.tags import OUTSIDE, TagSet
@@ -46,6 +47,14 @@ PROBE = (
     "Il Museo egizio",
     "Anna Keller plays for FC Basel",
 )
+
+
+class Segmented(NamedTuple):
+    """A text with its words, and the numbers of those that begin a sentence."""
+
+    text: str
+    words: Offsets
+    starts: list[int]
 
 
 class Entity(NamedTuple):
@@ -77,7 +86,7 @@ class Tagged:
 class Tagger:
     """A token classifier and what it takes to run it. Made by `from_pretrained`.
 
-    labels: the model's own, by id; split: a text's words; score: of an entity, from the probabilities of its words.
+    labels: the model's own, by id; the other fields are those of `from_pretrained`.
     """
 
     model: nn.Module
@@ -88,7 +97,7 @@ class Tagger:
     labels: tuple[str, ...]
     max_length: int
     max_tokens: int
-    split: Callable[[str], Offsets]
+    words: Literal["edges", "punctuation", "spaces"]
     score: Literal["mean", "min"]
 
     @classmethod
@@ -101,14 +110,17 @@ class Tagger:
         precision: Literal["auto", "no", "fp16", "bf16"] = "auto",
         words: Literal["edges", "punctuation", "spaces"] = "edges",
         score: Literal["mean", "min"] = "mean",
+        max_length: int = 128,
         max_tokens: int = 8192,
     ) -> "Tagger":
         """The tagger of a run of train.py, a model folder, or a Hub name of any token classifier.
 
         device: None for a GPU if there is one, else the CPU; precision: of the computation, the weights stay fp32
-        words: what a text is split at: white space, and behind and before the marks at its edges; around every
-            punctuation mark, as annotated text is read for training; or blanks alone, for words that are split already
+        words: how a text is taken apart: edges, in sentences, and in words at white space and between a word and the
+            marks at its ends; punctuation, the same at every mark, as annotated text is read for training; spaces, one
+            sentence, in words at blanks alone, for text that is split already. A list of words is one sentence, too
         score: of an entity, mean or lowest probability of its words
+        max_length: longest window in sub-tokens; a longer sentence becomes windows that overlap
         max_tokens: positions computed at once, which bounds memory
         Raises ValueError for a name without a model, and a tokenizer that does not align words.
         """
@@ -116,18 +128,17 @@ class Tagger:
         tokenizer = load_tokenizer(source)
         model = load(source).eval()
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        max_length = min(
-            trained.max_length if trained and trained.max_length else 1 << 30, max_positions(model, tokenizer)
-        )
+        limits = (max_length, trained.max_length if trained else None, max_positions(model, tokenizer))
+        longest = min(limit for limit in limits if limit)
         model.to(where)
         if where.type == "cpu":
             use_cpu_kernels(model)
-        windows = encode_windows([text.split() for text in PROBE], tokenizer, max_length).encoded
+        windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
         collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         chosen_precision = best_precision() if precision == "auto" else precision
         return cls(
-            model, tokenizer, collator, where, chosen_precision, labels, max_length, max_tokens, SPLITTERS[words], score
+            model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score
         )  # fmt: skip
 
     @overload
@@ -149,52 +160,63 @@ class Tagger:
         for whole, windows in ahead(self.read, chunks(texts)):
             yield from self.tagged(whole, windows)
 
-    def read(self, texts: Sequence[str | Sequence[str]]) -> tuple[list[tuple[str, Offsets]], Windows]:
-        """Texts with the offsets of their words, and the windows that the model reads."""
-        whole = [(text, self.split(text)) if isinstance(text, str) else join(text) for text in texts]
-        words = [[text[start:end] for start, end in offsets] for text, offsets in whole]
-        return whole, encode_windows(words, self.tokenizer, self.max_length)
+    def read(self, texts: Sequence[str | Sequence[str]]) -> tuple[list[Segmented], Windows]:
+        """Texts in sentences and words, and the windows that the model reads."""
+        parts = [self.segmented(text) for text in texts]
+        sentences = [
+            [text[start:end] for start, end in words[first:last]]
+            for text, words, starts in parts
+            for first, last in pairwise([*starts, len(words)])
+        ]
+        return parts, encode_windows(sentences, self.tokenizer, self.max_length)
 
-    def tagged(self, whole: Sequence[tuple[str, Offsets]], windows: Windows) -> Iterator[Tagged]:
+    def segmented(self, text: str | Sequence[str]) -> Segmented:
+        """The text in sentences and words; a list of words is one sentence. Raises TypeError for anything else."""
+        if not isinstance(text, str):
+            joined, words = join(text)
+            return Segmented(joined, words, [0] if words else [])
+        words = SPLITTERS[self.words](text)
+        whole = [0] if words else []
+        return Segmented(text, words, whole if self.words == "spaces" else sentence_starts(text, words))
+
+    def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[Tagged]:
         """What the model says of texts that were read."""
-        encoded = windows.encoded
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
             said = predict(
-                self.model, encoded, self.collator, Alone(self.device), outside=0, max_tokens=self.max_tokens
+                self.model, windows.encoded, self.collator, Alone(self.device), outside=0, max_tokens=self.max_tokens
             )  # fmt: skip
-        in_window, _ = self.converter(said.tags, first_words(encoded.word_offsets))
+        in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 
-        text_offsets = np.cumsum([0, *(len(offsets) for _, offsets in whole)])
-        text = np.repeat(windows.sentence, np.diff(encoded.word_offsets))
-        word = (text_offsets[text] + windows.word)[keep]
-        raw = np.full(text_offsets[-1], self.names.index(OUTSIDE))
-        raw[word] = said.tags[keep]
-        p = np.full(text_offsets[-1], np.nan, np.float32)
-        p[word] = said.p_predicted[keep]
-        is_first = first_words(text_offsets)
-        ids, _ = self.converter(raw, is_first)
+        offsets = np.cumsum([0, *(len(part.words) for part in parts)])
+        num_words = offsets[-1]
+        first = np.array(
+            [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
+        )
+        word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
+        labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
+        labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
+        is_first = np.zeros(num_words, dtype=bool)
+        is_first[first] = True
+        ids, _ = self.converter(labels, is_first)
         start, end, kind = entities(ids, is_first, self.tags)
-        combine = np.add if self.score == "mean" else np.minimum
-        edges = np.stack([start, end], axis=1).ravel()
-        scores = combine.reduceat(np.append(p, 0), edges)[::2] if len(edges) else p[:0]
-        if self.score == "mean":
-            scores = scores / (end - start)
-        of_text = np.searchsorted(start, text_offsets)
-        for i, (own, offsets) in enumerate(whole):
-            first = text_offsets[i]
-            mine = slice(of_text[i], of_text[i + 1])
+        scores = score_of(p, start, end, self.score)
+
+        of_text = np.searchsorted(start, offsets)
+        for i, (text, words, _) in enumerate(parts):
             found = []
-            for s, e, k, score in zip(start[mine] - first, end[mine] - first, kind[mine], scores[mine], strict=True):
-                a, b = offsets[s][0], offsets[e - 1][1]
-                found.append(Entity(self.tags.types[k], own[a:b], a, b, float(score)))
-            place = slice(first, text_offsets[i + 1])
-            yield Tagged(own, offsets, [self.tags.names[tag] for tag in ids[place]], p[place], found)
+            for entity in range(of_text[i], of_text[i + 1]):
+                begin, behind = words[start[entity] - offsets[i]][0], words[end[entity] - 1 - offsets[i]][1]
+                found.append(
+                    Entity(self.tags.types[kind[entity]], text[begin:behind], begin, behind, float(scores[entity]))
+                )
+            place = slice(offsets[i], offsets[i + 1])
+            yield Tagged(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
 
     def fingerprint(self) -> str:
         """A hash of all that what it says depends on."""
-        settings = (self.labels, self.precision, self.max_length, self.split.__name__, self.score)
+        settings = (self.labels, self.precision, self.max_length, self.words, self.score)
         whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
         for weights in self.model.state_dict().values():
             whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)
@@ -235,6 +257,16 @@ def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence
         yield chunk
 
 
+def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> np.ndarray:
+    """Mean or lowest probability of the words of each entity. p: float32 [words]; start, end: int64 [entities]."""
+    edges = np.stack([start, end], axis=1).ravel()
+    if not len(edges):
+        return p[:0]
+    combine = np.add if score == "mean" else np.minimum
+    combined = combine.reduceat(np.append(p, 0), edges)[::2]
+    return combined / (end - start) if score == "mean" else combined
+
+
 def join(words: Sequence[str]) -> tuple[str, Offsets]:
     """Words joined by blanks, and their offsets. Raises TypeError for what is no list of words."""
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
@@ -250,7 +282,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         accelerator = start_accelerator(config.mixed_precision)
         tagger = Tagger.from_pretrained(
             config.run, checkpoint=config.checkpoint, device=accelerator.device,
-            precision=accelerator.mixed_precision, words=config.words, score=config.score, max_tokens=config.max_tokens,
+            precision=accelerator.mixed_precision, words=config.words, score=config.score,
+            max_length=config.max_length, max_tokens=config.max_tokens,
         )  # fmt: skip
         if config.output:
             tag_file(config, tagger, accelerator)
