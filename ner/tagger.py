@@ -171,7 +171,7 @@ class Tagger:
         return parts, encode_windows(sentences, self.tokenizer, self.max_length)
 
     def segmented(self, text: str | Sequence[str]) -> Segmented:
-        """The text in sentences and words; a list of words is one sentence. Raises TypeError for anything else."""
+        """The text in sentences and words; a list of words is one sentence."""
         if not isinstance(text, str):
             joined, words = join(text)
             return Segmented(joined, words, [0] if words else [])
@@ -191,9 +191,8 @@ class Tagger:
 
         offsets = np.cumsum([0, *(len(part.words) for part in parts)])
         num_words = offsets[-1]
-        first = np.array(
-            [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
-        )
+        starts = [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
+        first = np.array(starts, dtype=np.int64)
         word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
         labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
         labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
@@ -244,12 +243,15 @@ class Tagger:
 
 
 def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence[str]]]:
-    """The texts in lists of about CHARACTERS_PER_CHUNK."""
+    """The texts in lists of about CHARACTERS_PER_CHUNK. Raises TypeError for what is neither a text nor words."""
     chunk: list[str | Sequence[str]] = []
     size = 0
     for text in texts:
+        words = [text] if isinstance(text, str) else text
+        if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"{shorten(text)} is neither a text nor a list of words")
         chunk.append(text)
-        size += 1 + (len(text) if isinstance(text, str) else sum(map(len, text)))
+        size += 1 + sum(map(len, words))
         if size >= CHARACTERS_PER_CHUNK:
             yield chunk
             chunk, size = [], 0
@@ -268,9 +270,7 @@ def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> n
 
 
 def join(words: Sequence[str]) -> tuple[str, Offsets]:
-    """Words joined by blanks, and their offsets. Raises TypeError for what is no list of words."""
-    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-        raise TypeError(f"{shorten(words)} is neither a text nor a list of words")
+    """Words joined by blanks, and their offsets."""
     ends = list(accumulate(len(word) + 1 for word in words))
     return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 

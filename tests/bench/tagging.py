@@ -76,8 +76,8 @@ def main() -> None:
     texts = [" ".join(row) for language in options.languages for row in corpus[language][options.split][:share][WORDS]]
     classifier = pipeline("token-classification", model=find_model(options.model)[0], aggregation_strategy="first")
     taggers = {
-        f"tagger, {name}": Tagger.from_pretrained(options.model, words="spaces", precision=precision)
-        for name, precision in (("fp32", "no"), ("auto", "auto"))
+        "tagger, fp32": Tagger.from_pretrained(options.model, words="spaces", precision="no"),
+        "tagger, auto": Tagger.from_pretrained(options.model, words="spaces"),
     }
     size = best_batch_size(classifier, texts[:: max(len(texts) // TO_CHOOSE_BY, 1)])
     contenders: dict[str, Callable[[list[str]], Any]] = {
@@ -100,9 +100,7 @@ def main() -> None:
     differ = [i for i in range(len(texts)) if exact[i] != theirs[i]]
     others = [i for i in differ if not has_bare_blank(texts[i], classifier)]
     num_rounded = sum(exact[i] != rounded[i] for i in range(len(texts)))
-    print(
-        f"fp32: {len(differ):,} sentences differ, {len(differ) - len(others):,} of them where a word begins with a bare ▁"
-    )
+    print(f"fp32: {len(differ):,} sentences differ; {len(differ) - len(others):,} of them have a word with a bare ▁")
     print(f"{taggers['tagger, auto'].precision}: {num_rounded:,} sentences differ from ours in fp32")
     for i in others:
         print(f"not explained: {texts[i]!r}\n  ours     {exact[i]}\n  pipeline {theirs[i]}")
