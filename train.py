@@ -24,7 +24,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
 from ner.batching import EpochPlan
-from ner.card import write_card
+from ner.card import CARD, own_card, write_card
 from ner.collating import Collator, PackedCollator, choose_collator, to_device
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
@@ -177,7 +177,8 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
         if not resume_from:
-            for leftover in ("log.jsonl", "metrics.json", EVALUATION):  # of the run that is replaced
+            made = ("log.jsonl", "metrics.json", EVALUATION, *([CARD] if own_card(config.folder) is None else ()))
+            for leftover in made:  # of the run that is replaced
                 (config.folder / leftover).unlink(missing_ok=True)
             for leftover in ("best", "last", checkpoint.FOLDER):
                 shutil.rmtree(config.folder / leftover, ignore_errors=True)

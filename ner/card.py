@@ -44,15 +44,15 @@ def make_card(folder: Path, repository: str | None = None) -> str:
 
     Raises ValueError for a file that is damaged, OSError for one that can not be read.
     """
-    facts = read_facts(folder)
     try:
+        facts = read_facts(folder)
         head = metadata(facts, repository).to_yaml()
         parts = [
             f"# {printable((repository or facts.name).rpartition('/')[2])}", summary(facts), *evaluations(facts),
             training(facts), usage(facts, repository or "best"), limits(facts), license_text(facts), all_options(facts),
             OURS,
         ]  # fmt: skip
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder}: metrics.json or {EVALUATION} lacks what a card needs: {error!r}") from error
     return f"---\n{head}\n---\n\n" + "\n\n".join(parts) + "\n"
 
@@ -75,9 +75,9 @@ def metadata(facts: Facts, repository: str | None) -> ModelCardData:
         if scores["hub"] and scores["split"] == "test"
         for metric in ("f1", "precision", "recall")
     ]
-    codes = [language for language in options.train_on if re.fullmatch("[a-z]{2,3}", language)]
+    languages = [language for language in options.train_on if re.fullmatch("[a-z]{2,3}", language)]
     return ModelCardData(
-        language=codes or None,
+        language=languages or None,
         license=options.license,
         library_name="transformers",
         pipeline_tag="token-classification",
@@ -94,7 +94,7 @@ def summary(facts: Facts) -> str:
     """What the model is."""
     kinds = f"entities of the types {', '.join(facts.types)}" if facts.types else "entities"
     return (
-        f"Finds {kinds} in text: {shown(facts, 'model')}, fine-tuned on {', '.join(facts.options.train_on)} of "
+        f"Finds {kinds} in text: {shown(facts, 'model')}, fine-tuned on {codes(facts.options.train_on)} of "
         f"{shown(facts, 'data')}."
     )
 
@@ -103,12 +103,17 @@ def shown(facts: Facts, which: str) -> str:
     """The encoder (`model`) or the `data`: linked on the Hub, by the last part of its path where it is local."""
     if name := facts.hub[which]:
         return f"[{name}](https://huggingface.co/{'datasets/' if which == 'data' else ''}{name})"
-    return f"{code(last_part(getattr(facts.options, which)))} (a local copy)"
+    return f"{code(last_part(getattr(facts.options, which)))} (local)"
 
 
 def code(text: str) -> str:
     """As code in Markdown."""
     return f"`{printable(text).replace('`', '')}`"
+
+
+def codes(languages: Sequence[str]) -> str:
+    """Languages in a sentence: `it` as code is no English word."""
+    return ", ".join(map(code, languages))
 
 
 def evaluations(facts: Facts) -> list[str]:
@@ -133,7 +138,7 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
         rows.append(["95% interval", *(str(Interval(**scores["interval"])) for scores in own.values())])
     rows += [
         [title, *(DASH if scores[key] is None else f"{scores[key]:,}" for scores in group)]
-        for key, title in (("sentences", "sentences"), ("seen", "of these trained on"))
+        for key, title in (("sentences", "sentences"), ("seen", "of these, trained on"))
         if any(scores[key] is not None for scores in group)
     ]
     others = [language for language in own if language not in trained_on]
@@ -141,7 +146,7 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
     if len(rows) > 1:
         text.append("Intervals are by bootstrap over sentences; how much another seed moves a score is not in them.")
     if others:
-        text.append(f"It was trained on no {', '.join(others)}: there it works zero-shot.")
+        text.append(f"It was trained on no {codes(others)}: there it works zero-shot.")
     if first["split"] == "validation":
         text.append("The model was chosen by its score on validation sentences, which flatters it there.")
     lines = [
@@ -157,13 +162,14 @@ def training(facts: Facts) -> str:
     """How it was trained."""
     options, metrics = facts.options, facts.metrics
     best = metrics["best"]
-    shares = parse_sample(options.sample) if options.sample != ("auto",) else {}
+    shares = parse_sample(options.sample)
     kept = [f"{lang} {shares[lang]:.1%}" for lang in options.train_on if lang in shares]
     each = ", ".join(f"{language} {number:,}" for language, number in facts.sentences.items())
     cut = "the first after a shuffle of " if options.max_train_sentences else ""
     rows = {
         "encoder": shown(facts, "model"),
-        "data": shown(facts, "data") + (f", of it {', '.join(kept)}" if kept else ""),
+        "data": shown(facts, "data"),
+        "share of each split that was read": ", ".join(kept),
         "training sentences": f"{metrics['train_sentences']:,}" + (f" ({cut}{each})" if each else ""),
         "updates": f"{metrics['updates']:,} of {options.batch_size} sentences each",
         "best model": f"after update {best['update']:,} (epoch {best['epoch']:g}), by validation F1: {best['f1']:.3f}",

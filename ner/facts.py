@@ -53,7 +53,7 @@ def read_facts(folder: Path) -> Facts:
     best = metrics.get("best", {}).get("languages", {})
     chosen_by = [{**own, "split": "validation", "language": language, "sentences": None, "seen": None,
                   "scores": {"default": scores}} for language, scores in best.items()]  # fmt: skip
-    together = {place(scores): scores for scores in [*chosen_by, *read_evaluation(folder)]}
+    together = {place(scores): scores for scores in chosen_by} | read_evaluation(folder)
     return Facts(
         folder.resolve().name,
         options,
@@ -68,16 +68,29 @@ def read_facts(folder: Path) -> Facts:
 def read_object(file: Path) -> dict[str, Any]:
     """A file's JSON object. Raises ValueError for anything else."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: not a JSON object ({one_line(error)}); restore or delete it") from error
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON ({one_line(error)}); restore or delete it") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: not a JSON object, but {type(content).__name__}; restore or delete it")
+    return content
 
 
-def read_evaluation(folder: Path) -> list[Scores]:
-    """What evaluations found about the model that is now in best/."""
+def read_evaluation(folder: Path) -> dict[tuple[str, ...], Scores]:
+    """What evaluations found about the model that is now in best/, each at its `place`. Raises ValueError, OSError."""
     file = folder / EVALUATION
     content = read_object(file) if file.is_file() else {}
-    return list(content.get("results", ())) if content.get("model") == sha256(folder / "best" / MANIFEST) else []
+    if content.get("model") != model_key(folder):
+        return {}
+    try:
+        return {place(scores): scores for scores in content["results"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file}: not what evaluate.py writes ({error!r}); restore or delete it") from error
+
+
+def model_key(folder: Path) -> str:
+    """Another one for every model in best/: its manifest has the hashes of all files."""
+    return sha256(folder / "best" / MANIFEST)
 
 
 def add_results(
@@ -89,7 +102,7 @@ def add_results(
     that is unknown. A result takes the place of an earlier one on the same data, split and language.
     Raises OSError and ValueError.
     """
-    known = {place(scores): scores for scores in read_evaluation(folder)}
+    known = read_evaluation(folder)
     for result in results:
         assert result.counts is not None
         samples = resampled_f1(result.counts.swapaxes(0, 1)).T
@@ -105,7 +118,7 @@ def add_results(
             },
         }
         known[place(scores)] = scores
-    write_json(folder / EVALUATION, {"model": sha256(folder / "best" / MANIFEST), "results": list(known.values())})
+    write_json(folder / EVALUATION, {"model": model_key(folder), "results": list(known.values())})
 
 
 def about(source: Source) -> Scores:
