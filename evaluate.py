@@ -15,17 +15,21 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from ner import comparison, curve, pictures, runtime, tables, token_losses
+from ner.card import write_card
 from ner.collating import choose_collator
 from ner.comparison import Tagged
 from ner.config import EvaluateConfig
 from ner.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
+from ner.facts import Seen, add_results
+from ner.faults import one_line
 from ner.inference import gather, predict, score
 from ner.kernels import use_cpu_kernels
 from ner.matrix import Result, f1_cells
 from ner.metrics import SCORINGS
 from ner.model import load_tagger, max_positions
-from ner.options import BAD_INPUT, bad_input_ends_here, parse
+from ner.options import BAD_INPUT, FAILED, bad_input_ends_here, parse
+from ner.publish import publish, repositories
 from ner.report import write_report
 from ner.rows import WORDS
 from ner.runs import Run, check_same_sentences, check_tags, content_key, find_run, notes
@@ -51,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_tags(run, corpora[run.source])
         if config.compare:
             check_same_sentences(runs, corpora)
-        for note in notes(runs, corpora) if accelerator.is_main_process else ():
+        repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
+        said, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
+        for note in said:
             runtime.say(accelerator, f"note: {note}")
         losses_file = None
         if config.output and accelerator.is_main_process:
@@ -64,10 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write(config, results, languages, corpora, losses_file)
     if config.compare and not failures and accelerator.is_main_process:
         write_comparison(config, runs, languages, corpora, tagged)
+    status = BAD_INPUT if failures else 0
+    if accelerator.is_main_process:
+        tested = [run for run in runs if any(result.run == run.name for result in results)]
+        write_cards(config, accelerator, tested, results, corpora, seen)
+        for worked, message in publish(config, [Path(run.name) for run in tested]):
+            if worked:
+                print(f"\n{message}")
+            else:
+                failures.append(message)
+                status = status or FAILED
     for failure in failures:
         runtime.say(accelerator, f"evaluate.py: {failure}")
-    if failures:
-        sys.exit(BAD_INPUT)
+    if status:
+        sys.exit(status)
 
 
 def test(
@@ -182,6 +198,22 @@ def write(
                      sections=content_of_page, suspects=suspect_scores(losses))  # fmt: skip
         names.append("report.html")
     print(f"\nwritten: {folder}/{', '.join(names)}")
+
+
+def write_cards(
+    config: EvaluateConfig, accelerator: Accelerator, runs: Sequence[Run], results: Sequence[Result], corpora: Corpora,
+    seen: Seen,
+) -> None:  # fmt: skip
+    """Adds the results of best models to evaluation.json and the card in their run folders, where that can be."""
+    for run in runs:
+        if run.options is None or config.checkpoint != "best":
+            continue
+        own = [result for result in results if result.run == run.name]
+        try:
+            add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
+            write_card(Path(run.name))
+        except (OSError, ValueError) as error:
+            runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {one_line(error)}")
 
 
 def write_comparison(

@@ -24,10 +24,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
 from ner.batching import EpochPlan
+from ner.card import CARD, own_card, write_card
 from ner.collating import Collator, PackedCollator, choose_collator, to_device
-from ner.config import FREE_ON_RESUME, TrainConfig, parse_interval
+from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
+from ner.facts import EVALUATION, hub_names
 from ner.faults import one_line
 from ner.feed import feed
 from ner.inference import evaluate
@@ -36,14 +38,13 @@ from ner.kernels import use_cpu_kernels
 from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
-from ner.options import bad_input_ends_here, parse, read_config, to_yaml
+from ner.options import FAILED, bad_input_ends_here, parse, read_config, to_yaml
+from ner.publish import publish, repositories
 from ner.sampling import join_languages, parse_sample
 from ner.snapshot import NOT_WRITTEN
 from ner.stopping import STOPPED, StoppedError, Stopper
 from ner.tags import TagSet
 from ner.vocabulary import Vocabulary, trim
-
-FAILED = 1  # exit status of a run that can not go on: gradients that are not finite, a disk that is full
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Job:
     """What is trained, on what, and how often.
 
     resume_from: the commit that the run goes on from; vocabulary: the rows of the embedding table that are trained,
-    None for all; notes: what reading the data met.
+    None for all; notes: what reading the data met; facts: of the data and the encoder, for metrics.json.
     """
 
     model: PreTrainedModel
@@ -69,12 +70,14 @@ class Job:
     fingerprint: str
     vocabulary: Vocabulary | None
     notes: tuple[str, ...]
+    facts: dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
     with bad_input_ends_here():
         config = parse(TrainConfig, arguments, __doc__)
+        repositories(config, [config.folder])  # raises for what could not be uploaded
         accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
         job = build(config, accelerator)
     status = 0
@@ -86,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runtime.say(accelerator, f"train.py: {one_line(error)}")
         status = FAILED
     accelerator.end_training()
+    if not status and accelerator.is_main_process:
+        status = share(config, accelerator)
     if status:
         sys.exit(status)
 
@@ -154,6 +159,9 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
         data_config=corpus.source.data_config,
         packing="off" if row_length is None else "on",
         mixed_precision=accelerator.mixed_precision,
+        push_to_hub=None,  # was asked for once: --config of this run must not replace what is on the Hub
+        push_private=False,
+        push_dry_run=False,
     )
     is_finished = config.resume == "auto" and (config.folder / "metrics.json").is_file()
     if resume_from or is_finished:
@@ -163,11 +171,14 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
     accelerator.wait_for_everyone()  # all have seen the folder as it was
     if is_finished:
         runtime.say(accelerator, f"{config.folder}: this run is finished")
+        if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
+            runtime.write_whole(config.folder / "config.yaml", to_yaml(replace(then, license=config.license)))
         return None
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
         if not resume_from:
-            for leftover in ("log.jsonl", "metrics.json"):  # of the run that is replaced
+            made = ("log.jsonl", "metrics.json", EVALUATION, *([CARD] if own_card(config.folder) is None else ()))
+            for leftover in made:  # of the run that is replaced
                 (config.folder / leftover).unlink(missing_ok=True)
             for leftover in ("best", "last", checkpoint.FOLDER):
                 shutil.rmtree(config.folder / leftover, ignore_errors=True)
@@ -191,6 +202,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
         every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary, corpus.notes,
+        {"sentences": {lang: len(corpus[lang]["train"]) for lang in config.train_on}, "hub": hub_names(config)},
     )  # fmt: skip
 
 
@@ -277,7 +289,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
     keeper.log_written(log, {"update": progress.update}, wait_for_it=True)
     save(config, accelerator, model, job, "last", progress.update)
     metrics = {"updates": progress.update, "train_sentences": job.train.num_sentences,
-               **meter.totals(), "best": progress.best}  # fmt: skip
+               **job.facts, **meter.totals(), "best": progress.best}  # fmt: skip
     if accelerator.is_main_process:
         runtime.write_json(config.folder / "metrics.json", metrics)
     runtime.say(accelerator, f"{config.folder}: validation F1 {progress.best['f1']:.4f} at update "
@@ -328,6 +340,22 @@ def save(
             keep_old=name == "best",
         )
         checkpoint.prune_models(config.folder)
+
+
+def share(config: TrainConfig, accelerator: Accelerator) -> int:
+    """Writes the card of the finished run, and uploads both where that is asked for. Returns the exit status."""
+    try:
+        write_card(config.folder)
+    except (OSError, ValueError) as error:
+        runtime.say(accelerator, f"note: {config.folder}: its model card is not written: {one_line(error)}")
+    status = 0
+    for worked, message in publish(config, [config.folder]):
+        if worked:
+            print(message)
+        else:
+            runtime.say(accelerator, f"train.py: {message}")
+            status = FAILED
+    return status
 
 
 if __name__ == "__main__":

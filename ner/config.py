@@ -158,10 +158,35 @@ class CheckpointOptions:
     )
 
 
+@dataclass(frozen=True)
+class HubOptions:
+    """sharing (the token is that of `hf auth login`, or HF_TOKEN)"""
+
+    push_to_hub: str | None = option(
+        None, "repository to upload best/ and the model card to, when all is done; {run} becomes the run folder's name",
+        metavar="NAME",
+    )  # fmt: skip
+    push_private: bool = option(False, "make the repository a private one, if it is new")
+    push_dry_run: bool = option(False, "print what would go, and upload nothing; needs no token and no network")
+
+
+UNKNOWN_LICENSE = "unknown"
+
+
+@dataclass(frozen=True)
+class SharingOptions(HubOptions):
+    """sharing (the token is that of `hf auth login`, or HF_TOKEN)"""
+
+    license: str = option(
+        UNKNOWN_LICENSE, "of the model, for its card, as the Hub names it: mit, apache-2.0, cc-by-sa-4.0, ...",
+        metavar="ID",
+    )  # fmt: skip
+
+
 # What may be another when a run goes on: none of these changes what is computed.
 FREE_ON_RESUME = (
     "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_updates",
-    "max_tokens_per_micro_batch",
+    "max_tokens_per_micro_batch", "push_to_hub", "push_private", "push_dry_run", "license",
 )  # fmt: skip
 
 
@@ -172,7 +197,7 @@ OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed"
 @dataclass(frozen=True)
 class TrainConfig(
     ModelOptions, TrainingDataOptions, EncodingOptions, BatchOptions, OptimizerOptions, PrecisionOptions, RunOptions,
-    CheckpointOptions,
+    CheckpointOptions, SharingOptions,
 ):  # fmt: skip
     """Everything that decides a run of train.py."""
 
@@ -194,7 +219,7 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except ValueError as error:
                 problems.append(str(error))
-        problems += named_twice(self, "train_on")
+        problems += named_twice(self, "train_on") + pushed_nowhere(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
@@ -259,12 +284,14 @@ class EvaluationDataOptions:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, PrecisionOptions):
+class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, PrecisionOptions, HubOptions):
     """Everything that decides a run of evaluate.py."""
 
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
-        problems += named_twice(self, "languages", "splits")
+        problems += named_twice(self, "languages", "splits") + pushed_nowhere(self)
+        if self.push_to_hub and self.checkpoint != "best":
+            problems.append(f"--push-to-hub uploads best/, and --checkpoint {self.checkpoint} tests another model")
         if self.compare and len(set(self.runs)) != 2:
             problems.append(f"--compare takes two runs, not {len(set(self.runs))}")
         problems += [
@@ -280,6 +307,12 @@ def named_twice(config: Any, *names: str) -> list[str]:
     """A message for each of these options that names one twice."""
     values = {name: getattr(config, name) or () for name in names}
     return [f"{flag(name)} names one twice: {' '.join(v)}" for name, v in values.items() if len(set(v)) < len(v)]
+
+
+def pushed_nowhere(config: HubOptions) -> list[str]:
+    """A message for each option about a repository, where none is named."""
+    given = [name for name in ("push_private", "push_dry_run") if getattr(config, name) and not config.push_to_hub]
+    return [f"{flag(name)} needs the name of a repository: --push-to-hub NAME" for name in given]
 
 
 def not_above_zero(config: Any, *names: str) -> list[str]:

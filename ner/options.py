@@ -19,6 +19,7 @@ import yaml
 
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it
+FAILED = 1  # of what was asked for rightly and can not be done: a disk that is full, a Hub that refuses
 
 
 def option(default: Any, text: str, *, metavar: str | None = None, positional: bool = False) -> Any:

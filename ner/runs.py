@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus
+from ner.facts import Seen
 from ner.faults import one_line
 from ner.options import read_config
 from ner.rows import content_hash, tag_set, used_tags
@@ -47,6 +48,8 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
         source = replace(Source(TrainConfig().data), **given)
     else:
         source = replace(trained_from, **given)
+    if trained is None and config.push_to_hub:
+        raise ValueError(f"{name}: --push-to-hub uploads run folders of train.py, and this is none")
     if trained is None:
         return Run(name, name, (), None, None, source, None)
     return Run(
@@ -84,9 +87,13 @@ def train_sentences(folder: Path) -> int | None:
         raise ValueError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
 
 
-def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> list[str]:
-    """What reading the data met, and how many of the sentences that each run is tested on it was trained on."""
+def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:
+    """What reading the data met, and how many of the sentences that each run is tested on it was trained on.
+
+    Returns messages, and the numbers for each run of which they are known.
+    """
     found = [note for corpus in corpora.values() for note in corpus.notes]
+    known: Seen = {}
     for run in runs:
         if run.trained_from is None:
             continue
@@ -97,14 +104,18 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> list[str]:
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
             continue
         trained = join_languages([own[language]["train"] for language in run.trained_on], run.max_train_sentences)
-        tested = [
-            (f"{language} {split}", in_both(trained, part), len(part))
-            for language, splits in corpora[run.source].languages.items()
-            for split, part in splits.items()
+        tested = corpora[run.source].languages
+        known[run.name] = {
+            (lang, split): in_both(trained, part) for lang, own in tested.items() for split, part in own.items()
+        }
+        seen = [
+            f"{both:,} of {len(tested[lang][split]):,} {lang} {split}"
+            for (lang, split), both in known[run.name].items()
+            if both
         ]
-        if seen := [f"{both:,} of {total:,} {name}" for name, both, total in tested if both]:
+        if seen:
             found.append(f"{run.name} was trained on {', '.join(seen)} sentences")
-    return found
+    return found, known
 
 
 def check_tags(run: Run, corpus: Corpus) -> None:

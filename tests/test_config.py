@@ -10,7 +10,8 @@ from ner.options import bad_input_ends_here, parse, read_config, to_yaml
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
          "max-updates lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
-         "output overwrite log-every trackers freeze freeze-layers config").split()  # fmt: skip
+         "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
+         "license").split()  # fmt: skip
 
 
 def train(*arguments: str) -> TrainConfig:

@@ -91,7 +91,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_a_run_folder(run, small):
     folder = run("--train-on", "de", "fr")
-    assert {path.name for path in folder.iterdir()} == {"best", "last", "config.yaml", "log.jsonl", "metrics.json"}
+    made = {"best", "last", "config.yaml", "log.jsonl", "metrics.json", "README.md"}
+    assert {path.name for path in folder.iterdir()} == made
     points, evaluations = log_of(folder)
     assert [point["update"] for point in points] == [2, 4, 6, 8, 10, 12, 14, 16]  # 240 sentences: 8 updates an epoch
     for point in points:

@@ -1,0 +1,257 @@
+"""Model cards of runs on the embedded corpus."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.state import AcceleratorState
+from huggingface_hub import ModelCard
+
+import evaluate
+import train
+from ner.card import OURS, make_card, write_card
+from ner.config import TrainConfig
+from ner.facts import hub_name, last_part
+from ner.options import read_config, to_yaml
+
+FLAGS = ["--mixed-precision", "no"]
+
+
+@pytest.fixture(scope="module")
+def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
+    """Two short runs on German, of two seeds, and one on German and French."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, flags in (("one", ["de"]), ("two", ["de", "--seed", "1"]), ("both", ["de", "fr"])):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        train.main(
+            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-updates", "20",
+             "--output", str(folder / name), "--license", "cc-by-sa-4.0", *FLAGS, "--train-on", *flags]
+        )  # fmt: skip
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return folder
+
+
+@pytest.fixture
+def runs(trained, tmp_path) -> Path:
+    shutil.copytree(trained, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def run(*arguments):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    evaluate.main([*map(str, arguments), *FLAGS])
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def change(folder: Path, **options) -> None:
+    """Makes a run one of other options."""
+    file = folder / "config.yaml"
+    file.write_text(to_yaml(replace(read_config(TrainConfig, file), **options)), encoding="utf-8")
+
+
+def from_hub(folder: Path) -> None:
+    """Makes a run one of a Hub's encoder and data."""
+    change(folder, model="xlm-roberta-base", data="google/xtreme", data_config="PAN-X.{lang}", sample=("swiss",))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["hub"] = {"model": "xlm-roberta-base", "data": "google/xtreme"}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    if (folder / "evaluation.json").is_file():
+        evaluation = json.loads((folder / "evaluation.json").read_text())
+        for scores in evaluation["results"]:
+            scores |= {"data": "google/xtreme", "hub": True, "config": "PAN-X.{lang}", "sample": ["swiss"]}
+        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+
+
+def test_after_training_a_card_has_what_is_known(runs, corpus_folder, encoder_folder):
+    text = (runs / "both/README.md").read_text(encoding="utf-8")
+    metrics = json.loads((runs / "both/metrics.json").read_text())
+    card = ModelCard(text)
+    data = card.data.to_dict()
+    assert data["language"] == ["de", "fr"]
+    assert data["license"] == "cc-by-sa-4.0"
+    assert data["library_name"] == "transformers"
+    assert not {"base_model", "datasets", "model-index"} & set(data)  # local ones have no name on the Hub
+    assert f"| {sum(metrics['sentences'].values()):,} (de {metrics['sentences']['de']:,}, fr" in text
+    assert metrics["sentences"].keys() == {"de", "fr"}
+    for language, scores in metrics["best"]["languages"].items():
+        assert f"{scores['f1']:.3f}" in text
+        for kind, row in scores["per_type"].items():
+            ratios = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
+            cells = [language, kind, *ratios, f"{row['support']:,}"]
+            assert cells in [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert "It was not tested yet" in text
+    assert "`cc-by-sa-4.0`" in text
+    assert "PAN-X" not in text
+    assert "95% interval" not in text
+    for path in (corpus_folder, encoder_folder, runs):
+        assert str(path.parent) not in text
+    assert f"`{corpus_folder.name}`" in text
+    (block,) = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
+    options = yaml.safe_load(block)
+    assert options["model"] == encoder_folder.name
+    assert options["lr"] == 2e-3
+    assert not {"output", "resume", "push_to_hub"} & set(options)
+
+
+def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):
+    """A run alone in its row has the row's figures; of two seeds in one row, each card has its own."""
+    run(runs / "one", "--languages", "fr", "de", "--output", tmp_path / "out")
+    text = (runs / "one/README.md").read_text(encoding="utf-8")
+    cells = json.loads((tmp_path / "out/matrix.json").read_text())["cells"]["test"]["de"]
+    kept = {r["language"]: r for r in json.loads((runs / "one/evaluation.json").read_text())["results"]}
+    for language, cell in cells.items():
+        scores = kept[language]["scores"]["default"]
+        assert (scores["f1"], scores["interval"]) == (cell["f1"], cell["interval"])
+        assert f"{cell['f1']:.3f}" in text
+        assert f"[{cell['interval']['low']:.3f}, {cell['interval']['high']:.3f}]" in text
+    assert kept["fr"]["scores"]["strict"]["interval"]["low"] > 0
+    assert "It was trained on no `fr`: there it works zero-shot." in text
+    assert "It was not tested yet" not in text
+    before = (runs / "one/evaluation.json").read_text()
+    run(runs / "one", runs / "two", "--languages", "fr", "de")
+    assert (runs / "one/evaluation.json").read_text() == before
+    two = json.loads((runs / "two/evaluation.json").read_text())["results"]
+    assert [scores["scores"] for scores in two] != [scores["scores"] for scores in kept.values()]
+
+
+def test_evaluations_of_other_data_and_splits_stand_beside_each_other(runs, corpus_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(corpus_folder, other)
+    shutil.copy(corpus_folder / "it/train.jsonl", other / "it/test.jsonl")
+    shutil.copy(corpus_folder / "de/train.jsonl", other / "de/test.jsonl")
+    run(runs / "one", "--languages", "de")
+    run(runs / "one", "--languages", "it", "de", "--data", other)
+    run(runs / "one", "--languages", "it", "--splits", "test", "validation")
+    results = json.loads((runs / "one/evaluation.json").read_text())["results"]
+    name = corpus_folder.name
+    assert [(r["data"], r["split"], r["language"]) for r in results] == [
+        (name, "test", "de"), ("other", "test", "it"), ("other", "test", "de"), (name, "test", "it"),
+        (name, "validation", "it"),
+    ]  # fmt: skip
+    assert results[2]["seen"] == results[2]["sentences"]  # the training sentences themselves
+    text = (runs / "one/README.md").read_text(encoding="utf-8")
+    headings = [line for line in text.splitlines() if line.startswith("## F1")]
+    assert headings == [f"## F1 on test of `{name}`", "## F1 on test of `other`", f"## F1 on validation of `{name}`"]
+    assert "part of the score is memory" in text
+    assert str(tmp_path) not in text + (runs / "one/evaluation.json").read_text()
+
+
+def test_another_model_in_best_makes_old_results_void(runs):
+    run(runs / "one", "--languages", "de")
+    assert "## F1 on test" in make_card(runs / "one")
+    shutil.rmtree(runs / "one/best")
+    shutil.copytree(runs / "two/best", runs / "one/best")
+    assert "## F1 on test" not in make_card(runs / "one")
+    run(runs / "one", "--languages", "fr")
+    assert len(json.loads((runs / "one/evaluation.json").read_text())["results"]) == 1
+
+
+def test_other_models_than_best_ones_leave_cards_alone(runs):
+    before = (runs / "one/README.md").read_text()
+    run(runs / "one", "--languages", "de", "--checkpoint", "last")
+    run(runs / "one/best", "--languages", "de", "--data", read_config(TrainConfig, runs / "one/config.yaml").data)
+    assert (runs / "one/README.md").read_text() == before
+    assert not list(runs.glob("one/**/evaluation.json"))
+
+
+def test_hub_names_go_into_the_head_and_come_back(runs):
+    run(runs / "both", "--languages", "de", "it")
+    from_hub(runs / "both")
+    text = make_card(runs / "both", "someone/swiss")
+    card = ModelCard(text)
+    data = card.data.to_dict()
+    assert (data["base_model"], data["datasets"]) == ("xlm-roberta-base", ["google/xtreme"])
+    results = card.data["eval_results"]
+    assert card.data["model_name"] == "swiss"
+    places = [(r.dataset_type, r.dataset_config, r.dataset_split, r.metric_type) for r in results]
+    assert places == [("google/xtreme", f"PAN-X.{lang}", "test", metric) for lang in ("de", "it")
+                      for metric in ("f1", "precision", "recall")]  # fmt: skip
+    scores = json.loads((runs / "both/evaluation.json").read_text())["results"][0]["scores"]["default"]
+    assert results[0].metric_value == round(scores["f1"], 4)
+    assert ModelCard(str(card)).data["eval_results"] == results
+    assert "whose labels are silver" in text
+    assert 'model="someone/swiss"' in text
+    assert "de 62.9%, fr 22.9%" in text
+
+
+def test_a_card_that_was_written_by_hand_is_kept(runs):
+    file = runs / "one/README.md"
+    file.write_text("# Mine\n")
+    write_card(runs / "one")
+    run(runs / "one", "--languages", "de")
+    assert file.read_text() == "# Mine\n"
+    file.write_text(f"# Anything\n{OURS}\n")
+    write_card(runs / "one")
+    assert "F1 on test" in file.read_text()
+
+
+def test_a_folder_that_can_not_be_written_is_a_note(runs, capsys):
+    before = {file: file.read_bytes() for file in runs.glob("one/*.*")}
+    (runs / "one/evaluation.json.new").mkdir()  # root may write anywhere else
+    run(runs / "one", "--languages", "de")
+    (runs / "one/evaluation.json.new").rmdir()
+    captured = capsys.readouterr()
+    assert f"note: {runs}/one: its model card stays as it was: " in captured.err
+    assert "F1 on test" in captured.out
+    assert {file: file.read_bytes() for file in runs.glob("one/*.*")} == before
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '"results": [{}]', '"results": 1'])
+def test_a_damaged_file_is_said(runs, content, capsys):
+    run(runs / "one", "--languages", "de")
+    file = runs / "one/evaluation.json"
+    model = json.loads(file.read_text())["model"]
+    file.write_text(content if content in ("[]", "{") else f'{{"model": "{model}", {content}}}')
+    with pytest.raises(ValueError, match=r"evaluation\.json.*restore or delete it"):
+        make_card(runs / "one")
+    run(runs / "one", "--languages", "de")
+    assert "its model card stays as it was: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "content"), [("metrics.json", "{}"), ("best/config.json", "[]")])
+def test_a_run_without_what_a_card_needs(runs, name, content):
+    (runs / "one" / name).write_text(content)
+    with pytest.raises(ValueError, match="json"):
+        make_card(runs / "one")
+
+
+def test_runs_from_before_there_were_cards(runs):
+    """Old folders have neither the options of sharing nor the facts in metrics.json."""
+    file = runs / "both/config.yaml"
+    old = {key: v for key, v in yaml.safe_load(file.read_text()).items() if key != "license" and key[:4] != "push"}
+    file.write_text(yaml.safe_dump(old))
+    metrics = json.loads((runs / "both/metrics.json").read_text())
+    metrics = {key: value for key, value in metrics.items() if key not in ("hub", "sentences")}
+    (runs / "both/metrics.json").write_text(json.dumps(metrics))
+    (runs / "both/README.md").unlink()
+    run(runs / "both", "--languages", "de")
+    data = ModelCard((runs / "both/README.md").read_text(encoding="utf-8")).data.to_dict()
+    assert data["license"] == "unknown"
+    assert "base_model" not in data
+
+
+def test_a_finished_run_gets_its_card_and_another_licence(runs, corpus_folder, encoder_folder):
+    (runs / "one/README.md").unlink()
+    flags = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-updates", "20",
+             "--output", str(runs / "one"), "--resume", "auto", *FLAGS]  # fmt: skip
+    for more, expected in (([], "cc-by-sa-4.0"), (["--license", "mit"], "mit"), ([], "mit")):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        train.main([*flags, *more])
+        assert ModelCard((runs / "one/README.md").read_text(encoding="utf-8")).data["license"] == expected
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_names_and_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    assert hub_name("models/tiny") is None
+    assert hub_name("models/other") == "models/other"
+    assert hub_name("xlm-roberta-base") == "xlm-roberta-base"
+    for path in ("/home/me/data", "./data", "a/b/c", "data/{lang}.conll", "train.conll.gz", "~/data", ".."):
+        assert hub_name(path) is None
+    assert last_part("/home/me/wikineural/{lang}.{split}.conllu.gz") == "wikineural"
+    assert last_part("data/{lang}/{split}.jsonl") == "data"
+    assert last_part("/") == last_part("..") == last_part(".") == last_part("{lang}/{split}.tsv") == "local"
