@@ -1,4 +1,4 @@
-"""What evaluate.py tests: runs of train.py and other token classifiers, and whether they fit the data."""
+"""What is tested and exported: runs of train.py and other token classifiers, and whether they fit the data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import AutoConfig
 
-from ner.config import EvaluateConfig, TrainConfig
+from ner.config import EvaluateConfig, ExportConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus
 from ner.faults import one_line
 from ner.options import read_config
@@ -37,7 +37,7 @@ class Run:
     train_sentences: int | None = None
 
 
-def find_run(name: str, config: EvaluateConfig) -> Run:
+def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
     """The run of that name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else."""
     folder = Path(name)
     trained = None
