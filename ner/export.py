@@ -63,12 +63,16 @@ def to_onnx(model: PreTrainedModel, file: Path) -> None:
     model.eval()
     example = torch.zeros(2, 8, dtype=torch.int64)
     shape = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}
-    with quiet():
-        program = torch.onnx.export(
-            model, (), kwargs={"input_ids": example, "attention_mask": torch.ones_like(example)},
-            input_names=["input_ids", "attention_mask"], output_names=["logits"],
-            dynamic_shapes={"input_ids": shape, "attention_mask": shape}, dynamo=True, verbose=False,
-        )  # fmt: skip
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                model, (), kwargs={"input_ids": example, "attention_mask": torch.ones_like(example)},
+                input_names=["input_ids", "attention_mask"], output_names=["logits"],
+                dynamic_shapes={"input_ids": shape, "attention_mask": shape}, dynamo=True, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:  # pages of advice to authors of encoders
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise torch.onnx.OnnxExporterError(f"torch can not export {model.config.model_type}: {reason}") from error
     model.set_attn_implementation(own)
     assert program is not None
     ir.passes.common.ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,6 @@ from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
-    DebertaV2Config,
-    DistilBertConfig,
-    ModernBertConfig,
 )
 
 import train
@@ -116,24 +114,21 @@ def test_what_is_printed(exported):
     assert all(int(line[-1].replace(",", "")) > 0 for line in (torch_, fp32, int8))
 
 
-ENCODERS = {
-    "distilbert": DistilBertConfig(vocab_size=100, dim=32, n_layers=1, n_heads=4, hidden_dim=64),
-    "deberta-v2": DebertaV2Config(
-        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
-        relative_attention=True, pos_att_type=["p2c", "c2p"], position_buckets=16, type_vocab_size=0,
-    ),
-    "modernbert": ModernBertConfig(
-        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        local_attention=8, global_attn_every_n_layers=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        cls_token_id=1, sep_token_id=2,
-    ),
+SMALL = {"vocab_size": 100, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "distilbert": {"vocab_size": 100, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64},
+    "deberta-v2": {**SMALL, "num_hidden_layers": 1, "relative_attention": True, "pos_att_type": ["p2c", "c2p"],
+                   "position_buckets": 16, "type_vocab_size": 0},
+    "modernbert": {**SMALL, "num_hidden_layers": 2, "layer_types": ["full_attention", "sliding_attention"],
+                   "local_attention": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1,
+                   "sep_token_id": 2},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_other_encoders(name, tmp_path):
     torch.manual_seed(0)
-    model = AutoModelForTokenClassification.from_config(ENCODERS[name])
+    model = AutoModelForTokenClassification.from_config(AutoConfig.for_model(name, **ENCODERS[name]))
     torch.nn.init.normal_(model.classifier.weight, std=1.0)
     own = model.config._attn_implementation
     export.to_onnx(model, tmp_path / "model.onnx")
@@ -161,6 +156,18 @@ def test_an_export_that_computes_something_else_is_refused(run, german, tmp_path
         export.export(folder, model, tokenizer, tags, sentences, int8=False, source="model")
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert (folder / "model.onnx").read_text() == "old"
+
+
+def test_an_encoder_that_can_not_be_exported(model, tmp_path):
+    def branch(module, inputs, output):
+        if output.logits.sum() > 0:
+            output.logits = output.logits * 2
+        return output
+
+    with model.register_forward_hook(branch), pytest.raises(torch.onnx.OnnxExporterError) as caught:
+        export.to_onnx(model, tmp_path / "model.onnx")
+    assert str(caught.value).startswith("torch can not export xlm-roberta: ")
+    assert "\n" not in str(caught.value)
 
 
 def outcome(probabilities, tags):
