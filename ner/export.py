@@ -28,7 +28,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner import session
-from ner.checkpoint import commit
+from ner.checkpoint import MANIFEST, commit
 from ner.collating import PaddedCollator
 from ner.config import ExportConfig
 from ner.corpus import load_corpus
@@ -47,6 +47,7 @@ from ner.tags import TagSet
 
 FAILED = 1  # exit status where the model can not be exported, or is another one then
 FP32, INT8 = "model.onnx", "model_quantized.onnx"  # the names that optimum and transformers.js look for
+SOURCE = "exported_from"  # in the manifest
 LARGEST_FILE = 2**31 - 2**24  # bytes of weights; protobuf ends at 2 GB
 MOST_DIFFERENT = 1e-3  # of a word's probability, and share of words with another tag, in fp32
 
@@ -150,7 +151,7 @@ def export(
             if name == FP32:
                 check(*outcomes)
 
-    commit(folder, write, facts={"exported_from": source})
+    commit(folder, write, facts={SOURCE: source})
     return outcomes
 
 
@@ -222,9 +223,11 @@ def output_folder(config: ExportConfig) -> Path:
     if config.output is None and not Path(config.run).is_dir():
         raise ValueError(f"{config.run} is no local folder; name one to write to: --output FOLDER")
     folder = Path(config.output or Path(config.run) / "onnx")
-    if folder.exists() and not (folder / FP32).is_file():
+    manifest = folder / MANIFEST
+    is_export = manifest.is_file() and SOURCE in manifest.read_text(encoding="utf-8")
+    if folder.exists() and not is_export:
         raise ValueError(f"{folder}: something else is there; name a new folder: --output FOLDER")
-    if folder.exists() and not config.overwrite:
+    if is_export and not config.overwrite:
         raise ValueError(f"{folder}: an export is there; --overwrite replaces it")
     return folder
 
@@ -269,8 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sum(counts.words for counts in outcomes[0].counts.values())
     print(to_markdown(outcomes))
     print(
-        f"\n{words:,} words of {config.split} sentences of {tested.source.data}; all in fp32 but {INT8}, in the same "
-        f"padded batches, on {torch.get_num_threads()} threads of a CPU"
+        f"\n{words:,} words of {config.split} sentences of {tested.source.data}; fp32 but for {INT8}, all in the same "
+        f"padded batches, on the CPU, threads: {torch.get_num_threads()}"
     )
     print(f"written: {folder}/{', '.join(file.name for file in sorted(folder.iterdir()))}")
 
