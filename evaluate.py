@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_tags(run, corpora[run.source])
         if config.compare:
             check_same_sentences(runs, corpora)
+        if config.push_to_hub and (others := [run.name for run in runs if run.options is None]):
+            raise ValueError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
         said, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
         for note in said:

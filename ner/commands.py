@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ner.config import PrecisionOptions, ReadingOptions, named_twice, not_above_zero
+from ner.config import EvaluationDataOptions, PrecisionOptions, ReadingOptions, named_twice, not_above_zero
 from ner.options import option
 
 
@@ -69,5 +69,44 @@ class TaggerConfig(TaggerOptions, PrecisionOptions):
         problems = not_above_zero(self, "max_length", "max_tokens")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """export"""
+
+    run: str = option(
+        "", "run folder of train.py, model folder, or Hub name of a token classifier", metavar="RUN", positional=True
+    )
+    format: Literal["onnx", "onnx-int8"] = option(
+        "onnx", "onnx: model.onnx, in fp32; onnx-int8: model_quantized.onnx beside it, in 8 bits"
+    )
+    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    output: str | None = option(None, "folder to write (RUN/onnx)", metavar="FOLDER")
+    overwrite: bool = option(False, "replace the export that is in the folder")
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """check: the sentences that must be tagged as PyTorch tags them"""
+
+    languages: tuple[str, ...] | None = option(
+        None, "languages of the sentences (those that the run was trained on)", metavar="LANG"
+    )
+    split: str = option("validation", "split of the sentences", metavar="SPLIT")
+    max_sentences: int = option(1000, "the first N of each language", metavar="N")
+    max_tokens_per_micro_batch: int = option(8192, "positions in a batch, padding included", metavar="N")
+
+
+@dataclass(frozen=True)
+class ExportConfig(ExportOptions, CheckOptions, EvaluationDataOptions):
+    """Everything that decides what `python -m ner.export` writes."""
+
+    on_bad_row: Literal["stop", "skip"] | None = option(None, "as in train.py")
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "max_sentences", "max_tokens_per_micro_batch") + named_twice(self, "languages")
         if problems:
             raise ValueError("\n".join(problems))

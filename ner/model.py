@@ -117,6 +117,11 @@ def save_model(
     state: the full state dict (of a sharded model, gathered). Raises OSError and SafetensorError.
     """
     model.save_pretrained(folder, state_dict=state)
+    save_tokenizer(folder, tokenizer)
+
+
+def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Writes the tokenizer's files. Raises OSError."""
     try:
         tokenizer.save_pretrained(folder)
     except Exception as error:  # tokenizers raises what goes wrong with a file as bare Exception, and nothing else is

@@ -1,4 +1,4 @@
-"""What evaluate.py tests: runs of train.py and other token classifiers, and whether they fit the data."""
+"""What is tested and exported: runs of train.py and other token classifiers, and whether they fit the data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import AutoConfig
 
+from ner.commands import ExportConfig
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus
 from ner.facts import Seen
@@ -38,7 +39,7 @@ class Run:
     train_sentences: int | None = None
 
 
-def find_run(name: str, config: EvaluateConfig) -> Run:
+def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
     """The run of that name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else."""
     folder = Path(name)
     model, trained = find_model(name, config.checkpoint)
@@ -48,8 +49,6 @@ def find_run(name: str, config: EvaluateConfig) -> Run:
         source = replace(Source(TrainConfig().data), **given)
     else:
         source = replace(trained_from, **given)
-    if trained is None and config.push_to_hub:
-        raise ValueError(f"{name}: --push-to-hub uploads run folders of train.py, and this is none")
     if trained is None:
         return Run(name, name, (), None, None, source, None)
     return Run(

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from transformers import BertConfig, BertForTokenClassification, BertTokenizerFast, pipeline
+from transformers import BertConfig, BertForTokenClassification, BertTokenizer, pipeline
 
 from ner import demo
 from ner.tagger import Entity, Tagger
@@ -61,7 +61,7 @@ def test_word_pieces(sentences, tmp_path):
     whole = sorted({word for words in sentences[::2] for word in words if word.isalpha()})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *whole]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    BertTokenizerFast(vocab=vocabulary, do_lower_case=False, model_max_length=64).save_pretrained(tmp_path)
+    BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=64).save_pretrained(tmp_path)
     config = BertConfig(
         vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=64, initializer_range=1.0, id2label=dict(enumerate(LABELS)),
@@ -77,7 +77,7 @@ def test_word_pieces(sentences, tmp_path):
 
 
 PIECES = [
-    *"Bern Zürich Straße l'Italie Saint-Étienne U.S.A. 2:1 Prof. ( ) « » “Ja” … — ! ? . , ½ ﬁn Å 𝔅ern İstanbul ǅ".split(),
+    *"Bern Zürich Straße l'Italie Saint-Étienne U.S.A. 2:1 Prof. ( ) « » “Ja” … — ! ? . , ½ ﬁn Å İstanbul ǅ".split(),
     *"C++ @uzh #nlp https://www.uzh.ch/de?x=1 a_b 🏔️ 👨‍👩‍👧‍👦 🇨🇭 Αθήνα Москва ירושלים القدس، مدينة नई दिल्ली".split(),
     *"กรุงเทพ 東京 東京タワーに 北京市。 서울특별시".split(),
     *("Zu\u0308rich", "e\u0301te\u0301", "\u00ad", "\u200b", "\u200d", "a\u00adb", "\u0301", "x\u0301\u0323"),
