@@ -29,11 +29,8 @@ class Journal:
             for number, line in enumerate(lines):
                 if not line.endswith(b"\n"):
                     break
-                if number == 0 and (then := json.loads(line)) != made_by:
-                    other = [name for name in made_by if made_by[name] != then.get(name)]
-                    raise ValueError(
-                        f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again, or delete it"
-                    )
+                if number == 0:
+                    self.check(line, made_by)
                 size += len(line)
                 num_rows = number
         with self.file.open("r+b") as whole:
@@ -41,6 +38,17 @@ class Journal:
         if size == 0:
             return self.open(made_by, again=True)
         return num_rows
+
+    def check(self, line: bytes, made_by: dict[str, Any]) -> None:
+        """Raises ValueError if the file's first line says that something else made the rows."""
+        try:
+            then = json.loads(line)
+        except ValueError:
+            then = None
+        if not isinstance(then, dict):
+            raise ValueError(f"{self.file}: not a file of unfinished rows; delete it")
+        if other := [name for name in made_by if made_by[name] != then.get(name)]:
+            raise ValueError(f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:
         """Adds rows: the check sum of what each was made of, and its line of JSON."""

@@ -6,8 +6,10 @@ Careful on purpose: a sentence that is missed costs context, one that is invente
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
-END = re.compile(r"[.!?…。！？؟۔।]+[\"'»«”’“)\]]*")  # noqa: RUF001
+CLOSING = re.compile(r"[\"'»”’“)\]]+")  # noqa: RUF001
+END = re.compile(rf"[.!?…。！？؟۔।]+({CLOSING.pattern})?")  # noqa: RUF001
 SURE_END = re.compile(r"[!?…。！？؟۔।]")  # noqa: RUF001
 BLANK_LINE = re.compile(r"\n\s*\n")
 ORDINAL_OR_INITIAL = re.compile(r"\d+|[IVXLC]+|\w|.*\..*")
@@ -21,17 +23,20 @@ def sentence_starts(text: str, words: Sequence[tuple[int, int]]) -> list[int]:
     the word before a full stop is a number, an initial, or may be an abbreviation of a name (short, and capitalised).
     """
     starts = [0] if words else []
-    for i in range(1, len(words)):
-        (begin, end), (following, next_end) = words[i - 1], words[i]
-        gap = text[end:following]
+    last = 0  # the last word that is more than closing marks
+    for i, (before, word) in enumerate(pairwise(words), start=1):
+        gap = text[before[1] : word[0]]
         if BLANK_LINE.search(gap):
             starts.append(i)
-        elif END.fullmatch(text, begin, end) and not text[following:next_end][:1].islower():
-            mark = text[begin:end]
-            is_wide = not mark.isascii()  # Chinese and Japanese leave no white space
-            before = text[slice(*words[i - 2])] if i > 1 and words[i - 2][1] == begin else ""
-            if (gap or is_wide) and (SURE_END.match(mark) or not may_go_on(before)):
+        elif CLOSING.fullmatch(text, *word) and (not gap or text[word[1] : word[1] + 1].isspace()):
+            continue
+        elif END.fullmatch(text, *words[last]) and not text[word[0]].islower():
+            mark = text[slice(*words[last])]
+            is_behind = last and words[last - 1][1] == words[last][0]
+            can_end = SURE_END.match(mark) or not may_go_on(text[slice(*words[last - 1])] if is_behind else "")
+            if can_end and (gap or not mark.isascii()):  # Chinese and Japanese leave no white space
                 starts.append(i)
+        last = i
     return starts
 
 

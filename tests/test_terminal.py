@@ -1,0 +1,29 @@
+"""Marked entities, in colours and without."""
+
+import re
+
+from ner.tagger import Entity
+from ner.terminal import has_colours, marked
+
+TEXT = "Jeff Dean ist bei Google."
+ENTITIES = [Entity("PER", "Jeff Dean", 0, 9, 0.9), Entity("TOOL", "Google", 18, 24, 0.8)]
+
+
+def test_brackets():
+    assert marked(TEXT, ENTITIES, colours=False) == "[PER Jeff Dean] ist bei [TOOL Google]."
+
+
+def test_colours_differ_and_leave_the_text():
+    shown = marked(TEXT, ENTITIES, colours=True)
+    assert len(set(re.findall(r"48;5;\d+", shown))) == 2
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
+    assert plain == " Jeff Dean PER  ist bei  Google TOOL ."
+
+
+def test_no_colours_without_a_terminal(monkeypatch, capsys):
+    assert not has_colours()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not has_colours()
+    monkeypatch.delenv("NO_COLOR")
+    assert has_colours()
