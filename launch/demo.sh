@@ -18,4 +18,4 @@ for languages in de fr it en "de fr" "de fr it en"; do
 done
 run python evaluate.py "$folder"/runs/* --languages de fr it en --output "$folder/report" --mixed-precision no
 echo
-run python -m ner.demo tag "$folder/runs/de+fr+it+en/best" "Claudia Meier arbeitet bei Bank Helva in Genf ."
+run python -m ner.tagger "$folder/runs/de+fr+it+en" --text "Claudia Meier arbeitet bei Bank Helva in Genf."

@@ -2,7 +2,6 @@
 
     python -m ner.demo corpus demo/corpus      # sentences in de, fr, it, en as JSON Lines
     python -m ner.demo encoder demo/encoder    # a SentencePiece-like tokenizer and a small encoder, random weights
-    python -m ner.demo tag demo/runs/all "Anna Keller wohnt in Zürich ."
 
 Sentences are made from templates and names of Switzerland and its neighbours, written for this project. They are meant
 to be hard in small: names that are a place here and a person or a club there (only the words around them tell),
@@ -20,9 +19,6 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, XLMRobertaConfig
 from transformers.utils import logging
 
-from ner.encoding import load_tokenizer
-from ner.metrics import entities
-from ner.model import load_tagger
 
 LANGUAGES = ("de", "fr", "it", "en")
 SIZES = {"train": 1000, "validation": 200, "test": 400}
@@ -297,37 +293,15 @@ def write_encoder(folder: str | Path, seed: int = 0) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def tag(name: str, text: str) -> str:
-    """The text, words and punctuation separated by spaces, with its entities in brackets.
-
-    name: a model folder. A word has the tag of its first sub-token: the one that is trained on.
-    """
-    model, tags = load_tagger(name)
-    words = text.split()
-    encoding = load_tokenizer(name)(words, is_split_into_words=True, return_tensors="pt")
-    predicted = model.eval()(**encoding).logits[0].argmax(dim=-1).numpy()
-    first = {word: token for token, word in reversed(list(enumerate(encoding.word_ids())))}
-    ids = np.array([predicted[first[i]] if i in first else tags.outside for i in range(len(words))])
-    for start, end, kind in zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True):
-        words[start] = f"[{tags.types[kind]} {words[start]}"
-        words[end - 1] += "]"
-    return " ".join(words)
-
-
 def main() -> None:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(description="The embedded corpus, its small encoder, and a tagged sentence.")
+    parser = argparse.ArgumentParser(description="The embedded corpus and its small encoder.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("corpus", help="write the sentences as JSON Lines").add_argument("folder")
     commands.add_parser("encoder", help="write the tokenizer and the encoder").add_argument("folder")
-    tagger = commands.add_parser("tag", help="print a sentence with its entities")
-    tagger.add_argument("model", help="a model folder, such as runs/all/best")
-    tagger.add_argument("text")
     arguments = parser.parse_args()
     logging.disable_progress_bar()
-    if arguments.command == "tag":
-        print(tag(arguments.model, arguments.text))
-    elif arguments.command == "corpus":
+    if arguments.command == "corpus":
         write_corpus(arguments.folder)
     else:
         write_encoder(arguments.folder)

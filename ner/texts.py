@@ -96,7 +96,9 @@ def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
         column = column or (TEXT if TEXT in names else WORDS)
         if column not in names:
             raise ValueError(f"no column {column}; it has {listed(names)}")
-        columns = [column, *(field.name for field in carried(parquet.schema_arrow) if field.name != column)]
+        columns = [field.name for field in carried(parquet.schema_arrow)]
+        if column not in columns:
+            raise ValueError(f"{column} is {parquet.schema_arrow.field(column).type}, neither text nor lists of words")
         number = 0
         for batch in parquet.iter_batches(ROWS_PER_TABLE, columns=columns):
             for row in batch.to_pylist():

@@ -1,11 +1,7 @@
 from collections import Counter
 
-import torch
-
 from ner import demo
-from ner.model import save_model
 from ner.tags import TagSet
-from tests.conftest import TAGS
 
 
 def entities(language, split):
@@ -47,16 +43,3 @@ def test_the_tokenizer_is_the_same_every_time():
     assert one.backend_tokenizer.to_str() == two.backend_tokenizer.to_str()
     assert one.tokenize("Zürich") != one.tokenize("Zurich")
     assert one.decode(one("Anna wohnt in Zürich")["input_ids"], skip_special_tokens=True) == "Anna wohnt in Zürich"
-
-
-def test_tagging_marks_entities(model, tokenizer, tmp_path):
-    def tag(text: str, name: str) -> str:
-        """The text as a model sees it that gives every word this tag."""
-        torch.nn.init.zeros_(model.classifier.weight)
-        model.classifier.bias.data = torch.eye(len(TAGS))[TAGS.ids[name]]
-        save_model(tmp_path / "model", model, tokenizer, model.state_dict())
-        return demo.tag(str(tmp_path / "model"), text)
-
-    assert tag("In Zug traf", "O") == "In Zug traf"
-    assert tag("In Zug traf", "B-LOC") == "[LOC In] [LOC Zug] [LOC traf]"
-    assert tag("Anna Keller \u00ad Zug", "I-PER") == "[PER Anna Keller] \u00ad [PER Zug]"  # a word without a sub-token

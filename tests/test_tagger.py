@@ -138,6 +138,12 @@ def test_texts_are_read_by_sentence(tagger):
     assert whole.tags == [tag for part in tagger.tag(parts) for tag in part.tags]
 
 
+def test_a_word_without_a_sub_token_is_outside(tagger):
+    (tagged,) = tagger.tag([["Anna", "\u00ad", "Keller"]])
+    assert tagged.tags[1] == "O"
+    assert np.isnan(tagged.scores).tolist() == [False, True, False]
+
+
 def test_nothing_to_tag(tagger):
     assert tagger([]) == []
     assert tagger("") == []

@@ -1,0 +1,185 @@
+"""`python -m ner.tagger`: files and standard input, killed and going on, one process and two."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from accelerate.state import AcceleratorState
+
+from ner import demo, tagger
+from ner.tagger import Tagger
+from tests.taggers import write_tagger
+
+TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
+
+
+@pytest.fixture(scope="session")
+def run(encoder_folder, tmp_path_factory):
+    return str(write_tagger(tmp_path_factory.mktemp("taggers") / "attends", encoder_folder))
+
+
+@pytest.fixture(scope="session")
+def expected(run):
+    return [[entity._asdict() | {"score": round(entity.score, 4)} for entity in found]
+            for found in Tagger.from_pretrained(run, precision="no")(TEXTS)]  # fmt: skip
+
+
+@pytest.fixture
+def lines(tmp_path):
+    file = tmp_path / "lines.txt"
+    file.write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
+    return file
+
+
+def main(*arguments) -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    tagger.main([*map(str, arguments), "--mixed-precision", "no"])
+
+
+def failure(capsys, *arguments) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(*arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def rows_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def same(rows, expected) -> bool:
+    """Equal but for the last digit of a score: other rows in a batch round otherwise."""
+    places = [[(e["type"], e["text"], e["start"], e["end"]) for e in found] for found in expected]
+    scores = [e["score"] for found in expected for e in found]
+    return (
+        [row["text"] for row in rows] == TEXTS
+        and [[(e["type"], e["text"], e["start"], e["end"]) for e in row["entities"]] for row in rows] == places
+        and [e["score"] for row in rows for e in row["entities"]] == pytest.approx(scores, abs=2e-4)
+    )
+
+
+def test_texts_are_printed(run, capsys):
+    main(run, "--text", TEXTS[0], TEXTS[1])
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 2
+    entity, *_ = [entity for found in Tagger.from_pretrained(run, precision="no")(TEXTS[:2]) for entity in found]
+    assert f"[{entity.type} {entity.text}]" in "".join(shown)
+
+
+def test_standard_input(run, tmp_path, capsys, monkeypatch, expected):
+    for output in ([], ["--output", tmp_path / "out.jsonl"]):
+        text = io.BytesIO("".join(f"{text}\n" for text in TEXTS).encode())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(text, encoding="ascii"))
+        main(run, *output)
+    assert len(capsys.readouterr().out.splitlines()) == len(TEXTS)
+    assert same(rows_of(tmp_path / "out.jsonl"), expected)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bern\nB\xffern\n")))
+    assert "standard input:2: not UTF-8: byte 0xff" in failure(capsys, run, "--output", tmp_path / "bad.jsonl")
+
+
+def test_every_kind_of_output(run, lines, tmp_path, capsys, expected):
+    for suffix in ("jsonl", "parquet", "conll"):
+        main(run, "--input", lines, "--output", tmp_path / f"out.{suffix}")
+        said = capsys.readouterr().err
+        assert "800 rows, 800 of them tagged" in said
+        assert "words a second" in said
+    assert same(rows_of(tmp_path / "out.jsonl"), expected)
+    assert same(pq.read_table(tmp_path / "out.parquet").to_pylist(), expected)
+    blocks = (tmp_path / "out.conll").read_text(encoding="utf-8").strip().split("\n\n")
+    pairs = [[line.split("\t") for line in block.splitlines()] for block in blocks]
+    joined = ["".join(word for word, _ in sentence) for sentence in pairs]
+    assert joined == [text.replace(" ", "") for text in TEXTS]
+    begins = sum(tag.startswith("B-") for sentence in pairs for _, tag in sentence)
+    assert begins == sum(map(len, expected))
+    # Words come back as words, and the same tags go out.
+    main(run, "--input", tmp_path / "out.conll", "--output", tmp_path / "again.conll")
+    assert (tmp_path / "again.conll").read_bytes() == (tmp_path / "out.conll").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_killed_it_goes_on(run, tmp_path, expected):
+    """SIGKILL once rows are written; the same command tags the others, and the file is that of one go."""
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"{text}\n" for text in TEXTS * 10), encoding="utf-8")
+    output, journal = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.unfinished"
+    command = [sys.executable, "-m", "ner.tagger", run, "--input", str(lines), "--output", str(output),
+               "--mixed-precision", "no"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not output.exists()
+    with journal.open("ab") as file:
+        file.write(b'0badcafe {"text": "half a r')
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    tagged = int(done.stderr.rpartition(" rows, ")[2].split()[0].replace(",", ""))
+    assert 0 < tagged < 8_000
+    rows = rows_of(output)
+    assert len(rows) == 8_000
+    assert all(same(rows[i : i + 800], expected) for i in range(0, 8_000, 800))
+    assert not journal.exists()
+
+
+def test_two_processes_share_a_file(run, lines, tmp_path, expected):
+    """Each row once and in order; what one process began, two finish."""
+    output = tmp_path / "out.jsonl"
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    command = ["torchrun", "--nproc_per_node", "2", "-m", "ner.tagger", run, "--input", lines, "--output", output,
+               "--mixed-precision", "no"]  # fmt: skip
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert same(rows_of(output), expected)
+    assert done.stderr.count("800 rows, 800 of them tagged") == 1
+
+
+def test_another_input_is_refused(run, lines, tmp_path, capsys):
+    output = tmp_path / "out.jsonl"
+    main(run, "--input", lines, "--output", output)
+    assert "is there already; --overwrite replaces it" in failure(capsys, run, "--input", lines, "--output", output)
+    main(run, "--input", lines, "--output", output, "--overwrite")
+
+    journal = tmp_path / ".other.jsonl.unfinished"
+    first = rows_of(output)[0]
+    begun = Tagger.from_pretrained(run, precision="no").fingerprint()
+    header = {"model": begun, "column": None, "as_words": False}
+    journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n")
+    said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
+    assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in said
+    said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")
+    assert "begun with another model" in said
+    main(run, "--input", lines, "--output", tmp_path / "other.jsonl", "--overwrite")
+    assert not journal.exists()
+
+
+def test_bad_input(run, lines, tmp_path, capsys):
+    for arguments, reason in [
+        (["runs/none/at/all", "--text", "Bern"], "runs/none/at/all: no such folder"),
+        ([run, "--text", "Bern", "--output", "a.jsonl"], "--text prints its texts"),
+        ([run, "--input", lines, "--output", "a.csv"], "should end in .jsonl .parquet .conll"),
+        ([run, "--input", tmp_path / "none.txt", "--output", "a.jsonl"], "none.txt: no such file"),
+        ([run, "--input", tmp_path / "none.txt"], "none.txt: no such file"),
+    ]:
+        assert reason in failure(capsys, *arguments)
+
+
+def test_a_disk_that_fails(run, lines, tmp_path, capsys):
+    """What can not be written ends it with status 1, and what is done is kept."""
+    output = tmp_path / "out.jsonl"
+    (tmp_path / ".out.jsonl.new").mkdir()  # where the output is written aside
+    with pytest.raises(SystemExit) as caught:
+        main(run, "--input", lines, "--output", output)
+    assert caught.value.code == 1
+    assert "the same command goes on after row 800" in capsys.readouterr().err
+    (tmp_path / ".out.jsonl.new").rmdir()
+    main(run, "--input", lines, "--output", output)
+    assert "800 rows, 0 of them tagged" in capsys.readouterr().err
+    assert len(rows_of(output)) == 800

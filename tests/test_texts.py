@@ -1,0 +1,167 @@
+"""Files of texts and words, in and out."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ner import corpus
+from ner.corpus import Source
+from ner.tagger import Entity, Tagged
+from ner.texts import Text, count, read, read_lines, row_of, sound, to_columns, write
+
+TAGGED = Tagged(
+    "Anna, Bern", [(0, 4), (4, 5), (6, 10)], ["B-PER", "O", "B-LOC"], np.array([0.9876, np.nan, 0.5], np.float32),
+    [Entity("PER", "Anna", 0, 4, 0.9876), Entity("LOC", "Bern", 6, 10, 0.5)],
+)  # fmt: skip
+
+
+def contents(file: Path, column: str | None = None) -> list:
+    return [sound(item).content for item in read(file, column)]
+
+
+def test_lines(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfBern\r\n\r\n  Zug \n")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("Zürich\n".encode()))
+    assert contents(tmp_path / "a.txt") == ["Bern", "", "  Zug "]
+    assert contents(tmp_path / "a.txt.gz") == ["Zürich"]
+    assert count(tmp_path / "a.txt") == 3
+
+
+def test_json_lines(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"id": 1, "text": "Bern"}\n\n{"text": ""}\n')
+    assert [sound(item) for item in read(file)] == [
+        Text(1, "Bern", {"id": 1, "text": "Bern"}), Text(3, "", {"text": ""})
+    ]  # fmt: skip
+    file.write_text('{"tokens": ["in", "Bern"], "title": "Genf"}\n')
+    assert contents(file) == [["in", "Bern"]]
+    assert contents(file, "title") == ["Genf"]
+
+
+def test_parquet(tmp_path):
+    file = tmp_path / "a.parquet"
+    table = pa.table({"text": ["Bern", "Zug"], "n": [1, 2], "at": pa.array([1, 2], pa.timestamp("s"))})
+    pq.write_table(table, file)
+    assert [sound(item) for item in read(file)] == [
+        Text(0, "Bern", {"text": "Bern", "n": 1}), Text(1, "Zug", {"text": "Zug", "n": 2})
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"a\.parquet: no column title; it has text, n, at"):
+        count(file, "title")
+    with pytest.raises(ValueError, match=r"at is timestamp.*, neither text nor lists of words"):
+        count(file, "at")
+
+
+@pytest.mark.parametrize(
+    "text", ["in O\nBern B-LOC\n\nZug B-LOC\n", "in\nBern\n\nZug\n", "# x y\n1\tin\tO\n2\tBern\tO\n\n1\tZug\tO\n"]
+)
+def test_columns(tmp_path, text):
+    file = tmp_path / "a.conll"
+    file.write_text(text)
+    assert contents(file) == [["in", "Bern"], ["Zug"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": 3}', "a.jsonl:2: 3, neither a text nor a list of words; it has text; fix the row"),
+        (b'{"tokens": ["a", null]}', "neither a text nor a list of words"),
+        (b'{"tokens": ["a", "b\\tc"]}', "is empty, or holds a tab or a line break"),
+        (b'{"title": "Bern"}', "no text and no words; it has title"),
+        (b'{"text": "Be', "not JSON: the line breaks off"),
+        (b'["Bern"]', "not a JSON object"),
+        (b'{"text": "B\\ud83dern"}', r"half a surrogate pair U\+D83D"),
+        (b'{"text": "B\xffern"}', "not UTF-8: byte 0xff"),
+    ],
+)
+def test_what_is_wrong_with_a_row(tmp_path, line, reason):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"text": "Bern"}\n' + line + b"\n")
+    with pytest.raises(ValueError, match=reason):
+        count(file)
+
+
+def test_all_faults_at_once(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text("{}\n" * 30)
+    with pytest.raises(ValueError, match="30 faults in the data") as caught:
+        count(file)
+    assert "and 10 more" in str(caught.value)
+    assert "on-bad-row" not in str(caught.value)
+
+
+def test_what_is_no_input(tmp_path):
+    for name, reason in (("a.pdf", "should end in .txt"), ("none.txt", "no such file")):
+        with pytest.raises(ValueError, match=reason):
+            count(tmp_path / name)
+    (tmp_path / "a.txt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.txt: empty"):
+        count(tmp_path / "a.txt")
+    (tmp_path / "mixed.jsonl").write_text('{"text": "Bern"}\n{"tokens": ["Bern"]}\n')
+    with pytest.raises(ValueError, match="1 of 2 rows are words and the others texts"):
+        count(tmp_path / "mixed.jsonl")
+    (fault,) = read_lines("standard input", ["B\udcffern\n"])
+    with pytest.raises(ValueError, match="standard input:1: not UTF-8"):
+        sound(fault)
+
+
+def test_rows(tmp_path):
+    text = Text(1, TAGGED.text, {"id": 7, "text": TAGGED.text})
+    row = row_of(text, TAGGED, as_words=False)
+    assert row == {
+        "id": 7,
+        "text": "Anna, Bern",
+        "entities": [
+            {"type": "PER", "text": "Anna", "start": 0, "end": 4, "score": 0.9876},
+            {"type": "LOC", "text": "Bern", "start": 6, "end": 10, "score": 0.5},
+        ],
+    }
+    words = row_of(text, TAGGED, as_words=True)
+    assert words == {
+        "tokens": ["Anna", ",", "Bern"],
+        "ner_tags": ["B-PER", "O", "B-LOC"],
+        "scores": [0.9876, None, 0.5],
+    }
+    assert to_columns(words) == "Anna\tB-PER\n,\tO\nBern\tB-LOC\n\n"
+    listed = row_of(
+        Text(1, ["Anna", ",", "Bern"], {"tokens": ["Anna", ",", "Bern"], "ner_tags": [0, 0, 0]}), TAGGED, False
+    )
+    assert listed == words
+
+
+def test_what_is_written_trains(tmp_path):
+    """Tagged texts, words and columns are read by our own corpus again."""
+    text = Text(1, TAGGED.text, {"text": TAGGED.text})
+    for name, as_words in (("a.jsonl", False), ("b.jsonl", True), ("c.conll", True), ("d.parquet", True)):
+        write([row_of(text, TAGGED, as_words)] * 3, tmp_path / name, None)
+        rows = corpus.load_corpus(Source(str(tmp_path / name)), ["de"], ["train"])["de"]["train"]
+        assert len(rows) == 3
+        names = rows.features["ner_tags"].feature.names
+        assert rows[0]["tokens"] == ["Anna", ",", "Bern"]
+        assert [names[tag] for tag in rows[0]["ner_tags"]] == TAGGED.tags
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "c.conll", "d.parquet"]
+
+
+def test_parquet_out(tmp_path):
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"n": pa.array([1], pa.int16()), "text": ["Anna, Bern"]}), source)
+    (text,) = read(source)
+    write([row_of(sound(text), TAGGED, as_words=False)], tmp_path / "out.parquet", source)
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.names == ["n", "text", "entities"]
+    assert table.schema.field("n").type == pa.int16()
+    assert table["entities"][0].as_py()[1] == {"type": "LOC", "text": "Bern", "start": 6, "end": 10, "score": 0.5}
+    write([], tmp_path / "none.parquet", None)
+    assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
+
+
+def test_fields_that_go_along_are_json(tmp_path):
+    """Half a surrogate pair in another field is the same escape in what is written."""
+    (tmp_path / "a.jsonl").write_text('{"text": "Anna, Bern", "note": "\\ud83d"}\n')
+    (text,) = read(tmp_path / "a.jsonl")
+    write([row_of(sound(text), TAGGED, as_words=False)], tmp_path / "b.jsonl", None)
+    assert json.loads((tmp_path / "b.jsonl").read_text())["note"] == "\ud83d"
