@@ -19,7 +19,6 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, XLMRobertaConfig
 from transformers.utils import logging
 
-
 LANGUAGES = ("de", "fr", "it", "en")
 SIZES = {"train": 1000, "validation": 200, "test": 400}
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # ids as in XLM-R
