@@ -92,10 +92,10 @@ class Difference(NamedTuple):
     def start(self) -> int:
         return min(entity.start for entity in self if entity)
 
-    @property
-    def kind(self) -> str:
+    def kind(self, names: Sequence[str]) -> str:
+        """What is different, in words. names: of the two runs."""
         if self.one is None or self.two is None:
-            return "only one"
+            return f"only {names[self.one is None]}"
         if place(self.one)[1:] == place(self.two)[1:]:
             return "other type"
         return "other boundary" if self.one.type == self.two.type else "other type and boundary"
@@ -117,7 +117,7 @@ def differences(one: Sequence[Entity], two: Sequence[Entity]) -> list[Difference
     for entity in one:
         if place(entity) not in theirs:
             near = [other for other in rest if other.start < entity.end and entity.start < other.end]
-            partner = max(near, key=lambda other: other.type == entity.type, default=None)  # noqa: B023  # used at once
+            partner = max(near, key=lambda other: other.type == entity.type, default=None)
             if partner:
                 rest.remove(partner)
             found.append(Difference(entity, partner))
@@ -143,11 +143,12 @@ def marked(
     special = set(differing)
     parts, done = [], 0
     for entity in entities:
-        note = f"{entity.type}, {entity.score:.3f}, characters {entity.start} to {entity.end}"
+        differs = ' class="differs"' if entity in special else ""
+        title = escape(f"{entity.type}, {entity.score:.3f}, characters {entity.start} to {entity.end}")
+        small = f"<small>{escape(entity.type)} {entity.score:.2f}</small>"
         parts += [
             escape(text[done : entity.start]),
-            f'<mark style="--hue: {hue[entity.type]:.0f}"{" class=differs" if entity in special else ""}'
-            f' title="{escape(note)}">{escape(entity.text)}<small>{escape(entity.type)} {entity.score:.2f}</small></mark>',
+            f'<mark{differs} style="--hue: {hue[entity.type]:.0f}" title="{title}">{escape(entity.text)}{small}</mark>',
         ]
         done = entity.end
     return "".join([*parts, escape(text[done:])])
@@ -160,12 +161,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) ->
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def entity_table(entities: Sequence[Entity], hue: Mapping[str, float], caption: str) -> str:
-    """Type, text, start, end and score of each entity."""
+def entity_table(entities: Sequence[Entity], hue: Mapping[str, float], name: str) -> str:
+    """Type, text, start, end and score of each entity that the run of that name finds."""
     rows = [
         (tag(e.type, hue), f"<bdi>{escape(e.text)}</bdi>", f"{e.start}", f"{e.end}", f"{e.score:.3f}") for e in entities
     ]
-    return table(["type", "text", "start", "end", "score"], rows, caption)
+    return table(["type", "text", "start", "end", "score"], rows, f"{escape(name)}: {len(entities)}")
 
 
 def tag(type_: str, hue: Mapping[str, float]) -> str:
@@ -181,37 +182,30 @@ def difference_table(found: Sequence[Difference], names: Sequence[str], hue: Map
 
     if not found:
         return '<p class="same">Both runs find the same entities.</p>'
-    one, two = map(escape, names)
-    rows = [(cell(d.one), cell(d.two), d.kind) for d in found]
-    return table([one, two, "difference"], rows, f"{len(found)} differ{'s' if len(found) == 1 else ''}")
+    rows = [(cell(one), cell(two), escape(Difference(one, two).kind(names))) for one, two in found]
+    return table([*map(escape, names), "difference"], rows, f"Differences: {len(found)}")
 
 
 def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, float], types: Iterable[str]) -> str:
     """What one run, or two, find in a text. types: for the legend."""
     legend = "".join(tag(name, hue) for name in sorted(types, key=list(hue).index))
     two = len(found) == 2
+    note = "with the probability; dashed where the runs differ" if two else "with the probability"
     differing = differences(*found.values()) if two else []
     sides = [
         f'<section><h2>{escape(name)}</h2><div class="text" dir="auto">'
         f"{marked(text, entities, hue, [pair[i] for pair in differing])}</div></section>"
         for i, (name, entities) in enumerate(found.items())
     ]
-    tables = [
-        f"<section>{entity_table(entities, hue, counted(len(entities)) + f' · {escape(name)}')}</section>"
-        for name, entities in found.items()
-    ]
+    tables = [f"<section>{entity_table(entities, hue, name)}</section>" for name, entities in found.items()]
     return "".join(
         [
-            f'<div class="legend"><span>types</span>{legend}</div>',
+            f'<div class="legend">{legend}<span class="note">{note}</span></div>',
             f'<div class="sides">{"".join(sides)}</div>',
             f'<div class="differences">{difference_table(differing, list(found), hue)}</div>' if two else "",
             f'<div class="sides">{"".join(tables)}</div>',
         ]
     )
-
-
-def counted(number: int) -> str:
-    return f"{number or 'no'} {'entity' if number == 1 else 'entities'}"
 
 
 # The page
@@ -230,7 +224,7 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
 
     names = list(taggers)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", elem_id="lead")
+        gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", elem_id="lead", apply_default_css=False)
         text = gr.Textbox(next(iter(EXAMPLES.values())), lines=4, max_lines=16, label="Text", elem_id="text")
         examples = [[example] for example in EXAMPLES.values()]
         gr.Examples(examples, text, example_labels=list(EXAMPLES), elem_id="examples")
@@ -242,7 +236,7 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
             [page.load, text.change, run.change, other.change],
             show,
             [text, run, other],
-            gr.HTML(elem_id="result"),
+            gr.HTML(elem_id="result", apply_default_css=False),
             trigger_mode="always_last",  # of the changes while a text is being tagged, the last one is tagged next
             show_progress="hidden",
             api_visibility="private",
@@ -263,7 +257,9 @@ def serving(page: "Blocks", port: int = 0) -> Iterator[str]:
 
     # Not gr.launch, which asks for its own page through the proxies of the environment.
     app = FastAPI(openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])  # no other site's script under its name
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]
+    )  # no other site's script under its name
     app.add_middleware(OwnContentAlone)
     system = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
     css = (files("ner") / "page" / "widget.css").read_text(encoding="utf-8")
