@@ -82,7 +82,10 @@ def program(taggers, trap, tmp_path_factory):
         assert line, process.stderr.read()
         yield process, line.split()[0]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
         assert process.returncode == 0
         assert "Traceback" not in errors
 
