@@ -5,7 +5,10 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -21,6 +24,10 @@ from ner.model import build_model
 from ner.tags import TagSet
 
 TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +77,23 @@ def encoded(german: Dataset, tokenizer: PreTrainedTokenizerBase) -> Encoded:
 @pytest.fixture
 def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium, closed at the end; its files are in a new folder, and its log has every request."""
+    binaries = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    if missing := [name for name, path in binaries.items() if path is None]:
+        pytest.skip(f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install -e .[dev]")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binaries["chromium"]
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(binaries["chromedriver"]))
+    yield driver
+    driver.quit()
 
 
 def write_json_lines(file: Path, rows: list[dict]) -> Path:

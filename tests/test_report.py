@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -238,27 +237,6 @@ def test_command_line(tmp_path, capsys):
 
 
 # In a browser
-
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium, closed at the end; its files are in a new folder."""
-    binaries = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if missing := [name for name, path in binaries.items() if path is None]:
-        pytest.skip(f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install -e .[dev]")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binaries["chromium"]
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(binaries["chromedriver"]))
-    yield driver
-    driver.quit()
 
 
 class Page:

@@ -1,0 +1,189 @@
+"""A local page: type text, see its entities at once, compare two runs. With gradio, where it is installed.
+
+    python -m ner.widget runs/all runs/de
+
+The page is for this machine alone: it is served on the loopback address, the browser is told to load nothing from
+anywhere else, and gradio's telemetry is off. The models are loaded before it opens.
+"""
+
+import contextlib
+import importlib.util
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Literal
+
+from ner.config import named_twice
+from ner.highlights import hues, result
+from ner.options import bad_input_ends_here, option, parse
+from ner.tagger import Tagger
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MISSING = "gradio is not installed; pip install gradio, or the extra: pip install -e '.[widget]'"
+HOST = "127.0.0.1"
+# gradio's page runs inline scripts and compiles templates; what matters is that all of it is its own.
+POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; form-action 'self'; base-uri 'self'"
+TITLE = "Named entities"
+LEAD = "Type or paste text. It is tagged as you type, on this machine, and sent nowhere."
+EXAMPLES = {
+    "Deutsch": "Anna Keller leitet seit März das Universitätsspital Zürich. Zuvor war die gebürtige Luzernerin bei "
+    "Novartis in Basel und bei der Weltgesundheitsorganisation in Genf.",
+    "Français": "Élodie Rochat, professeure à l'École polytechnique fédérale de Lausanne, a présenté jeudi à Neuchâtel "
+    "une étude financée par Nestlé et par le canton de Vaud.",
+    "Italiano": "Marco Bernasconi, sindaco di Locarno, ha accolto a Bellinzona i delegati della Banca nazionale "
+    "svizzera e delle Ferrovie federali svizzere.",
+    "English": "Swiss International Air Lines flies from Zurich to Toronto again, said Nina Hofmann at Kloten. "
+    "FC Basel is on the first plane and plays against Toronto FC.",
+    "gemischt · mixte · misto": "Das Treffen in Biel eröffnete Thomas Wyss von der Schweizerischen Post. « Nous "
+    "cherchons cent personnes à Fribourg », a déclaré Claire Favre, de Swisscom. Per il Ticino ha parlato Lucia "
+    "Ferrari, della Radiotelevisione svizzera a Lugano. The last word was Peter Brown's, of Roche in London.",
+}
+
+
+@dataclass(frozen=True)
+class WidgetOptions:
+    """page"""
+
+    runs: tuple[str, ...] = option(
+        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN",
+        positional=True,
+    )  # fmt: skip
+    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    words: Literal["edges", "punctuation", "spaces"] = option(
+        "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
+    )
+    score: Literal["mean", "min"] = option("mean", "of an entity, from the probabilities of its words")
+    port: int = option(0, "of 127.0.0.1; 0: one that is free", metavar="N")
+    no_browser: bool = option(False, "open no browser; the page's address is printed")
+
+
+@dataclass(frozen=True)
+class WidgetConfig(WidgetOptions):
+    """Everything that decides what `python -m ner.widget` shows."""
+
+    def __post_init__(self) -> None:
+        problems = named_twice(self, "runs")
+        if not 0 <= self.port <= 65535:
+            problems.append(f"--port {self.port} must be from 0 to 65535")
+        if importlib.util.find_spec("gradio") is None:
+            problems.append(MISSING)
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
+    """The page with these taggers to choose from, by name."""
+    import gradio as gr
+
+    hue = hues(name for tagger in taggers.values() for name in tagger.tags.types)
+
+    def show(text: str, run: str, other: str) -> str:
+        chosen = {name: taggers[name] for name in (run, other) if name}
+        types = {name for tagger in chosen.values() for name in tagger.tags.types}
+        try:
+            found = {name: tagger(text) for name, tagger in chosen.items()}
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return result(text, found, hue, types)
+
+    names = list(taggers)
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", elem_id="lead", apply_default_css=False)
+        text = gr.Textbox(next(iter(EXAMPLES.values())), lines=4, max_lines=16, label="Text", elem_id="text")
+        examples = [[example] for example in EXAMPLES.values()]
+        gr.Examples(examples, text, example_labels=list(EXAMPLES), elem_id="examples")
+        with gr.Row(visible=len(names) > 1):
+            run = gr.Dropdown(names, value=names[0], label="Run", filterable=False, elem_id="run")
+            others = [("no other run", ""), *((name, name) for name in names)]
+            other = gr.Dropdown(others, value="", label="Compare with", filterable=False, elem_id="other")
+        gr.on(
+            [page.load, text.change, run.change, other.change],
+            show,
+            [text, run, other],
+            gr.HTML(elem_id="result", apply_default_css=False),
+            trigger_mode="always_last",  # of the changes while a text is being tagged, the last one is tagged next
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return page
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on the loopback address. port: 0 for a free one. Raises ValueError for one that can not be had."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ValueError(f"--port {port}: {reason}; name another one, or 0 for one that is free") from error
+
+
+@contextlib.contextmanager
+def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
+    """Serves the page while the block runs; gives its address."""
+    import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    # Not the page's launch(), which calls its own server through whatever proxy the environment names.
+    app = FastAPI(openapi_url=None)
+    # Else a page of another site, under a name that leads here, could read this one.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    app.add_middleware(OwnContentAlone)
+    system = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
+    css = (files("ner") / "page" / "widget.css").read_text(encoding="utf-8")
+    gr.mount_gradio_app(
+        app, page, "/", *listener.getsockname(), footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
+        theme=system, css=css,
+    )  # fmt: skip
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://{HOST}:{listener.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@dataclass(frozen=True)
+class OwnContentAlone:
+    """Tells the browser, with every answer, to load from this server only."""
+
+    app: "ASGIApp"
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def send_with_policy(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY)]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    with bad_input_ends_here():
+        config = parse(WidgetConfig, arguments, str(__doc__))
+        listener = listen(config.port)
+        taggers = {
+            name: Tagger.from_pretrained(name, checkpoint=config.checkpoint, words=config.words, score=config.score)
+            for name in config.runs
+        }
+    with serving(build_page(taggers), listener) as address:
+        print(f"{address}  Ctrl-C ends it.", flush=True)
+        if not config.no_browser:
+            webbrowser.open(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+import re
+from html import unescape
+
+from ner.highlights import differences, hues, marked, result
+from ner.tagger import Entity
+
+TEXT = "Anna Keller geht  von Bern\nnach Genf."
+
+
+def entity(type_: str, text: str, score: float = 0.9, within: str = TEXT) -> Entity:
+    start = within.index(text)
+    return Entity(type_, text, start, start + len(text), score)
+
+
+def test_differences():
+    anna, keller = entity("PER", "Anna Keller"), entity("PER", "Keller")
+    bern, genf = entity("LOC", "Bern"), entity("LOC", "Genf")
+    assert differences([anna, bern], [anna._replace(score=0.1), bern]) == []
+    found = differences([anna, bern], [keller, entity("ORG", "Bern"), genf])
+    assert [(d.one, d.two) for d in found] == [(anna, keller), (bern, entity("ORG", "Bern")), (None, genf)]
+    assert [d.kind(["a", "b"]) for d in found] == ["other boundary", "other type", "only b"]
+    assert [d.kind(["b", "a"]) for d in differences([genf], [])] == ["only b"]
+    # One long entity against two: the one of its type is its partner, though it comes later.
+    both = [entity("LOC", "Anna"), keller]
+    assert [(d.one, d.two) for d in differences([anna], both)] == [(anna, keller), (None, both[0])]
+    assert [d.kind("ab") for d in differences([anna], both[:1])] == ["other type and boundary"]
+
+
+def test_marks_hold_the_text_and_nothing_of_it_is_markup():
+    text = '<script>alert(1)</script> "Anna"  &amp;\n\tBern </mark>'
+    entities = [entity("P<ER", '"Anna"', 0.987, text), entity("LOC", "Bern", 1.0, text)]
+    html = marked(text, entities, hues(["P<ER"]), [None, entities[1]])
+    assert set(re.findall(r"</?(\w+)", html)) == {"mark", "small"}
+    assert unescape(re.sub("<small>.*?</small>|<[^>]*>", "", html)) == text
+    assert [unescape(small) for small in re.findall("<small>(.*?)</small>", html)] == ["P<ER 0.99", "LOC 1.00"]
+    assert re.findall('<mark class="differs"[^>]*>(.*?)<', html) == ["Bern"]
+    assert marked("a < b", [], {}) == "a &lt; b"
+
+
+def test_colours_of_common_types_are_the_same_for_every_run():
+    assert hues(["LOC", "PER"]).items() <= hues(["ADDRESS", "LOC", "MISC", "ORG", "PER", "ZOO"]).items()
+    many = hues(map(str, range(20))).values()
+    assert min(abs(a - b) for a in many for b in many if a != b) > 5
+
+
+def test_result_of_one_run_and_of_two():
+    bern = entity("LOC", "Bern")
+    hue = hues([])
+    alone = result(TEXT, {"<a>": [bern]}, hue, ["PER", "LOC"])
+    assert (alone.count("<section>"), alone.count("<table>")) == (2, 1)
+    assert re.findall('<span class="type"[^>]*>(.*?)<', alone)[:2] == ["PER", "LOC"]
+    assert "<h2>&lt;a&gt;</h2>" in alone
+    row = "<td><bdi>Bern</bdi></td><td>22</td><td>26</td><td>0.900</td>"
+    assert row in alone
+    two = result(TEXT, {"a": [bern], "<b>": []}, hue, ["PER", "LOC"])
+    assert (two.count("<section>"), two.count("<table>")) == (4, 3)
+    assert "<td>only a</td>" in two
+    assert two.count('<mark class="differs"') == 1
+    assert "Both runs find the same entities." in result(TEXT, {"a": [bern], "b": [bern]}, hue, ["PER"])
