@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -52,7 +53,8 @@ class Job:
     """What is trained, on what, and how often.
 
     resume_from: the commit that the run goes on from; vocabulary: the rows of the embedding table that are trained,
-    None for all; notes: what reading the data met; facts: of the data and the encoder, for metrics.json.
+    None for all; notes: what reading the data met; facts: of the data and the encoder, for metrics.json;
+    loss: of a micro-batch, as `update_loss`.
     """
 
     model: PreTrainedModel
@@ -71,6 +73,7 @@ class Job:
     vocabulary: Vocabulary | None
     notes: tuple[str, ...]
     facts: dict[str, Any]
+    loss: Callable[[Tensor, Tensor, int, int], Tensor] = update_loss
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,10 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(status)
 
 
-def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
+def build(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    make_model: Callable[[str, TagSet, int], PreTrainedModel] = build_model,
+) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
-    Raises ValueError for what can not work.
+    make_model: of a name, tags and seed, for a head of one's own. Raises ValueError for what can not work.
     """
     resume_from = find_commit(config.folder, config.resume, config.overwrite, accelerator)
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
@@ -106,7 +113,7 @@ def build(config: TrainConfig, accelerator: Accelerator) -> Job | None:
         tokenizer = load_tokenizer(config.model)
     sentences = join_languages([corpus[lang]["train"] for lang in config.train_on], config.max_train_sentences)
 
-    model = build_model(config.model, corpus.tags, config.seed)
+    model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, body=config.freeze == "body", num_layers=config.freeze_layers)
     longest = max_positions(model, tokenizer)
     if config.max_length and config.max_length > longest:
@@ -238,7 +245,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
                     del batch["words"]
                     is_last = position == len(batches)  # ranks exchange gradients once per update
                     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-                        share = update_loss(
+                        share = job.loss(
                             model(**batch).logits, labels, update.num_labels, accelerator.num_processes
                         )  # fmt: skip
                         accelerator.backward(share)

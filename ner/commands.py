@@ -110,3 +110,32 @@ class ExportConfig(ExportOptions, CheckOptions, EvaluationDataOptions):
         problems = not_above_zero(self, "max_sentences", "max_tokens_per_micro_batch") + named_twice(self, "languages")
         if problems:
             raise ValueError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class WidgetOptions:
+    """page"""
+
+    runs: tuple[str, ...] = option(
+        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN",
+        positional=True,
+    )  # fmt: skip
+    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    words: Literal["edges", "punctuation", "spaces"] = option(
+        "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
+    )
+    score: Literal["mean", "min"] = option("mean", "of an entity, from the probabilities of its words")
+    port: int = option(0, "of 127.0.0.1; 0: one that is free", metavar="N")
+    no_browser: bool = option(False, "open no browser; the page's address is printed")
+
+
+@dataclass(frozen=True)
+class WidgetConfig(WidgetOptions):
+    """Everything that decides what `python -m ner.widget` shows."""
+
+    def __post_init__(self) -> None:
+        problems = named_twice(self, "runs")
+        if not 0 <= self.port <= 65535:
+            problems.append(f"--port {self.port} must be from 0 to 65535")
+        if problems:
+            raise ValueError("\n".join(problems))

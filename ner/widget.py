@@ -15,11 +15,13 @@ import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from ner.config import named_twice
+import transformers
+
+from ner.commands import WidgetConfig
 from ner.highlights import hues, result
-from ner.options import bad_input_ends_here, option, parse
+from ner.options import bad_input_ends_here, parse
 from ner.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -45,37 +47,6 @@ EXAMPLES = {
     "cherchons cent personnes à Fribourg », a déclaré Claire Favre, de Swisscom. Per il Ticino ha parlato Lucia "
     "Ferrari, della Radiotelevisione svizzera a Lugano. The last word was Peter Brown's, of Roche in London.",
 }
-
-
-@dataclass(frozen=True)
-class WidgetOptions:
-    """page"""
-
-    runs: tuple[str, ...] = option(
-        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN",
-        positional=True,
-    )  # fmt: skip
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
-    words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
-    )
-    score: Literal["mean", "min"] = option("mean", "of an entity, from the probabilities of its words")
-    port: int = option(0, "of 127.0.0.1; 0: one that is free", metavar="N")
-    no_browser: bool = option(False, "open no browser; the page's address is printed")
-
-
-@dataclass(frozen=True)
-class WidgetConfig(WidgetOptions):
-    """Everything that decides what `python -m ner.widget` shows."""
-
-    def __post_init__(self) -> None:
-        problems = named_twice(self, "runs")
-        if not 0 <= self.port <= 65535:
-            problems.append(f"--port {self.port} must be from 0 to 65535")
-        if importlib.util.find_spec("gradio") is None:
-            problems.append(MISSING)
-        if problems:
-            raise ValueError("\n".join(problems))
 
 
 def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
@@ -172,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     with bad_input_ends_here():
         config = parse(WidgetConfig, arguments, str(__doc__))
+        if importlib.util.find_spec("gradio") is None:
+            raise ValueError(MISSING)
+        transformers.utils.logging.disable_progress_bar()
         listener = listen(config.port)
         taggers = {
             name: Tagger.from_pretrained(name, checkpoint=config.checkpoint, words=config.words, score=config.score)

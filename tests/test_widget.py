@@ -17,7 +17,7 @@ from ner.encoding import load_tokenizer
 from ner.highlights import differences
 from ner.model import build_model, save_model
 from ner.tagger import Tagger
-from ner.widget import EXAMPLES, WidgetConfig
+from ner.widget import EXAMPLES
 from tests.conftest import TAGS
 
 needs_gradio = pytest.mark.skipif(not importlib.util.find_spec("gradio"), reason=widget.MISSING)
@@ -46,10 +46,12 @@ def test_bad_input_is_one_message(tmp_path, capsys, trap):
         assert capsys.readouterr().err.rstrip().endswith(message)
 
 
-def test_gradio_is_asked_for_where_it_is_missing(monkeypatch):
+def test_gradio_is_asked_for_where_it_is_missing(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(ValueError, match=r"pip install -e '.\[widget\]'"):
-        WidgetConfig(("a",))
+    with pytest.raises(SystemExit) as caught:
+        widget.main(["runs/all"])
+    assert caught.value.code == 2
+    assert "pip install -e '.[widget]'" in capsys.readouterr().err
 
 
 # The program
