@@ -7,6 +7,7 @@ batch size, in turn with ours, medians), and every sentence on which they differ
 """
 
 import argparse
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from ner.tagger import Entity, Tagger
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 TO_CHOOSE_BY = 600  # sentences
+LONG = 100_000  # words
 Found = list[tuple[str, int, int]]
 
 
@@ -54,6 +56,22 @@ def sentences_per_second(tag: Callable[[list[str]], Any], texts: list[str]) -> f
     start = time.perf_counter()
     tag(texts)
     return len(texts) / (time.perf_counter() - start)
+
+
+def long_text(tagger: Tagger, texts: Sequence[str]) -> str:
+    """Speed and memory of one text of LONG words without sentences, after one of a tenth of that."""
+    words = " ".join(texts).split(" ")
+    words = (words * (LONG // len(words) + 1))[:LONG]
+    peaks = []
+    for part in (words[: LONG // 10], words):
+        start = time.perf_counter()
+        tagger(" ".join(part))
+        seconds = time.perf_counter() - start
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return (
+        f"a text of {LONG:,} words: {LONG / seconds:,.0f} words a second; peak {peaks[1]:,.0f} MB, {peaks[0]:,.0f} MB "
+        "with a tenth of it"
+    )
 
 
 def best_batch_size(classifier: Pipeline, texts: list[str]) -> int:
@@ -87,6 +105,7 @@ def main() -> None:
         "tagger, auto": Tagger.from_pretrained(options.model, words="spaces"),
     }
     size = best_batch_size(classifier, texts[:: max(len(texts) // TO_CHOOSE_BY, 1)])
+    print(long_text(taggers["tagger, auto"], texts))
     rounded_classifier = pipeline(
         "token-classification", model=source, aggregation_strategy="first", dtype=torch.bfloat16
     )  # fmt: skip
