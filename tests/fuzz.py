@@ -8,7 +8,6 @@ A file that takes more than 20 seconds counts as hanging.
 import argparse
 import gzip
 import json
-import resource
 import signal
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import numpy as np
 
 from ner.corpus import Source, load_corpus
 from tests import test_formats as formats
+from tests.memory import peak_megabytes
 
 SECONDS = 20
 
@@ -114,7 +114,7 @@ def main() -> None:
                 finally:
                     signal.alarm(0)
                 file.unlink()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    peak = peak_megabytes()
     summary = {"files": outcomes.total(), **outcomes, "peak_megabytes": round(peak), "failures": failures}
     print(json.dumps(summary, ensure_ascii=False, indent=2))
     sys.exit(bool(failures))

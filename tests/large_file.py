@@ -5,8 +5,6 @@ python -m tests.large_file [--sentences 1000000]
 
 import argparse
 import itertools
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ import datasets
 
 from ner import demo
 from ner.corpus import Source, load_corpus
+from tests.memory import peak_megabytes
 
 
 def write(file: Path, num_sentences: int) -> None:
@@ -27,12 +26,6 @@ def write(file: Path, num_sentences: int) -> None:
             lines.write("\n")
 
 
-def peak_memory() -> float:
-    """Megabytes that this process held at most."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -42,14 +35,14 @@ def main() -> None:
         datasets.config.HF_DATASETS_CACHE = Path(folder) / "cache"
         file = Path(folder) / "large.conll"
         write(file, num_sentences)
-        before = peak_memory()
+        before = peak_megabytes()
         start = time.perf_counter()
         corpus = load_corpus(Source(str(file)), ["de"], ["train"])
         seconds = time.perf_counter() - start
         assert len(corpus["de"]["train"]) == num_sentences
         print(
             f"{num_sentences:,} sentences, {file.stat().st_size / 1e6:.0f} MB: {num_sentences / seconds:,.0f} "
-            f"sentences a second; peak memory {peak_memory():.0f} MB, {before:.0f} MB of it before reading"
+            f"sentences a second; peak memory {peak_megabytes():.0f} MB, {before:.0f} MB of it before reading"
         )
         start = time.perf_counter()
         load_corpus(Source(str(file)), ["de"], ["train"])

@@ -7,7 +7,6 @@ batch size, in turn with ours, medians), and every sentence on which they differ
 """
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from ner.markdown import table
 from ner.rows import WORDS
 from ner.runs import find_model
 from ner.tagger import Entity, Tagger
+from tests.memory import peak_megabytes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 TO_CHOOSE_BY = 600  # sentences
@@ -67,7 +67,7 @@ def long_text(tagger: Tagger, texts: Sequence[str]) -> str:
         start = time.perf_counter()
         tagger(" ".join(part))
         seconds = time.perf_counter() - start
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        peaks.append(peak_megabytes())
     return (
         f"a text of {LONG:,} words: {LONG / seconds:,.0f} words a second; peak {peaks[1]:,.0f} MB, {peaks[0]:,.0f} MB "
         "with a tenth of it"
