@@ -187,7 +187,7 @@ def build(
             made = ("log.jsonl", "metrics.json", EVALUATION, *([CARD] if own_card(config.folder) is None else ()))
             for leftover in made:  # of the run that is replaced
                 (config.folder / leftover).unlink(missing_ok=True)
-            for leftover in ("best", "last", checkpoint.FOLDER):
+            for leftover in ("best", "last", "onnx", checkpoint.FOLDER):
                 shutil.rmtree(config.folder / leftover, ignore_errors=True)
         runtime.write_whole(config.folder / "config.yaml", to_yaml(resolved))
         write_skipped([corpus], config.folder / "skipped.jsonl")

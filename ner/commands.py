@@ -58,7 +58,9 @@ class TaggerOptions:
     max_length: int = option(
         128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
     )
-    max_tokens: int = option(8192, "positions (padding included) computed at once: bounds memory", metavar="N")
+    max_tokens_per_micro_batch: int = option(
+        8192, "positions (padding included) computed at once: bounds memory", metavar="N"
+    )
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class TaggerConfig(TaggerOptions, PrecisionOptions):
     """Everything that decides what `python -m ner.tagger` does."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "max_length", "max_tokens")
+        problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
         if problems:

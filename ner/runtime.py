@@ -55,12 +55,20 @@ def use_idle_cores(num_processes: int) -> None:
         torch.set_num_threads(max(cores // num_processes, 1))
 
 
-def best_precision() -> str:
-    """What `accelerate launch --mixed_precision` asks for, else the fastest that this hardware computes natively."""
+def best_precision(device_type: str | None = None) -> str:
+    """What `accelerate launch --mixed_precision` asks for, else the fastest that this hardware computes natively.
+
+    device_type: cpu, cuda, ...; None for the one that Accelerate chooses.
+    """
     asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if asked != "no":
         return asked
-    if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() not in ("true", "1"):
+    is_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("true", "1")
+    if device_type is None:
+        device_type = "cuda" if torch.cuda.is_available() and not is_cpu else "cpu"
+    if device_type not in ("cpu", "cuda"):
+        return "no"
+    if device_type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
@@ -103,7 +104,7 @@ class Tagger:
     @classmethod
     def from_pretrained(
         cls,
-        name: str,
+        name: str | Path,
         *,
         checkpoint: Literal["best", "last"] = "best",
         device: str | torch.device | None = None,
@@ -136,7 +137,7 @@ class Tagger:
         windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
         collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
         labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-        chosen_precision = best_precision() if precision == "auto" else precision
+        chosen_precision = best_precision(where.type) if precision == "auto" else precision
         return cls(
             model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score
         )  # fmt: skip
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tagger = Tagger.from_pretrained(
             config.run, checkpoint=config.checkpoint, device=accelerator.device,
             precision=accelerator.mixed_precision, words=config.words, score=config.score,
-            max_length=config.max_length, max_tokens=config.max_tokens,
+            max_length=config.max_length, max_tokens=config.max_tokens_per_micro_batch,
         )  # fmt: skip
         if config.output:
             tag_file(config, tagger, accelerator)
