@@ -71,9 +71,8 @@ def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -
             while True:
                 mine = [(waiting.popleft(), one) for one in islice(tagged, ROWS_PER_BLOCK)]
                 lines = [(check_sum(text.content), texts.line_of(text, one, as_words)) for text, one in mine]
-                blocks = gather_object(
-                    [(lines, sum(len(one.words) for _, one in mine))]
-                )  # by rank: in the input's order
+                # By rank, which is the input's order.
+                blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
                 if not any(block for block, _ in blocks):
                     break
                 if accelerator.is_main_process:

@@ -60,8 +60,20 @@ def write_wikineural(folder: Path, corpus_folder: Path) -> None:
         (folder / f"{language}.validation.conllu.gz").write_bytes(data)
 
 
-def test_every_command_runs(tmp_path, monkeypatch, corpus_folder, encoder_folder, capsys):
+@pytest.fixture
+def small_corpus(corpus_folder, tmp_path_factory):
+    """A part of the embedded corpus: the programs train on all of it."""
+    folder = tmp_path_factory.mktemp("small") / "corpus"
+    for file in corpus_folder.rglob("*.jsonl"):
+        part = file.read_text(encoding="utf-8").splitlines(keepends=True)[:150]
+        (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (folder / file.parent.name / file.name).write_text("".join(part), encoding="utf-8")
+    return folder
+
+
+def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder, capsys):
     """In the order of the text, in one folder, as a reader would."""
+    corpus_folder = small_corpus
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     (yaml,) = blocks("yaml")

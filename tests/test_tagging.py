@@ -133,9 +133,18 @@ def test_two_processes_share_a_file(run, lines, tmp_path, expected):
     """Each row once and in order; what one process began, two finish."""
     output = tmp_path / "out.jsonl"
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    command = ["torchrun", "--nproc_per_node", "2", "-m", "ner.tagger", run, "--input", lines, "--output", output,
-               "--mixed-precision", "no"]  # fmt: skip
-    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, check=False)
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "ner.tagger",
+    ]
+    flags = [run, "--input", str(lines), "--output", str(output), "--mixed-precision", "no"]
+    done = subprocess.run([*launcher, *flags], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert same(rows_of(output), expected)
     assert done.stderr.count("800 rows, 800 of them tagged") == 1
