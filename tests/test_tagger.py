@@ -1,5 +1,6 @@
 """Texts -> entities: against transformers' pipeline, in any script, at any length, with any labels."""
 
+import os
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from transformers import BertConfig, BertForTokenClassification, BertTokenizer, pipeline
 
 from ner import demo
+from ner.corpus import Source, load_corpus
 from ner.tagger import Entity, Tagger
 from tests.bench.tagging import has_bare_blank, of_ours, of_pipeline
 from tests.taggers import LABELS, write_tagger
@@ -77,6 +79,7 @@ def test_word_pieces(sentences, tmp_path):
     assert found == [of_pipeline(text, said) for text, said in zip(texts, classifier(texts), strict=True)]
 
 
+PANX = os.environ.get("PANX")
 ROOT = Path(__file__).parent.parent
 PIECES = [
     *"Bern Zürich Straße l'Italie Saint-Étienne U.S.A. 2:1 Prof. ( ) « » “Ja” … — ! ? . , ½ ﬁn Å İstanbul ǅ".split(),
@@ -92,12 +95,10 @@ def generated(seed: int, number: int) -> list[str]:
     return ["".join(rng.choice(PIECES) + rng.choice(GAPS) for _ in range(rng.randint(0, 25))) for _ in range(number)]
 
 
-@pytest.mark.parametrize("words", ["edges", "punctuation", "spaces"])
-def test_offsets_in_every_script(by_word, words):
-    texts = generated(0, 1500)
-    by_word = replace(by_word, words=words)
+def num_sound_entities(tagger: Tagger, texts: list[str]) -> int:
+    """Entities of texts whose words and entities stand where they say."""
     num_entities = 0
-    for text, tagged in zip(texts, by_word.tag(texts), strict=True):
+    for text, tagged in zip(texts, tagger.tag(texts), strict=True):
         assert tagged.text == text
         assert len(tagged.words) == len(tagged.tags) == len(tagged.scores)
         ends = [0, *(place for word in tagged.words for place in word), len(text)]
@@ -111,7 +112,20 @@ def test_offsets_in_every_script(by_word, words):
             assert 0 < entity.score <= 1
         assert all(one.end <= other.start for one, other in pairwise(tagged.entities))
         num_entities += len(tagged.entities)
-    assert num_entities > 1000
+    return num_entities
+
+
+@pytest.mark.parametrize("words", ["edges", "punctuation", "spaces"])
+def test_offsets_in_every_script(by_word, words):
+    assert num_sound_entities(replace(by_word, words=words), generated(0, 1500)) > 1000
+
+
+@pytest.mark.skipif(PANX is None, reason="PANX names no folder with PAN-X in Hub layout")
+@pytest.mark.parametrize("language", demo.LANGUAGES)
+def test_offsets_in_the_published_corpus(tagger, language):
+    assert PANX
+    rows = load_corpus(Source(PANX, sample=("all",)), [language], ["test"])[language]["test"]
+    assert num_sound_entities(tagger, [" ".join(words) for words in rows[:1000]["tokens"]]) > 1000
 
 
 def test_the_right_word_is_tagged_in_every_script(by_word):
