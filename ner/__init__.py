@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ner.metrics import Counts as Counts
     from ner.model import build_model as build_model
     from ner.model import load_tagger as load_tagger
-    from ner.tagger import Entity as Entity
-    from ner.tagger import Tagged as Tagged
+    from ner.tagged import Entity as Entity
+    from ner.tagged import Tagged as Tagged
     from ner.tagger import Tagger as Tagger
     from ner.tags import TagSet as TagSet
 
@@ -40,7 +40,8 @@ ROOMS = {
     "loss": ("token_loss", "update_loss"),
     "metrics": ("Counts",),
     "model": ("build_model", "load_tagger"),
-    "tagger": ("Entity", "Tagged", "Tagger"),
+    "tagged": ("Entity", "Tagged"),
+    "tagger": ("Tagger",),
     "tags": ("TagSet",),
 }
 HOME = {name: room for room, names in ROOMS.items() for name in names}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from ner.tagger import Entity
+from ner.tagged import Entity
 
 COMMON_TYPES = ("PER", "ORG", "LOC", "MISC")
 GOLDEN_ANGLE = 137.508  # degrees: however many hues are made with it, neighbours in the list are far apart

@@ -35,11 +35,11 @@ from ner.runtime import best_precision, start_accelerator
 from ner.schemes import Converter, Names, collected_tags
 from ner.sentences import sentence_starts
 from ner.spans import split_edges, split_offsets, split_spaces
+from ner.tagged import Entity, Offsets, Tagged
 from ner.tagging import print_tagged, tag_file
 from ner.tags import OUTSIDE, TagSet
 from ner.windows import Windows, chosen, encode_windows
 
-Offsets = list[tuple[int, int]]  # first character and the one behind the last, of each word
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
 SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
 PROBE = (
@@ -56,31 +56,6 @@ class Segmented(NamedTuple):
     text: str
     words: Offsets
     starts: list[int]
-
-
-class Entity(NamedTuple):
-    """A named entity: whole words. text is that of the characters from start up to end; score is a probability."""
-
-    type: str
-    text: str
-    start: int
-    end: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A text and what the model says of it.
-
-    words: first character and the one behind the last of each; tags: IOB2 names, one for each word;
-    scores: float32 [words], probability of the predicted tag, nan for a word without a sub-token, which is O
-    """
-
-    text: str
-    words: Offsets
-    tags: list[str]
-    scores: np.ndarray
-    entities: list[Entity]
 
 
 @dataclass(frozen=True)
@@ -287,9 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_length=config.max_length, max_tokens=config.max_tokens_per_micro_batch,
         )  # fmt: skip
         if config.output:
-            tag_file(config, tagger, accelerator)
+            tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
-            print_tagged(config, tagger)
+            print_tagged(config, tagger.tag)
 
 
 if __name__ == "__main__":

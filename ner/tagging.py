@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
@@ -18,19 +17,17 @@ from ner.faults import one_line
 from ner.journal import Journal, check_sum
 from ner.runtime import say
 from ner.stopping import STOPPED
+from ner.tagged import Tag
 from ner.terminal import has_colours, marked
-
-if TYPE_CHECKING:
-    from ner.tagger import Tagger
 
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
 
-def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -> None:
+def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
     """Tags the rows of a file, or the lines of standard input, into --output; processes share them, a block each.
 
-    What is done stands in a journal beside the output, with which a killed run goes on. Raises ValueError for bad
-    input; that of a file is found before anything is tagged.
+    fingerprint: equal for taggers that say the same. What is done stands in a journal beside the output, with which a
+    killed run goes on. Raises ValueError for bad input; that of a file is found before anything is tagged.
     """
     output, source = Path(config.output or ""), Path(config.input) if config.input else None
     if output.suffix not in texts.OUTPUTS:
@@ -41,7 +38,7 @@ def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -
         raise ValueError("processes can not share standard input; name a file: --input FILE")
     total = texts.count(source, config.column) if source else None
     as_words = output.suffix == ".conll"
-    made_by = {"model": tagger.fingerprint(), "column": config.column, "as_words": as_words}
+    made_by = {"model": fingerprint, "column": config.column, "as_words": as_words}
     journal = Journal(output.with_name(f".{output.name}.unfinished"))
     accelerator.wait_for_everyone()  # all have seen what is there
     (num_done,) = broadcast_object_list(
@@ -63,13 +60,13 @@ def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -
                 waiting.append(texts.sound(row))
                 yield waiting[-1].content
 
-    tagged = tagger.tag(own())
+    said = tag(own())
     start, num_rows, num_words = time.perf_counter(), 0, 0
     bar = tqdm(total=total, initial=num_done, desc="tag", unit=" rows", disable=not accelerator.is_main_process)
     try:
         with bar:
             while True:
-                mine = [(waiting.popleft(), one) for one in islice(tagged, ROWS_PER_BLOCK)]
+                mine = [(waiting.popleft(), one) for one in islice(said, ROWS_PER_BLOCK)]
                 lines = [(check_sum(text.content), texts.line_of(text, one, as_words)) for text, one in mine]
                 # By rank, which is the input's order.
                 blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
@@ -92,7 +89,7 @@ def tag_file(config: TaggerConfig, tagger: "Tagger", accelerator: Accelerator) -
     say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
 
 
-def print_tagged(config: TaggerConfig, tagger: "Tagger") -> None:
+def print_tagged(config: TaggerConfig, tag: Tag) -> None:
     """Prints texts, those of a file, or lines of standard input with their entities marked. Raises ValueError."""
     source = Path(config.input) if config.input else None
     if source:
@@ -102,5 +99,5 @@ def print_tagged(config: TaggerConfig, tagger: "Tagger") -> None:
     is_live = not config.text and not source and sys.stdin.isatty()
     blocks = ([content] for content in contents) if is_live else iter([contents])
     for block in blocks:
-        for tagged in tagger.tag(block):
+        for tagged in tag(block):
             print(marked(tagged.text, tagged.entities, has_colours()), flush=is_live)

@@ -3,10 +3,8 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ner.tagger import Entity
+from ner.tagged import Entity
 
 BACKGROUNDS = {"PER": 153, "LOC": 157, "ORG": 223, "MISC": 225}  # of the 256 colours, pale: the text on them is black
 OTHERS = (195, 229, 189, 217, 159, 255)
@@ -18,7 +16,7 @@ def has_colours() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def marked(text: str, entities: Iterable["Entity"], colours: bool) -> str:
+def marked(text: str, entities: Iterable[Entity], colours: bool) -> str:
     """The text with its entities coloured, or in brackets: `[PER Jeff Dean] ist ...`.
 
     colours: one for each type, with the type behind the entity.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +21,7 @@ import pyarrow.parquet as pq
 from ner import faults, readers
 from ner.faults import Fault, listed, shorten
 from ner.rows import TAGS, WORDS, Row, not_unicode
-
-if TYPE_CHECKING:  # reading and writing need no model
-    from ner.tagger import Tagged
+from ner.tagged import Tagged
 
 TEXT, ENTITIES, SCORES = "text", "entities", "scores"
 INPUTS = (".txt", ".jsonl", ".parquet", ".conll", ".conllu", ".tsv", ".bio")
@@ -168,12 +166,12 @@ def sound(item: Text | Fault) -> Text:
     return item
 
 
-def line_of(text: Text, tagged: "Tagged", as_words: bool) -> str:
+def line_of(text: Text, tagged: Tagged, as_words: bool) -> str:
     """`row_of` as a line of JSON."""
     return to_json(row_of(text, tagged, as_words))
 
 
-def row_of(text: Text, tagged: "Tagged", as_words: bool) -> dict[str, Any]:
+def row_of(text: Text, tagged: Tagged, as_words: bool) -> dict[str, Any]:
     """What goes out: the row with the entities of its text, or the tags of its words; as_words: those of a text too."""
     if isinstance(text.content, str) and not as_words:
         found = [entity._asdict() | {"score": round(entity.score, 4)} for entity in tagged.entities]

@@ -2,7 +2,7 @@ import re
 from html import unescape
 
 from ner.highlights import differences, hues, marked, result
-from ner.tagger import Entity
+from ner.tagged import Entity
 
 TEXT = "Anna Keller geht  von Bern\nnach Genf."
 

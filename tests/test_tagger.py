@@ -14,7 +14,8 @@ from transformers import BertConfig, BertForTokenClassification, BertTokenizer, 
 
 from ner import demo
 from ner.corpus import Source, load_corpus
-from ner.tagger import Entity, Tagger
+from ner.tagged import Entity
+from ner.tagger import Tagger
 from tests.bench.tagging import has_bare_blank, of_ours, of_pipeline
 from tests.taggers import LABELS, write_tagger
 

@@ -2,7 +2,7 @@
 
 import re
 
-from ner.tagger import Entity
+from ner.tagged import Entity
 from ner.terminal import has_colours, marked
 
 TEXT = "Jeff Dean ist bei Google."

@@ -11,7 +11,7 @@ import pytest
 
 from ner import corpus
 from ner.corpus import Source
-from ner.tagger import Entity, Tagged
+from ner.tagged import Entity, Tagged
 from ner.texts import Text, count, read, read_lines, row_of, sound, to_columns, write
 
 TAGGED = Tagged(

@@ -20,7 +20,8 @@ from ner.corpus import Source, load_corpus
 from ner.markdown import table
 from ner.rows import WORDS
 from ner.runs import find_model
-from ner.tagger import Entity, Tagger
+from ner.tagged import Entity
+from ner.tagger import Tagger
 from tests.memory import peak_megabytes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)

@@ -1,0 +1,37 @@
+"""What a tagger says of a text: its words with their tags, and its entities."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+Offsets = list[tuple[int, int]]  # first character and the one behind the last, of each word
+
+
+class Entity(NamedTuple):
+    """A named entity: whole words. text is that of the characters from start up to end; score is a probability."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A text and what the model says of it.
+
+    words: first character and the one behind the last of each; tags: IOB2 names, one for each word;
+    scores: float32 [words], probability of the predicted tag, nan for a word without a sub-token, which is O
+    """
+
+    text: str
+    words: Offsets
+    tags: list[str]
+    scores: np.ndarray
+    entities: list[Entity]
+
+
+Tag: TypeAlias = Callable[[Iterable[str | Sequence[str]]], Iterator[Tagged]]  # `Tagger.tag`
