@@ -12,7 +12,7 @@ shift
 if ((n == 1 && ${NUM_NODES:-1} == 1)); then exec "$@"; fi
 export MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 if [ -z "${MASTER_PORT:-}" ]; then
-    MASTER_PORT=$(python -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
+    MASTER_PORT=$("$(command -v python3 || command -v python)" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
 fi
 export MASTER_PORT WORLD_SIZE=$((${NUM_NODES:-1} * n)) LOCAL_WORLD_SIZE=$n OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
