@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
 from ner.batching import EpochPlan
-from ner.card import CARD, own_card, write_card
+from ner.card import CARD, own_card
 from ner.collating import Collator, PackedCollator, choose_collator, to_device
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
@@ -40,7 +40,7 @@ from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
 from ner.options import FAILED, bad_input_ends_here, parse, read_config, to_yaml
-from ner.publish import publish, repositories
+from ner.publish import repositories, share
 from ner.sampling import join_languages, parse_sample
 from ner.snapshot import NOT_WRITTEN
 from ner.stopping import STOPPED, StoppedError, Stopper
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = FAILED
     accelerator.end_training()
     if not status and accelerator.is_main_process:
-        status = share(config, accelerator)
+        status = share(config, config.folder, accelerator)
     if status:
         sys.exit(status)
 
@@ -203,9 +203,8 @@ def build(
     runtime.say(accelerator, f"training on {train.num_sentences:,} sentences: {', '.join(kept)}")
     runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if vocabulary:
-        runtime.say(
-            accelerator, f"embedding table: {len(vocabulary.used):,} of {len(vocabulary.whole):,} rows are used"
-        )
+        used = f"{len(vocabulary.used):,} of {len(vocabulary.whole):,}"
+        runtime.say(accelerator, f"embedding table: {used} rows are used")
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
         every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary, corpus.notes,
@@ -317,16 +316,11 @@ def validate(
     start = time.perf_counter()
     counts: dict[str, Counts] = {
         language: evaluate(
-            model,
-            windows,
-            job.collator,
-            accelerator,
-            job.tags,
-            max_tokens=config.max_tokens_per_micro_batch,
+            model, windows, job.collator, accelerator, job.tags, max_tokens=config.max_tokens_per_micro_batch,
             progress=stopper.check,
         )
         for language, windows in job.validation.items()
-    }
+    }  # fmt: skip
     together = reduce(add, counts.values()).scores()
     languages = {language: own.scores() for language, own in counts.items()}
     return {**together, "languages": languages, "seconds": round(time.perf_counter() - start, 2)}
@@ -347,22 +341,6 @@ def save(
             keep_old=name == "best",
         )
         checkpoint.prune_models(config.folder)
-
-
-def share(config: TrainConfig, accelerator: Accelerator) -> int:
-    """Writes the card of the finished run, and uploads both where that is asked for. Returns the exit status."""
-    try:
-        write_card(config.folder)
-    except (OSError, ValueError) as error:
-        runtime.say(accelerator, f"note: {config.folder}: its model card is not written: {one_line(error)}")
-    status = 0
-    for worked, message in publish(config, [config.folder]):
-        if worked:
-            print(message)
-        else:
-            runtime.say(accelerator, f"train.py: {message}")
-            status = FAILED
-    return status
 
 
 if __name__ == "__main__":

@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from accelerate import Accelerator
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.constants import HF_HUB_OFFLINE
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of whichever package it talks HTTP with
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its documented place
 
-from ner.card import CARD, make_card, own_card
+from ner.card import CARD, make_card, own_card, write_card
 from ner.checkpoint import verify
 from ner.config import HubOptions
 from ner.faults import one_line
+from ner.options import FAILED
+from ner.runtime import say
 
 FAILURES = (HTTPError, OSError, ValueError, RuntimeError)  # what huggingface_hub raises where an upload goes wrong
 
@@ -102,3 +105,22 @@ def model_files(folder: Path) -> list[Path]:
 def card_for(folder: Path, repository: str) -> str:
     """The card that goes with a run: one that was written by hand as it is. Raises ValueError and OSError."""
     return own_card(folder) or make_card(folder, repository)
+
+
+def share(options: HubOptions, folder: Path, accelerator: Accelerator) -> int:
+    """Writes the card of a run that train.py finished, and uploads both where that is asked for.
+
+    Prints what would go or where it went; returns the exit status.
+    """
+    try:
+        write_card(folder)
+    except (OSError, ValueError) as error:
+        say(accelerator, f"note: {folder}: its model card is not written: {one_line(error)}")
+    status = 0
+    for worked, message in publish(options, [folder]):
+        if worked:
+            print(message)
+        else:
+            say(accelerator, f"train.py: {message}")
+            status = FAILED
+    return status
