@@ -39,13 +39,12 @@ from ner.kernels import use_cpu_kernels
 from ner.markdown import table
 from ner.metrics import Counts
 from ner.model import load_tagger, max_positions, save_tokenizer
-from ner.options import bad_input_ends_here, parse
+from ner.options import FAILED, bad_input_ends_here, parse
 from ner.runs import check_tags, find_run
 from ner.session import OnnxModel
 from ner.snapshot import NOT_WRITTEN
 from ner.tags import TagSet
 
-FAILED = 1  # exit status where the model can not be exported, or is another one then
 FP32, INT8 = "model.onnx", "model_quantized.onnx"  # the names that optimum and transformers.js look for
 SOURCE = "exported_from"  # in the manifest
 LARGEST_FILE = 2**31 - 2**24  # bytes of weights; protobuf ends at 2 GB

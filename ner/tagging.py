@@ -15,6 +15,7 @@ from ner import texts
 from ner.commands import TaggerConfig
 from ner.faults import one_line
 from ner.journal import Journal, check_sum
+from ner.options import FAILED
 from ner.runtime import say
 from ner.stopping import STOPPED
 from ner.tagged import Tag
@@ -38,7 +39,7 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
         raise ValueError("processes can not share standard input; name a file: --input FILE")
     total = texts.count(source, config.column) if source else None
     as_words = output.suffix == ".conll"
-    made_by = {"model": fingerprint, "column": config.column, "as_words": as_words}
+    made_by = {"model": fingerprint, "column": config.column}
     journal = Journal(output.with_name(f".{output.name}.unfinished"))
     accelerator.wait_for_everyone()  # all have seen what is there
     (num_done,) = broadcast_object_list(
@@ -67,7 +68,9 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
         with bar:
             while True:
                 mine = [(waiting.popleft(), one) for one in islice(said, ROWS_PER_BLOCK)]
-                lines = [(check_sum(text.content), texts.line_of(text, one, as_words)) for text, one in mine]
+                lines = [
+                    (check_sum(text.content), texts.to_json(texts.row_of(text, one, as_words))) for text, one in mine
+                ]
                 # By rank, which is the input's order.
                 blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
                 if not any(block for block, _ in blocks):
@@ -84,7 +87,7 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
     except (OSError, KeyboardInterrupt) as error:
         reason = "stopped" if isinstance(error, KeyboardInterrupt) else one_line(error)
         say(accelerator, f"{output}: {reason}; the same command goes on after row {num_done + num_rows:,}")
-        sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else 1)
+        sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else FAILED)
     rates = f"{num_rows / seconds:,.0f} rows and {num_words / seconds:,.0f} words a second"
     say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
 

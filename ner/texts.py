@@ -166,11 +166,6 @@ def sound(item: Text | Fault) -> Text:
     return item
 
 
-def line_of(text: Text, tagged: Tagged, as_words: bool) -> str:
-    """`row_of` as a line of JSON."""
-    return to_json(row_of(text, tagged, as_words))
-
-
 def row_of(text: Text, tagged: Tagged, as_words: bool) -> dict[str, Any]:
     """What goes out: the row with the entities of its text, or the tags of its words; as_words: those of a text too."""
     if isinstance(text.content, str) and not as_words:

@@ -159,7 +159,7 @@ def test_another_input_is_refused(run, lines, tmp_path, capsys):
     journal = tmp_path / ".other.jsonl.unfinished"
     first = rows_of(output)[0]
     begun = Tagger.from_pretrained(run, precision="no").fingerprint()
-    header = {"model": begun, "column": None, "as_words": False}
+    header = {"model": begun, "column": None}
     journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n")
     said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
     assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in said

@@ -92,6 +92,7 @@ def main() -> None:
         "edges, by sentence (the default)": as_text(tagger),
     }
     counts = {(way, size): [0, 0, 0] for way in ways for size in SIZES}
+    num_sentences = {}
     for language in options.languages:
         rows = corpus[language]["test"]
         names = tag_set(rows).names
@@ -100,6 +101,7 @@ def main() -> None:
             for words, tags in zip(rows[WORDS], rows[TAGS], strict=True)
             if words[-1] == "." and len(words) >= 6
         ][: options.sentences]
+        num_sentences[language] = len(sentences)
         for size, number in SIZES.items():
             texts = [joined(sentences[i : i + number]) for i in range(0, len(sentences), number)]
             for way, tag in ways.items():
@@ -108,6 +110,7 @@ def main() -> None:
                         counts[way, size][i] += more
     lines = [[way, *(f"{ratios(counts[way, size])['f1']:.3f}" for size in SIZES)] for way in ways]  # type: ignore[arg-type]
     print(table(["F1, a text being", *SIZES], lines))
+    print(f"\n{sum(num_sentences.values()):,} sentences: {num_sentences}")
 
 
 if __name__ == "__main__":
