@@ -68,9 +68,8 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
         with bar:
             while True:
                 mine = [(waiting.popleft(), one) for one in islice(said, ROWS_PER_BLOCK)]
-                lines = [
-                    (check_sum(text.content), texts.to_json(texts.row_of(text, one, as_words))) for text, one in mine
-                ]
+                made = ((text.content, texts.row_of(text, one, as_words)) for text, one in mine)
+                lines = [(check_sum(content), texts.to_json(row)) for content, row in made]
                 # By rank, which is the input's order.
                 blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
                 if not any(block for block, _ in blocks):
