@@ -265,6 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
             print_tagged(config, tagger.tag)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open
 
 
 if __name__ == "__main__":
