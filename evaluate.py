@@ -22,13 +22,14 @@ from ner.config import EvaluateConfig
 from ner.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
 from ner.facts import Seen, add_results
-from ner.faults import one_line
+from ner.faults import InputError, one_line
+from ner.files import file_errors, to_json, write_json, write_whole
 from ner.inference import gather, predict, score
 from ner.kernels import use_cpu_kernels
 from ner.matrix import Result, f1_cells
 from ner.metrics import SCORINGS
 from ner.model import load_tagger, max_positions
-from ner.options import BAD_INPUT, FAILED, bad_input_ends_here, parse
+from ner.options import BAD_INPUT, FAILED, bad_input_ends_here, command, echo, parse
 from ner.publish import publish, repositories
 from ner.report import write_report
 from ner.rows import WORDS
@@ -39,6 +40,7 @@ Corpora = dict[Source, Corpus]
 Tags = dict[tuple[str, str, str], Tagged]  # of a run, split and language
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
     with bad_input_ends_here():
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs = [find_run(name, config) for name in dict.fromkeys(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
-            raise ValueError("none of the runs says what it was trained on; name the languages: --languages de fr")
+            raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
         sources = dict.fromkeys(run.source for run in runs)
         with accelerator.local_main_process_first():
             corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
@@ -56,14 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if config.compare:
             check_same_sentences(runs, corpora)
         if config.push_to_hub and (others := [run.name for run in runs if run.options is None]):
-            raise ValueError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
+            raise InputError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
         said, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
         for note in said:
             runtime.say(accelerator, f"note: {note}")
         losses_file = None
         if config.output and accelerator.is_main_process:
-            Path(config.output).mkdir(parents=True, exist_ok=True)
+            with file_errors(config.output):
+                Path(config.output).mkdir(parents=True, exist_ok=True)
             if config.token_losses or config.report:
                 losses_file = Path(config.output) / token_losses.FILE_NAME
     with token_losses.open_file(losses_file) if losses_file else contextlib.nullcontext() as losses:
@@ -78,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_cards(config, accelerator, tested, results, corpora, seen)
         for worked, message in publish(config, [Path(run.name) for run in tested]):
             if worked:
-                print(f"\n{message}")
+                echo(f"\n{message}")
             else:
                 failures.append(message)
                 status = status or FAILED
@@ -109,7 +112,7 @@ def test(
             try:
                 model, tags = load_tagger(run.model)
                 tokenizer = load_tokenizer(run.model)
-            except ValueError as error:
+            except InputError as error:
                 failures.append(str(error))
                 continue
             vocabulary = tokenizer.backend_tokenizer.to_str()
@@ -168,7 +171,7 @@ def write(
     curves = {split: of_one for split, (of_one, _) in found.items() if of_one}
     notes = dict.fromkeys(f"note: {note}" for _, of_one in found.values() for note in of_one)
     matrix_text, curve_text = tables.to_text(cells, config.scoring), curve.to_text(curves)
-    print("\n\n".join(filter(None, [matrix_text, curve_text, *notes])))
+    echo("\n\n".join(filter(None, [matrix_text, curve_text, *notes])))
     if config.output is None:
         return
     folder = Path(config.output)
@@ -177,21 +180,21 @@ def write(
     texts = {
         "matrix.md": "\n\n".join([matrix_text, *types]),
         "matrix.csv": tables.to_csv({split: tables.csv_rows(part) for split, part in cells.items()}),
-        "matrix.json": runtime.to_json(content),
+        "matrix.json": to_json(content),
         "matrix.tex": tables.to_latex(cells, config.scoring),
     }
     if curves:
         plain = {split: [curve.to_plain(one) for one in part] for split, part in curves.items()}
-        texts |= {"curve.md": curve_text, "curve.csv": curve.to_csv(curves), "curve.json": runtime.to_json(plain)}
+        texts |= {"curve.md": curve_text, "curve.csv": curve.to_csv(curves), "curve.json": to_json(plain)}
     for name, text in texts.items():
-        runtime.write_whole(folder / name, text.rstrip() + "\n")
+        write_whole(folder / name, text.rstrip() + "\n")
     write_skipped(corpora.values(), folder / "skipped.jsonl")
     names = list(texts)
     if pictures.can_draw():
         names += pictures.save(pictures.heat_map(cells), folder, "matrix")
         names += pictures.save(pictures.learning_curves(curves), folder, "curve") if curves else []
     else:
-        print(f"no pictures: {pictures.MISSING}", file=sys.stderr)
+        echo(f"no pictures: {pictures.MISSING}", sys.stderr)
     if losses:
         names.append(losses.name)
     if losses and config.report:
@@ -199,7 +202,7 @@ def write(
         write_report(folder / "report.html", losses, title="Named entities: matrix, errors, sentences",
                      sections=content_of_page, suspects=suspect_scores(losses))  # fmt: skip
         names.append("report.html")
-    print(f"\nwritten: {folder}/{', '.join(names)}")
+    echo(f"\nwritten: {folder}/{', '.join(names)}")
 
 
 def write_cards(
@@ -214,7 +217,7 @@ def write_cards(
         try:
             add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
             write_card(Path(run.name))
-        except (OSError, ValueError) as error:
+        except (OSError, InputError) as error:
             runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {one_line(error)}")
 
 
@@ -234,13 +237,13 @@ def write_comparison(
         for split in config.splits
     ]  # fmt: skip
     text = "\n\n".join(comparison.to_markdown(of_split) for of_split in compared)
-    print(f"\n{text}")
+    echo(f"\n{text}")
     if config.output is None:
         return
     folder = Path(config.output)
-    runtime.write_whole(folder / "compare.md", text + "\n")
-    runtime.write_json(folder / "compare.json", {of_split.split: asdict(of_split) for of_split in compared})
-    print(f"\nwritten: {folder}/compare.md, compare.json")
+    write_whole(folder / "compare.md", text + "\n")
+    write_json(folder / "compare.json", {of_split.split: asdict(of_split) for of_split in compared})
+    echo(f"\nwritten: {folder}/compare.md, compare.json")
 
 
 if __name__ == "__main__":

@@ -31,15 +31,16 @@ from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_inter
 from ner.corpus import Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
 from ner.facts import EVALUATION, hub_names
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.feed import feed
+from ner.files import write_json, write_whole
 from ner.inference import evaluate
 from ner.keeper import Keeper, Progress, check_same, find_commit
 from ner.kernels import use_cpu_kernels
 from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
-from ner.options import FAILED, bad_input_ends_here, parse, read_config, to_yaml
+from ner.options import FAILED, bad_input_ends_here, command, parse, read_config, to_yaml
 from ner.publish import repositories, share
 from ner.sampling import join_languages, parse_sample
 from ner.snapshot import NOT_WRITTEN
@@ -76,6 +77,7 @@ class Job:
     loss: Callable[[Tensor, Tensor, int, int], Tensor] = update_loss
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
     with bad_input_ends_here():
@@ -105,7 +107,7 @@ def build(
 ) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
-    make_model: of a name, tags and seed, for a head of one's own. Raises ValueError for what can not work.
+    make_model: of a name, tags and seed, for a head of one's own. Raises InputError for what can not work.
     """
     resume_from = find_commit(config.folder, config.resume, config.overwrite, accelerator)
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
@@ -117,7 +119,7 @@ def build(
     freeze(model, body=config.freeze == "body", num_layers=config.freeze_layers)
     longest = max_positions(model, tokenizer)
     if config.max_length and config.max_length > longest:
-        raise ValueError(f"--max-length {config.max_length}: {config.model} takes {longest} sub-tokens at most")
+        raise InputError(f"--max-length {config.max_length}: {config.model} takes {longest} sub-tokens at most")
 
     def encoded(dataset: Any, title: str) -> Encoded:
         with tqdm(total=len(dataset), desc=title, unit=" sentences", disable=not accelerator.is_main_process) as bar:
@@ -179,7 +181,7 @@ def build(
     if is_finished:
         runtime.say(accelerator, f"{config.folder}: this run is finished")
         if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
-            runtime.write_whole(config.folder / "config.yaml", to_yaml(replace(then, license=config.license)))
+            write_whole(config.folder / "config.yaml", to_yaml(replace(then, license=config.license)))
         return None
     if accelerator.is_main_process:
         config.folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +191,7 @@ def build(
                 (config.folder / leftover).unlink(missing_ok=True)
             for leftover in ("best", "last", "onnx", checkpoint.FOLDER):
                 shutil.rmtree(config.folder / leftover, ignore_errors=True)
-        runtime.write_whole(config.folder / "config.yaml", to_yaml(resolved))
+        write_whole(config.folder / "config.yaml", to_yaml(resolved))
         write_skipped([corpus], config.folder / "skipped.jsonl")
     options = {
         key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(resolved).items()
@@ -297,7 +299,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
     metrics = {"updates": progress.update, "train_sentences": job.train.num_sentences,
                **job.facts, **meter.totals(), "best": progress.best}  # fmt: skip
     if accelerator.is_main_process:
-        runtime.write_json(config.folder / "metrics.json", metrics)
+        write_json(config.folder / "metrics.json", metrics)
     runtime.say(accelerator, f"{config.folder}: validation F1 {progress.best['f1']:.4f} at update "
                 f"{progress.best['update']}, {metrics['training_seconds']:.0f} s of training")  # fmt: skip
     return 0

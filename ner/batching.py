@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ner.encoding import Encoded
+from ner.faults import InputError
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class EpochPlan(Sequence[Update]):
     batch_size: sentences per update, over all processes; the last update of an epoch may have fewer.
     row_length: of packed rows; None pads, one window per row, windows of similar length together.
     max_tokens: positions in a micro-batch at most. seed None: sentences in the order of the data.
-    Raises ValueError if a window alone has more than max_tokens positions.
+    Raises InputError if a window alone has more than max_tokens positions.
     """
 
     encoded: Encoded
@@ -78,7 +79,7 @@ class EpochPlan(Sequence[Update]):
         if self.row_length:
             longest = -(-longest // self.row_length) * self.row_length
         if longest > self.max_tokens:
-            raise ValueError(
+            raise InputError(
                 f"the longest window needs {longest} positions, more than --max-tokens-per-micro-batch "
                 f"{self.max_tokens}; raise that or lower --max-length"
             )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ner import token_losses
+from ner.faults import InputError
 from ner.matching import CORRECT, KINDS, match, owner
 from ner.metrics import entities, is_among
 from ner.tags import TagSet
@@ -48,22 +49,22 @@ def read(table: Any, place: str = "table") -> Sentences:
     """Sentences of a pyarrow table, or of a Parquet file, with the columns of SCHEMA; rows in any order.
 
     Runs, languages and splits keep the order in which they appear; sentences and words go by number.
-    Raises ValueError that says what is wrong with the table. place: names it there, where it is no file.
+    Raises InputError that says what is wrong with the table. place: names it there, where it is no file.
     """
     if isinstance(table, str | Path):
         place, table = str(table), read_parquet(Path(table))
     if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
-        raise ValueError(f"{place}: no columns {', '.join(lacking)}; write it with evaluate.py --token-losses")
+        raise InputError(f"{place}: no columns {', '.join(lacking)}; write it with evaluate.py --token-losses")
     if not len(table):
-        raise ValueError(f"{place}: no rows; a page needs at least one word")
+        raise InputError(f"{place}: no rows; a page needs at least one word")
     try:
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(
+        raise InputError(
             f"{place}: columns of other types than those of evaluate.py --token-losses: {error}"
         ) from error
     if empty := [name for name in SCHEMA.names if name not in NUMBERS and table[name].null_count]:
-        raise ValueError(f"{place}: nulls in {', '.join(empty)}; only {', '.join(NUMBERS)} may be null")
+        raise InputError(f"{place}: nulls in {', '.join(empty)}; only {', '.join(NUMBERS)} may be null")
     names, keys = {}, []
     for name in PLACE:
         encoded = table[name].combine_chunks().dictionary_encode()
@@ -80,25 +81,25 @@ def read(table: Any, place: str = "table") -> Sentences:
     if len(twice):
         row = table.slice(int(twice[0]), 1).to_pylist()[0]
         where = ", ".join(f"{name} {row[name]}" for name in (*PLACE, "sentence", "word"))
-        raise ValueError(f"{place}: {len(twice):,} words stand there twice, first {where}; write the table anew")
+        raise InputError(f"{place}: {len(twice):,} words stand there twice, first {where}; write the table anew")
     try:
         tags = TagSet.collect({name for column in ("gold", "predicted") for name in table[column].unique().to_pylist()})
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
     first = np.flatnonzero(begins)
     codes = np.stack([key[first] for key in keys[: len(PLACE)]])
     return Sentences(table, np.append(first, len(table)), keys[-2][first], names, codes, tags)
 
 
 def read_parquet(file: Path) -> Any:
-    """The columns of SCHEMA that the file has. Raises ValueError for what is no Parquet file."""
+    """The columns of SCHEMA that the file has. Raises InputError for what is no Parquet file."""
     if not file.is_file():
-        raise ValueError(f"{file}: no such file; evaluate.py --token-losses writes one")
+        raise InputError(f"{file}: no such file; evaluate.py --token-losses writes one")
     try:
         present = pq.read_schema(file).names
         return pq.read_table(file, columns=[name for name in SCHEMA.names if name in present], partitioning=None)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: not a Parquet file: {error}") from error
+        raise InputError(f"{file}: not a Parquet file: {error}") from error
 
 
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:
@@ -125,7 +126,7 @@ def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: 
     """The sentences, compressed, as the page reads them.
 
     suspects: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what concerns
-    them. max_sentences: keeps those of the greatest total loss. Raises ValueError if no suspect is in the table.
+    them. max_sentences: keeps those of the greatest total loss. Raises InputError if no suspect is in the table.
     """
     words, start, number, names, codes, tags = sentences
     totals = sentence_losses(sentences)
@@ -199,7 +200,7 @@ def suspect_scores(sentences: Sentences, suspects: Suspects | None) -> np.ndarra
     columns = [[sentences.names[name][code] for code in sentences.codes[i]] for i, name in enumerate(PLACE)]
     score = np.array([suspects.get(key, np.nan) for key in zip(*columns, number, strict=True)])
     if np.isnan(score).all():
-        raise ValueError(
+        raise InputError(
             f"none of the {len(suspects):,} suspects is a sentence of the table, as {next(iter(suspects))}"
         )
     return score

@@ -13,10 +13,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ner.config import UNKNOWN_LICENSE, HubOptions, RunOptions
 from ner.facts import EVALUATION, Facts, Scores, last_part, place, read_facts
-from ner.faults import printable
+from ner.faults import InputError, printable
+from ner.files import write_whole
 from ner.intervals import Interval
 from ner.markdown import table
-from ner.runtime import write_whole
 from ner.sampling import parse_sample
 from ner.tables import DASH, aligned
 
@@ -27,7 +27,7 @@ PRIVATE = {item.name for group in (RunOptions, HubOptions) for item in fields(gr
 
 
 def write_card(folder: Path) -> None:
-    """Writes the card of a run folder, unless there is one that somebody else wrote. Raises OSError and ValueError."""
+    """Writes the card of a run folder, unless there is one that somebody else wrote. Raises OSError and InputError."""
     if own_card(folder) is None:
         write_whole(folder / CARD, make_card(folder))
 
@@ -42,7 +42,7 @@ def own_card(folder: Path) -> str | None:
 def make_card(folder: Path, repository: str | None = None) -> str:
     """The card of a run folder as text. repository: where the model is, None for beside the card, in best/.
 
-    Raises ValueError for a file that is damaged, OSError for one that can not be read.
+    Raises InputError for a file that is damaged, OSError for one that can not be read.
     """
     try:
         facts = read_facts(folder)
@@ -53,7 +53,7 @@ def make_card(folder: Path, repository: str | None = None) -> str:
             OURS,
         ]  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}: metrics.json or {EVALUATION} lacks what a card needs: {error!r}") from error
+        raise InputError(f"{folder}: metrics.json or {EVALUATION} lacks what a card needs: {error!r}") from error
     return f"---\n{head}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 

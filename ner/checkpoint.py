@@ -5,15 +5,14 @@ in one step. A folder whose manifest is missing or does not check out does not e
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ner.faults import one_line
+from ner.faults import InputError, one_line
+from ner.files import sha256, sync
 
 MANIFEST = "manifest.json"
 FOLDER = "checkpoints"  # in the run folder
@@ -52,38 +51,23 @@ def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any]
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def sha256(file: Path) -> str:
-    """Of the file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def verify(folder: Path) -> dict[str, Any]:
-    """The manifest of a commit whose files are all there as they were written. Raises ValueError if one is not."""
+    """The manifest of a commit whose files are all there as they were written. Raises InputError if one is not."""
     try:
         manifest = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
         files = [(str(name), int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()]
     except OSError as error:
-        raise ValueError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
+        raise InputError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of any shape, or none
-        raise ValueError(f"{folder}: its {MANIFEST} is broken") from error
+        raise InputError(f"{folder}: its {MANIFEST} is broken") from error
     for name, size, expected in files:
         file = folder / name
         if not file.is_file():
-            raise ValueError(f"{folder}: {name} is missing")
+            raise InputError(f"{folder}: {name} is missing")
         if file.stat().st_size != size:
-            raise ValueError(f"{folder}: {name} has {file.stat().st_size:,} bytes instead of {size:,}")
+            raise InputError(f"{folder}: {name} has {file.stat().st_size:,} bytes instead of {size:,}")
         if sha256(file) != expected:
-            raise ValueError(f"{folder}: {name} is not what was written, by its SHA-256")
+            raise InputError(f"{folder}: {name} is not what was written, by its SHA-256")
     return manifest
 
 
@@ -116,7 +100,7 @@ def newest(run: Path) -> tuple[Path | None, list[str]]:
     for folder in found(run):
         try:
             verify(folder)
-        except ValueError as error:
+        except InputError as error:
             damaged.append(str(error))
         else:
             return folder, damaged
@@ -136,7 +120,7 @@ def prune_models(run: Path) -> None:
     """Removes models that were the best once, and that no commit names."""
     named = set()
     for folder in found(run):
-        with contextlib.suppress(ValueError, KeyError):  # a damaged one names none
+        with contextlib.suppress(InputError, KeyError):  # a damaged one names none
             named.add(kept_model(run, read_state(folder)["best"]["update"]).name)
     for folder in (run / FOLDER).glob("best-*"):
         if folder.name not in named:
@@ -165,7 +149,7 @@ def restore_best(run: Path, update: int) -> bool:
         try:
             if verify(folder).get("update") != update:
                 continue
-        except ValueError:
+        except InputError:
             continue
         if folder is kept:
             if best.exists():
@@ -176,8 +160,8 @@ def restore_best(run: Path, update: int) -> bool:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The numbers of a commit, without its tensors. Raises ValueError."""
+    """The numbers of a commit, without its tensors. Raises InputError."""
     try:
         return dict(json.loads((folder / "state.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{folder}: no state.json to read: {one_line(error)}") from error
+        raise InputError(f"{folder}: no state.json to read: {one_line(error)}") from error

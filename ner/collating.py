@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ner.batching import MicroBatch, pack
 from ner.encoding import IGNORED, Encoded
+from ner.faults import InputError
 
 Features = dict[str, Any]
 FILL = {"labels": IGNORED, "words": -1}
@@ -176,7 +177,7 @@ def choose_collator(
     """The collator for an encoder, and a line that says why.
 
     model: a transformers model in full precision. features: a few windows for the probe.
-    packing: auto packs where the probe finds the same logits as padding does. Raises ValueError if on and it does not.
+    packing: auto packs where the probe finds the same logits as padding does. Raises InputError if on and it does not.
     """
     padded = PaddedCollator(model.config.pad_token_id or 0)  # type: ignore[union-attr, arg-type]
     if packing == "off":
@@ -189,5 +190,5 @@ def choose_collator(
     if not fault:
         return packed, f"packing: on, packed and padded logits agree; rows of {row_length} sub-tokens"
     if packing == "on":
-        raise ValueError(f"--packing on: this encoder can not be packed: {fault}")
+        raise InputError(f"--packing on: this encoder can not be packed: {fault}")
     return padded, f"packing: off, padded batches of similar length instead, because {fault}"

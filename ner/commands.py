@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ner.config import EvaluationDataOptions, PrecisionOptions, ReadingOptions, named_twice, not_above_zero
+from ner.faults import InputError
 from ner.options import option
 
 
@@ -26,7 +27,7 @@ class CorpusConfig(CorpusOptions, ReadingOptions):
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "validation_fraction") + named_twice(self, "languages", "splits")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class TaggerConfig(TaggerOptions, PrecisionOptions):
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class ExportConfig(ExportOptions, CheckOptions, EvaluationDataOptions):
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "max_sentences", "max_tokens_per_micro_batch") + named_twice(self, "languages")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,4 @@ class WidgetConfig(WidgetOptions):
         if not 0 <= self.port <= 65535:
             problems.append(f"--port {self.port} must be from 0 to 65535")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ner.faults import InputError
 from ner.options import flag, option
 
 
@@ -217,13 +218,13 @@ class TrainConfig(
         for name, units in (("evaluate_every", "ue"), ("checkpoint_every", "uem")):
             try:
                 parse_interval(getattr(self, name), flag(name), units)
-            except ValueError as error:
+            except InputError as error:
                 problems.append(str(error))
         problems += named_twice(self, "train_on") + pushed_nowhere(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
 
     @property
     def folder(self) -> Path:
@@ -300,7 +301,7 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
             if getattr(self, name) and not self.output
         ]
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
 
 
 def named_twice(config: Any, *names: str) -> list[str]:
@@ -325,12 +326,12 @@ UNITS = {"u": ("updates", "200u"), "e": ("epochs", "1e"), "m": ("minutes", "10m"
 
 
 def parse_interval(text: str, name: str, units: str = "ue") -> tuple[int, str]:
-    """`200u` -> (200, "updates"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises ValueError on anything else.
+    """`200u` -> (200, "updates"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises InputError on anything else.
 
     units: the letters that may be there; name: of the flag, for the message.
     """
     number, unit = text[:-1], text[-1:]
     if not unit or unit not in units or not number.isdecimal() or int(number) < 1:
         known = " or ".join(f"{UNITS[letter][0]} ({UNITS[letter][1]})" for letter in units)
-        raise ValueError(f"{name} {text}: give a number of {known}")
+        raise InputError(f"{name} {text}: give a number of {known}")
     return int(number), UNITS[unit][0]

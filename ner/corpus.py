@@ -21,8 +21,9 @@ from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, l
 from ner import faults, readers, rows
 from ner.commands import CorpusConfig
 from ner.conversion import Converted, convert
-from ner.faults import Fault, listed, one_line
-from ner.options import bad_input_ends_here, parse
+from ner.faults import Fault, InputError, listed, one_line
+from ner.files import file_errors
+from ner.options import bad_input_ends_here, command, echo, parse
 from ner.rows import TAGS, Rows
 from ner.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
@@ -89,7 +90,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     """Sentences in file order or as sampled, every row checked. None: all languages, all splits.
 
     Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
-    Raises ValueError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
+    Raises InputError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
     """
     mapping = parse_map(source.map_tags)
     alone = ("train",) if splits is None or source.validation_fraction is not None else splits
@@ -105,7 +106,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     converted: dict[tuple[str, str], list[Converted]] = {}
     try:
         names, tags = corpus_tags(source, parts, mapping)
-    except ValueError as error:
+    except InputError as error:
         problems.append(Fault(source.data, str(error)))
     else:
         for key, shards in parts.items():
@@ -116,7 +117,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     num_bad = sum(item.num_faults for item in left_out)
     if problems or (num_bad and source.on_bad_row == "stop"):
         found = chain.from_iterable(faults.read(item.faults) for item in left_out)
-        raise ValueError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
+        raise InputError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
 
     corpus = {}
     for language, own in wanted.items():
@@ -128,7 +129,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
             {split: take_share(whole[split], shares[language]) if language in shares else whole[split] for split in own}
         )
         if empty := [split for split, part in corpus[language].items() if not len(part)]:
-            raise ValueError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
+            raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     tallies = {key: reduce(Tally.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
     notes = (*scheme_notes(tallies), *skip_notes(parts, converted), *overlap_notes(corpus))
     return Corpus(
@@ -154,22 +155,22 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
             for file in places[split].files:
                 try:
                     own.append(read_file(file, columns, places[split]))
-                except ValueError as error:
+                except InputError as error:
                     problems.append(Fault(str(file), str(error)))
             if not places[split].files:
                 try:
                     own.append(read_hub(source.data, listing.configs[language], split, columns))
-                except ValueError as error:
+                except InputError as error:
                     problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
     return parts, problems
 
 
 def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
-    """The rows of a local file. Raises ValueError for one that can not be read to its end."""
+    """The rows of a local file. Raises InputError for one that can not be read to its end."""
     try:
         state = file.stat()
     except OSError as error:
-        raise ValueError(error.strerror) from error
+        raise InputError(error.strerror) from error
     key = (str(file.resolve()), state.st_size, state.st_mtime_ns, sorted(columns.items()))
     stored = rows.store(key, str(file), lambda: readers.read(file, columns))
     names = readers.tag_names(file, columns) or readers.class_names(place.features, columns)
@@ -177,11 +178,11 @@ def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
 
 
 def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Part:
-    """The rows of a split on the Hub. Raises ValueError for columns that are missing or of another type."""
+    """The rows of a split on the Hub. Raises InputError for columns that are missing or of another type."""
     try:
         loaded = load_dataset(data, config, split=split)
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        raise ValueError(one_line(error)) from error
+        raise InputError(one_line(error)) from error
     schema = loaded.features.arrow_schema
     names = readers.word_and_tag(schema, columns)
 
@@ -194,13 +195,13 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
 
 
 def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[Names, TagSet]:
-    """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises ValueError."""
+    """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises InputError."""
     own: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     declared: list[tuple[str, ...] | None] = []
     for key, shards in parts.items():
         for i, part in enumerate(shards):
             if part.rows.has_ids and not (part.names or source.tags):
-                raise ValueError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
+                raise InputError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
             if part.rows.has_ids and not part.names:
                 shards[i] = part = replace(part, names=source.tags)
             declared.append(part.names or source.tags)
@@ -208,9 +209,9 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
     names = Names.of(chain(source.tags or (), *chain(*own.values())))
     if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
         types = listed(sorted({kind for kind in names.types if kind}))
-        raise ValueError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
+        raise InputError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
     if names.are_plain and None not in mapped_types(names, mapping):
-        raise ValueError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (--columns)?")
+        raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (--columns)?")
     if declared and all(declared):
         return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
     telling = [used for (_, split), used in own.items() if split == "train"] or list(own.values())
@@ -223,10 +224,10 @@ def is_held_out(source: Source, places: Mapping[str, Place]) -> bool:
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises ValueError on anything else."""
+    """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises InputError on anything else."""
     pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
     if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
-        raise ValueError(f"--columns {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
+        raise InputError(f"--columns {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
     return {key: value for key, _, value in pairs}
 
 
@@ -265,10 +266,10 @@ def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:
 def to_parquet(corpus: Corpus, folder: Path) -> None:
     """Writes a folder in Hub layout: a config for each language, its splits as Parquet, and a card that names them.
 
-    Raises ValueError if something is in the folder.
+    Raises InputError if something is in the folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--to-parquet {folder}: something is there; name a new folder")
+        raise InputError(f"--to-parquet {folder}: something is there; name a new folder")
     configs = []
     for language, splits in corpus.languages.items():
         files = [{"split": split, "path": f"{language}/{split}-00000-of-00001.parquet"} for split in splits]
@@ -280,6 +281,7 @@ def to_parquet(corpus: Corpus, folder: Path) -> None:
     (folder / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     disable_progress_bars()
@@ -287,15 +289,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = parse(CorpusConfig, arguments, __doc__)
         corpus = load_corpus(Source.of(options), options.languages, options.splits)
         if options.to_parquet:
-            to_parquet(corpus, Path(options.to_parquet))
+            with file_errors(options.to_parquet):
+                to_parquet(corpus, Path(options.to_parquet))
     for language, splits in corpus.languages.items():
         tallies = {split: corpus.tallies[language, split] for split in splits if (language, split) in corpus.tallies}
-        print(f"# {language}\n\n{describe(splits, tallies)}\n")
+        echo(f"# {language}\n\n{describe(splits, tallies)}\n")
     for note in corpus.notes:
-        print(f"note: {note}")
+        echo(f"note: {note}")
     if options.to_parquet:
         write_skipped([corpus], Path(options.to_parquet) / "skipped.jsonl")
-        print(f"written: {options.to_parquet}; --data {options.to_parquet} reads it")
+        echo(f"written: {options.to_parquet}; --data {options.to_parquet} reads it")
 
 
 if __name__ == "__main__":

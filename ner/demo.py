@@ -11,6 +11,7 @@ sentences all in lower case, and names in validation and test that training neve
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, XLMRobertaConfig
 from transformers.utils import logging
+
+from ner.files import file_errors
+from ner.options import bad_input_ends_here, command
 
 LANGUAGES = ("de", "fr", "it", "en")
 SIZES = {"train": 1000, "validation": 200, "test": 400}
@@ -292,18 +296,20 @@ def write_encoder(folder: str | Path, seed: int = 0) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def main() -> None:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description="The embedded corpus and its small encoder.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("corpus", help="write the sentences as JSON Lines").add_argument("folder")
     commands.add_parser("encoder", help="write the tokenizer and the encoder").add_argument("folder")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.disable_progress_bar()
-    if arguments.command == "corpus":
-        write_corpus(arguments.folder)
-    else:
-        write_encoder(arguments.folder)
+    with bad_input_ends_here(), file_errors(options.folder):
+        if options.command == "corpus":
+            write_corpus(options.folder)
+        else:
+            write_encoder(options.folder)
 
 
 if __name__ == "__main__":

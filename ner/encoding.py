@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from ner.ahead import ahead
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.markdown import table
-from ner.options import bad_input_ends_here
+from ner.options import bad_input_ends_here, command, echo
 from ner.rows import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
 from ner.spans import split_words
 from ner.tags import OUTSIDE, TagSet
@@ -37,13 +37,13 @@ NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longform
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hub name or local folder, set up for words. Raises ValueError with the reason in one line."""
+    """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
     try:
         config = AutoConfig.from_pretrained(name)
         prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
         return AutoTokenizer.from_pretrained(name, use_fast=True, **prefix)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: no tokenizer to load: {one_line(error)}") from error
+        raise InputError(f"{name}: no tokenizer to load: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ def encode(
     """Sentences of `ner.corpus` as windows of at most max_length sub-tokens, gold tags as ids of `tags`.
 
     label_tokens: train on a word's first sub-token, or on all of them (B- goes on as I-); scoring is always per word.
-    progress: called with the number of sentences done. Raises ValueError for a tag that `tags` lacks, for a tokenizer
+    progress: called with the number of sentences done. Raises InputError for a tag that `tags` lacks, for a tokenizer
     without word alignment, and for max_length without room for two sub-tokens.
     """
     own_ids, num_words = flat_column(dataset, TAGS)
     word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
     gold = tags.ids_of(tag_set(dataset))[own_ids]
     if len(gold) and gold.min() < 0:
-        raise ValueError(f"the data holds tags that are not among {' '.join(tags.names)}")
+        raise InputError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
     sentences = (
         rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
@@ -170,9 +170,9 @@ def encode(
 
 
 def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises ValueError for a tokenizer that does not say which word a sub-token belongs to."""
+    """Raises InputError for a tokenizer that does not say which word a sub-token belongs to."""
     if not tokenizer.is_fast:
-        raise ValueError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
+        raise InputError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
 
 
 def tokenized(
@@ -186,7 +186,7 @@ def tokenized(
     check_alignment(tokenizer)
     room = max_length - tokenizer.num_special_tokens_to_add()
     if room < 2:
-        raise ValueError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
+        raise InputError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
     ids, words = [], []
     lengths: list[int] = []
     sentences: list[int] = []
@@ -280,12 +280,12 @@ def concatenate(arrays: Iterable[np.ndarray], dtype: Any) -> np.ndarray:
 def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["first", "all"]) -> str:
     """A table of the text's sub-tokens, the word that each belongs to, and whether it is labelled in training.
 
-    Words are split as those of annotated text (`ner.spans`). Raises ValueError for a text without words, and as
+    Words are split as those of annotated text (`ner.spans`). Raises InputError for a text without words, and as
     `encode` does.
     """
     words = split_words(text)
     if not words:
-        raise ValueError(f"--text {text!r} has no words")
+        raise InputError(f"--text {text!r} has no words")
     tags = TagSet((OUTSIDE,))
     features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
     sentence = Dataset.from_dict({WORDS: [words], TAGS: [[tags.outside] * len(words)]}, features)
@@ -301,6 +301,7 @@ def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["f
     )
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description="Shows what encoders make of a text, one below the other.")
@@ -311,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with bad_input_ends_here():
         tables = [show(load_tokenizer(name), options.text, options.label_tokens) for name in options.model]
     for name, text in zip(options.model, tables, strict=True):
-        print(f"{name}\n\n{text}\n")
+        echo(f"{name}\n\n{text}\n")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ner.faults import listed, shorten
+from ner.faults import InputError, listed, shorten
 from ner.markdown import table as markdown
 from ner.matching import KINDS, Matches, match
 from ner.metrics import entities
-from ner.options import Parser, bad_input_ends_here
+from ner.options import Parser, bad_input_ends_here, command, echo
 from ner.tags import TagSet
 from ner.token_losses import Table, codes, losses, read, select, sentence_offsets
 
@@ -254,14 +254,15 @@ def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
 
 
 def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:
-    """`select` of one run and one split. Raises ValueError where the file holds several and none is named."""
+    """`select` of one run and one split. Raises InputError where the file holds several and none is named."""
     table = select(file, run=run, language=language, split=split)
     for name in ("run", "split"):
         if len(there := pc.unique(table[name]).to_pylist()) > 1:
-            raise ValueError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
+            raise InputError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
     return table
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = Parser(prog="ner.errors", description="Shows what a table of token losses says, as Markdown.")
@@ -278,9 +279,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     by: By = options.sentences or "total"
     with bad_input_ends_here():
         if options.top < 1:
-            raise ValueError(f"--top {options.top} must be above 0")
+            raise InputError(f"--top {options.top} must be above 0")
         if not (options.by or options.kinds or options.confusion or options.sentences or options.containing):
-            raise ValueError("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
+            raise InputError("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
         table = cut(options.file, options.run, options.language, options.split)
     parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
     if options.kinds:
@@ -294,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts.append((title, sentences_to_markdown(found.slice(0, options.top))))
     elif options.sentences:
         parts.append((f"Sentences by {by} loss", sentences_to_markdown(sentences(table, by, options.top))))
-    print("\n\n".join(f"{title}\n\n{text}" for title, text in parts))
+    echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))
 
 
 if __name__ == "__main__":

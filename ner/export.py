@@ -33,13 +33,13 @@ from ner.collating import PaddedCollator
 from ner.commands import ExportConfig
 from ner.corpus import load_corpus
 from ner.encoding import Encoded, encode_once, load_tokenizer
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.inference import Predictions, predict, score
 from ner.kernels import use_cpu_kernels
 from ner.markdown import table
 from ner.metrics import Counts
 from ner.model import load_tagger, max_positions, save_tokenizer
-from ner.options import FAILED, bad_input_ends_here, parse
+from ner.options import FAILED, bad_input_ends_here, command, echo, parse
 from ner.runs import check_tags, find_run
 from ner.session import OnnxModel
 from ner.snapshot import NOT_WRITTEN
@@ -218,19 +218,20 @@ def to_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def output_folder(config: ExportConfig) -> Path:
-    """Where the export goes. Raises ValueError for a Hub name without --output, and for what may not be replaced."""
+    """Where the export goes. Raises InputError for a Hub name without --output, and for what may not be replaced."""
     if config.output is None and not Path(config.run).is_dir():
-        raise ValueError(f"{config.run} is no local folder; name one to write to: --output FOLDER")
+        raise InputError(f"{config.run} is no local folder; name one to write to: --output FOLDER")
     folder = Path(config.output or Path(config.run) / "onnx")
     manifest = folder / MANIFEST
     is_export = manifest.is_file() and SOURCE in manifest.read_text(encoding="utf-8")
     if folder.exists() and not is_export:
-        raise ValueError(f"{folder}: something else is there; name a new folder: --output FOLDER")
+        raise InputError(f"{folder}: something else is there; name a new folder: --output FOLDER")
     if is_export and not config.overwrite:
-        raise ValueError(f"{folder}: an export is there; --overwrite replaces it")
+        raise InputError(f"{folder}: an export is there; --overwrite replaces it")
     return folder
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     disable_progress_bars()
@@ -239,12 +240,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with bad_input_ends_here():
         config = parse(ExportConfig, arguments, __doc__)
         if lacking := session.missing():
-            raise ValueError(lacking)
+            raise InputError(lacking)
         tested = find_run(config.run, config)
         folder = output_folder(config)
         languages = config.languages or tested.trained_on
         if not languages or not (config.data or tested.trained_from):
-            raise ValueError(
+            raise InputError(
                 f"{config.run} does not say what it was trained on; name sentences to check the export on: "
                 "--data NAME --languages de fr"
             )
@@ -259,22 +260,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             longest = tested.max_length or max_positions(model, tokenizer)
             sentences[language] = encode_once(rows, tokenizer, tags, max_length=longest)
     for note in corpus.notes:
-        print(f"note: {note}", file=sys.stderr)
+        echo(f"note: {note}", sys.stderr)
     try:
         outcomes = export(
             folder, model, tokenizer, tags, sentences, int8=config.format == "onnx-int8", source=tested.model,
             max_tokens=config.max_tokens_per_micro_batch,
         )  # fmt: skip
     except (ArithmeticError, torch.onnx.OnnxExporterError, *NOT_WRITTEN) as error:
-        print(f"ner.export: {config.run}: {one_line(error)}", file=sys.stderr)
+        echo(f"ner.export: {config.run}: {one_line(error)}", sys.stderr)
         sys.exit(FAILED)
     words = sum(counts.words for counts in outcomes[0].counts.values())
-    print(to_markdown(outcomes))
-    print(
+    echo(to_markdown(outcomes))
+    echo(
         f"\n{words:,} words of {config.split} sentences of {tested.source.data}; fp32 but for {INT8}, all in the same "
         f"padded batches, on the CPU, threads: {torch.get_num_threads()}"
     )
-    print(f"written: {folder}/{', '.join(file.name for file in sorted(folder.iterdir()))}")
+    echo(f"written: {folder}/{', '.join(file.name for file in sorted(folder.iterdir()))}")
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ from typing import Any
 
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its documented place
 
-from ner.checkpoint import MANIFEST, sha256
+from ner.checkpoint import MANIFEST
 from ner.config import TrainConfig
 from ner.corpus import Source
-from ner.faults import one_line
+from ner.faults import InputError, one_line
+from ner.files import sha256, write_json
 from ner.intervals import interval, resampled_f1
 from ner.matrix import Result
 from ner.metrics import SCORINGS
 from ner.options import read_config
-from ner.runtime import write_json
 from ner.sources import looks_like_path
 
 EVALUATION = "evaluation.json"
@@ -45,7 +45,7 @@ class Facts:
 
 
 def read_facts(folder: Path) -> Facts:
-    """What is known of a run. Raises ValueError for a file that is damaged, OSError for one that can not be read."""
+    """What is known of a run. Raises InputError for a file that is damaged, OSError for one that can not be read."""
     options = read_config(TrainConfig, folder / "config.yaml")
     metrics = read_object(folder / "metrics.json")
     tags = read_object(folder / "best/config.json").get("id2label", {}).values()
@@ -66,18 +66,18 @@ def read_facts(folder: Path) -> Facts:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """A file's JSON object. Raises ValueError for anything else."""
+    """A file's JSON object. Raises InputError for anything else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: not JSON ({one_line(error)}); restore or delete it") from error
+        raise InputError(f"{file}: not JSON ({one_line(error)}); restore or delete it") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: not a JSON object, but {type(content).__name__}; restore or delete it")
+        raise InputError(f"{file}: not a JSON object, but {type(content).__name__}; restore or delete it")
     return content
 
 
 def read_evaluation(folder: Path) -> dict[tuple[str, ...], Scores]:
-    """What evaluations found about the model that is now in best/, each at its `place`. Raises ValueError, OSError."""
+    """What evaluations found about the model that is now in best/, each at its `place`. Raises InputError, OSError."""
     file = folder / EVALUATION
     content = read_object(file) if file.is_file() else {}
     if content.get("model") != model_key(folder):
@@ -85,7 +85,7 @@ def read_evaluation(folder: Path) -> dict[tuple[str, ...], Scores]:
     try:
         return {place(scores): scores for scores in content["results"]}
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not what evaluate.py writes ({error!r}); restore or delete it") from error
+        raise InputError(f"{file}: not what evaluate.py writes ({error!r}); restore or delete it") from error
 
 
 def model_key(folder: Path) -> str:
@@ -100,7 +100,7 @@ def add_results(
 
     source: of the test data, resolved; seen: (language, split) -> how many of the sentences were trained on, None if
     that is unknown. A result takes the place of an earlier one on the same data, split and language.
-    Raises OSError and ValueError.
+    Raises OSError and InputError.
     """
     known = read_evaluation(folder)
     for result in results:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ner.faults import InputError
 from ner.texts import to_json
 
 
@@ -19,7 +20,7 @@ class Journal:
     def open(self, made_by: dict[str, Any], again: bool) -> int:
         """Begins the file, or cuts off what a killed program left of a row. Returns how many whole rows there are.
 
-        made_by: what rows depend on. again: begins it anew. Raises ValueError if something else made the rows.
+        made_by: what rows depend on. again: begins it anew. Raises InputError if something else made the rows.
         """
         if again or not self.file.exists():
             self.file.write_text(to_json(made_by), encoding="utf-8")
@@ -40,15 +41,15 @@ class Journal:
         return num_rows
 
     def check(self, line: bytes, made_by: dict[str, Any]) -> None:
-        """Raises ValueError if the file's first line says that something else made the rows."""
+        """Raises InputError if the file's first line says that something else made the rows."""
         try:
             then = json.loads(line)
         except ValueError:
             then = None
         if not isinstance(then, dict):
-            raise ValueError(f"{self.file}: not a file of unfinished rows; delete it")
+            raise InputError(f"{self.file}: not a file of unfinished rows; delete it")
         if other := [name for name in made_by if made_by[name] != then.get(name)]:
-            raise ValueError(f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again")
+            raise InputError(f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:
         """Adds rows: the check sum of what each was made of, and its line of JSON."""

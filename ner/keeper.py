@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from ner import checkpoint, snapshot
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.runtime import JsonLinesLog, Meter, say
 from ner.snapshot import NOT_WRITTEN, Snapshot
 
@@ -29,14 +29,14 @@ class Progress:
 
 
 def find_commit(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Path | None:
-    """The commit to go on from, None for a fresh start. Raises ValueError for a folder that is taken, or damaged.
+    """The commit to go on from, None for a fresh start. Raises InputError for a folder that is taken, or damaged.
 
     resume: auto, the folder of a commit, or None.
     """
     is_taken = any(run.glob("*"))
     if resume == "auto":
         if is_taken and not (run / "config.yaml").is_file():
-            raise ValueError(f"{run} is not empty, and not a run; give another --output")
+            raise InputError(f"{run} is not empty, and not a run; give another --output")
         folder, damaged = checkpoint.newest(run)
         for what in damaged:
             say(accelerator, f"damaged commit passed over: {what}")
@@ -45,12 +45,12 @@ def find_commit(run: Path, resume: str | None, overwrite: bool, accelerator: Acc
         checkpoint.verify(Path(resume))
         return Path(resume)
     if is_taken and not overwrite:
-        raise ValueError(f"{run} is not empty; --resume auto goes on with the run there, --overwrite replaces it")
+        raise InputError(f"{run} is not empty; --resume auto goes on with the run there, --overwrite replaces it")
     return None
 
 
 def check_same(now: dict[str, Any], then: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str) -> None:
-    """Raises ValueError that lists the options which would change the result of the run in that folder.
+    """Raises InputError that lists the options which would change the result of the run in that folder.
 
     now, then: options; free: those that may change; fingerprint: of the sentences.
     """
@@ -60,7 +60,7 @@ def check_same(now: dict[str, Any], then: dict[str, Any], free: Sequence[str], f
     if not changed and is_commit and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
         changed = ["the training or validation sentences are not the same"]
     if changed:
-        raise ValueError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))
+        raise InputError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))
 
 
 class Keeper:
@@ -86,7 +86,7 @@ class Keeper:
         return self.accelerator.is_main_process and (by_count or time.monotonic() - self.last >= self.every_seconds)
 
     def go_on(self, folder: Path | None) -> tuple[Progress, Meter]:
-        """Makes everything what it was at that commit; None: a fresh start. Raises ValueError for a damaged commit."""
+        """Makes everything what it was at that commit; None: a fresh start. Raises InputError for a damaged commit."""
         if folder is None:
             return Progress(), Meter(self.accelerator)
         kept = snapshot.read_snapshot(folder)

@@ -14,14 +14,14 @@ from transformers import (
 )
 
 from ner.collating import POSITIONS_BEHIND_PADDING
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.tags import TagSet
 
 
 def build_model(name: str, tags: TagSet, seed: int) -> PreTrainedModel:
     """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
 
-    seed: of the head's weights. Raises ValueError with the reason in one line.
+    seed: of the head's weights. Raises InputError with the reason in one line.
     """
     torch.manual_seed(seed)
     labels = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
@@ -29,17 +29,17 @@ def build_model(name: str, tags: TagSet, seed: int) -> PreTrainedModel:
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
-    """A fine-tuned token classifier and its tags. Raises ValueError with the reason in one line."""
+    """A fine-tuned token classifier and its tags. Raises InputError with the reason in one line."""
     model = load(name)
     return model, TagSet.of_model(model.config, name)
 
 
 def load(name: str, **settings: Any) -> PreTrainedModel:
-    """`from_pretrained` in fp32. Raises ValueError with the reason in one line."""
+    """`from_pretrained` in fp32. Raises InputError with the reason in one line."""
     try:
         return AutoModelForTokenClassification.from_pretrained(name, dtype=torch.float32, **settings)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ValueError(f"{name}: no model to load: {one_line(error)}") from error
+        raise InputError(f"{name}: no model to load: {one_line(error)}") from error
 
 
 def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -54,13 +54,13 @@ def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -> None:
     """Keeps the body, or the embeddings and the first num_layers layers, as they are.
 
-    Raises ValueError if the body has fewer layers.
+    Raises InputError if the body has fewer layers.
     """
     encoder = model.base_model
     if num_layers:
         layers = encoder_layers(model, "--freeze-layers")
         if num_layers > len(layers):
-            raise ValueError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
+            raise InputError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
         frozen: list[nn.Module] = [m for name, m in encoder.named_children() if "embedding" in name]
         frozen += layers[:num_layers]
     else:
@@ -79,14 +79,14 @@ def compile_layers(model: PreTrainedModel) -> None:
 
 
 def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
-    """The layers of the body, first to last. Raises ValueError where they can not be told.
+    """The layers of the body, first to last. Raises InputError where they can not be told.
 
     wanted_by: the flag, for the message.
     """
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
-    raise ValueError(f"{wanted_by}: {model.config.model_type} does not list its layers")
+    raise InputError(f"{wanted_by}: {model.config.model_type} does not list its layers")
 
 
 def training_mode(model: nn.Module) -> None:

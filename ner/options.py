@@ -7,18 +7,23 @@ field carries one line of documentation. `parse` reads YAML first and flags seco
 import argparse
 import contextlib
 import difflib
+import functools
+import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, asdict, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from ner.faults import InputError, harmless
+
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it
+READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 FAILED = 1  # of what was asked for rightly and can not be done: a disk that is full, a Hub that refuses
 
 
@@ -36,7 +41,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, instead of behind a page of usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help lists the options)\n")
+        self.exit(BAD_INPUT, harmless(f"{self.prog}: {message} (--help lists the options)\n"))
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -53,7 +58,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def parse(config_class: type[Options], arguments: Sequence[str] | None, description: str) -> Options:
     """Options from the command line (None: sys.argv) and the YAML file of `--config`.
 
-    Raises ValueError for a value that makes no sense; a flag that does not exist ends the program with status 2.
+    Raises InputError for a value that makes no sense; a flag that does not exist ends the program with status 2.
     """
     hints = get_type_hints(config_class)
     positional = [
@@ -117,21 +122,21 @@ def is_union(hint: Any) -> bool:
 
 
 def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
-    """The options of a YAML file, each of its field's type. Raises ValueError naming the file and the key."""
+    """The options of a YAML file, each of its field's type. Raises InputError naming the file and the key."""
     try:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
     except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from error
+        raise InputError(f"{file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected `option: value` lines, got {type(content).__name__}")
+        raise InputError(f"{file}: expected `option: value` lines, got {type(content).__name__}")
     values = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")
         if name not in hints:
             close = difflib.get_close_matches(name, hints, n=1)
-            raise ValueError(f"{file}: no option {key}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise InputError(f"{file}: no option {key}" + (f"; did you mean {close[0]}?" if close else ""))
         values[name] = convert(value, hints[name], f"{file}: {key}")
     return values
 
@@ -142,25 +147,25 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if value is None:
         if is_union(hint):
             return None
-        raise ValueError(f"{where}: has no value")
+        raise InputError(f"{where}: has no value")
     if is_list:
         return tuple(convert(element, kind, where) for element in (value if isinstance(value, list) else [value]))
     if get_origin(kind) is Literal:
         value = "no" if value is False else value  # YAML 1.1 reads a bare no as false
         if value not in get_args(kind):
-            raise ValueError(f"{where}: {value} is none of {', '.join(get_args(kind))}")
+            raise InputError(f"{where}: {value} is none of {', '.join(get_args(kind))}")
         return value
     fraction_lost = kind is int and isinstance(value, float) and not value.is_integer()
     if isinstance(value, bool) != (kind is bool) or isinstance(value, list | dict) or fraction_lost:
-        raise ValueError(f"{where}: {value!r} is not {kind.__name__}")
+        raise InputError(f"{where}: {value!r} is not {kind.__name__}")
     try:
         return kind(value)
     except ValueError as error:
-        raise ValueError(f"{where}: {value!r} is not {kind.__name__}") from error
+        raise InputError(f"{where}: {value!r} is not {kind.__name__}") from error
 
 
 def read_config(config_class: type[Options], file: str | Path) -> Options:
-    """Options that a script stored. Raises ValueError naming the file and the key."""
+    """Options that a script stored. Raises InputError naming the file and the key."""
     return config_class(**read_yaml(file, get_type_hints(config_class)))
 
 
@@ -178,15 +183,45 @@ def to_yaml(config: Any) -> str:
 
 @contextlib.contextmanager
 def bad_input_ends_here() -> Iterator[None]:
-    """Ends the program with one message and status 2 when the input is at fault: ValueError, or OSError on a file.
+    """Ends the program with one message and status 2 when the input is at fault: InputError, and nothing else.
 
     Only around work that is checked before anything is computed. NER_TRACEBACK=1 shows the whole traceback.
     """
     try:
         yield
-    except (ValueError, OSError) as error:
+    except InputError as error:
         if os.environ.get("NER_TRACEBACK") == "1":
             raise
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+            echo(f"{Path(sys.argv[0]).name}: {error}", sys.stderr)
         sys.exit(BAD_INPUT)
+
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def command(main: Main) -> Callable[..., None]:
+    """Makes a `main` a good citizen of pipes: who reads its output may stop, and need not read UTF-8.
+
+    A reader that has gone ends it quietly with the status that SIGPIPE gives; characters that the output's encoding
+    lacks are written as escapes.
+    """
+
+    @functools.wraps(main)
+    def run(arguments: Sequence[str] | None = None) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            main(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Else Python tries again when it ends, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(READER_GONE)
+
+    return run
+
+
+def echo(text: str, file: TextIO | None = None) -> None:
+    """Prints text for a person: nothing in it is obeyed by a terminal. file: None for standard output."""
+    print(harmless(text), file=file)

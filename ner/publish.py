@@ -13,8 +13,8 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from ner.card import CARD, make_card, own_card, write_card
 from ner.checkpoint import verify
 from ner.config import HubOptions
-from ner.faults import one_line
-from ner.options import FAILED
+from ner.faults import InputError, one_line
+from ner.options import FAILED, echo
 from ner.runtime import say
 
 FAILURES = (HTTPError, OSError, ValueError, RuntimeError)  # what huggingface_hub raises where an upload goes wrong
@@ -23,33 +23,33 @@ FAILURES = (HTTPError, OSError, ValueError, RuntimeError)  # what huggingface_hu
 def repositories(options: HubOptions, folders: Sequence[Path]) -> dict[Path, str]:
     """Where each run folder goes; empty where nothing is to be uploaded.
 
-    Everything that can be known beforehand is checked. Raises ValueError for a name that the Hub would refuse, or one
+    Everything that can be known beforehand is checked. Raises InputError for a name that the Hub would refuse, or one
     for several runs, and without a token that can be sent.
     """
     name = options.push_to_hub
     if name is None:
         return {}
     if "{run}" not in name and len(folders) > 1:
-        raise ValueError(f"--push-to-hub {name}: one repository for {len(folders)} runs; put {{run}} into its name")
+        raise InputError(f"--push-to-hub {name}: one repository for {len(folders)} runs; put {{run}} into its name")
     names = {folder: name.replace("{run}", hub_part(folder.resolve().name)) for folder in folders}
     for folder, repository in names.items():
         try:
             validate_repo_id(repository)
         except ValueError as error:
-            raise ValueError(f"--push-to-hub {name}: {one_line(error)}") from error
+            raise InputError(f"--push-to-hub {name}: {one_line(error)}") from error
         if taken := [str(other) for other in folders if other != folder and names[other] == repository]:
-            raise ValueError(f"--push-to-hub {name}: {folder} and {taken[0]} would both go to {repository}")
+            raise InputError(f"--push-to-hub {name}: {folder} and {taken[0]} would both go to {repository}")
     if options.push_dry_run:
         return names
     if HF_HUB_OFFLINE:
-        raise ValueError("--push-to-hub needs the Hub, and HF_HUB_OFFLINE is set; --push-dry-run does without")
+        raise InputError("--push-to-hub needs the Hub, and HF_HUB_OFFLINE is set; --push-dry-run does without")
     token = get_token()
     if not token:
-        raise ValueError(
+        raise InputError(
             "--push-to-hub needs a token that may write: `hf auth login`, or HF_TOKEN; --push-dry-run does without"
         )
     if not (token.isascii() and token.isprintable()):  # else the HTTP package quotes it when it refuses the header
-        raise ValueError("--push-to-hub: the token of HF_TOKEN or `hf auth login` has characters that no token has")
+        raise InputError("--push-to-hub: the token of HF_TOKEN or `hf auth login` has characters that no token has")
     return names
 
 
@@ -84,7 +84,7 @@ def upload(folder: Path, repository: str, is_private: bool) -> str:
 
 
 def preview(folder: Path, repository: str, is_private: bool) -> str:
-    """What `upload` would send. Raises OSError and ValueError."""
+    """What `upload` would send. Raises OSError and InputError."""
     card = card_for(folder, repository)
     sizes = {CARD: len(card.encode()), **{file.name: file.stat().st_size for file in model_files(folder)}}
     kind = "private " if is_private else ""
@@ -98,12 +98,12 @@ def preview(folder: Path, repository: str, is_private: bool) -> str:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a run's best model that its manifest lists. Raises ValueError if one is not as it was written."""
+    """The files of a run's best model that its manifest lists. Raises InputError if one is not as it was written."""
     return [folder / "best" / name for name in verify(folder / "best")["files"]]
 
 
 def card_for(folder: Path, repository: str) -> str:
-    """The card that goes with a run: one that was written by hand as it is. Raises ValueError and OSError."""
+    """The card that goes with a run: one that was written by hand as it is. Raises InputError and OSError."""
     return own_card(folder) or make_card(folder, repository)
 
 
@@ -114,12 +114,12 @@ def share(options: HubOptions, folder: Path, accelerator: Accelerator) -> int:
     """
     try:
         write_card(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, InputError) as error:
         say(accelerator, f"note: {folder}: its model card is not written: {one_line(error)}")
     status = 0
     for worked, message in publish(options, [folder]):
         if worked:
-            print(message)
+            echo(message)
         else:
             say(accelerator, f"train.py: {message}")
             status = FAILED

@@ -1,6 +1,6 @@
 """A file -> rows: JSON Lines, annotated text, CoNLL-style columns and Parquet, each also gzipped.
 
-A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises ValueError when the file as a whole is
+A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises InputError when the file as a whole is
 not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
 """
 
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from ner import spans
-from ner.faults import Fault, listed, one_line, shorten
+from ner.faults import Fault, InputError, listed, one_line, shorten
 from ner.rows import ROW, TAGS, WORDS, Row
 from ner.tags import is_prefixed
 
@@ -43,7 +43,7 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
     """The rows of a file, by its suffix.
 
     columns: {"word": ..., "tag": ...}, numbers from 0 in column files, names elsewhere; None: `tokens` and `ner_tags`,
-    and in column files as `guess_columns` has it. Raises ValueError for a file that can not be read to its end.
+    and in column files as `guess_columns` has it. Raises InputError for a file that can not be read to its end.
     """
     with whole(file):
         if suffix_of(file) == ".parquet":
@@ -55,24 +55,24 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
 
 @contextlib.contextmanager
 def whole(file: Path) -> Iterator[None]:
-    """Turns what goes wrong with a file that is read, by its suffix, into ValueError."""
+    """Turns what goes wrong with a file that is read, by its suffix, into InputError."""
     try:
         yield
     except EOFError as error:
-        raise ValueError("the gzip data is cut off; fetch or write the file again") from error
+        raise InputError("the gzip data is cut off; fetch or write the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"not a sound gzip file: {error}") from error
+        raise InputError(f"not a sound gzip file: {error}") from error
     except pa.ArrowException as error:
-        raise ValueError(f"not a sound .parquet file: {one_line(error)[:200]}") from error
+        raise InputError(f"not a sound .parquet file: {one_line(error)[:200]}") from error
     except OSError as error:
         # Parquet's own errors are without a number
-        raise ValueError(error.strerror or f"not a sound {suffix_of(file)} file: {one_line(error)[:200]}") from error
+        raise InputError(error.strerror or f"not a sound {suffix_of(file)} file: {one_line(error)[:200]}") from error
 
 
 def lines(file: Path) -> Iterator[str]:
     """The lines of a text file, with their ends as \\n; a byte order mark is dropped.
 
-    Bytes that are no UTF-8 come as halves of surrogate pairs. Raises ValueError for what is no text.
+    Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.
     """
     zipped = file.name.lower().endswith(".gz")
     with gzip.open(file) if zipped else file.open("rb") as data:
@@ -80,11 +80,11 @@ def lines(file: Path) -> Iterator[str]:
         kinds = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
         if kind := next((kind for magic, kind in kinds.items() if start.startswith(magic)), None):
             remedy = "save it as UTF-8" if kind == "UTF-16" else f"its name should end in .{kind.lower()[:7]}"
-            raise ValueError(f"{kind}, not text; {remedy.replace('.gzip', '.gz')}")
+            raise InputError(f"{kind}, not text; {remedy.replace('.gzip', '.gz')}")
         if b"\0" in start:
-            raise ValueError(f"binary data, not text: a zero byte at {start.index(0)}")
+            raise InputError(f"binary data, not text: a zero byte at {start.index(0)}")
         if not start.strip():
-            raise ValueError("empty" if not start else "nothing but white space")
+            raise InputError("empty" if not start else "nothing but white space")
         if zipped:
             data.seek(0)
         with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape") as text:
@@ -92,7 +92,7 @@ def lines(file: Path) -> Iterator[str]:
             while line := text.readline(LONGEST_LINE):
                 number += 1
                 if len(line) == LONGEST_LINE:
-                    raise ValueError(f"line {number} is longer than {LONGEST_LINE:,} characters; not a file of rows")
+                    raise InputError(f"line {number} is longer than {LONGEST_LINE:,} characters; not a file of rows")
                 yield line
 
 
@@ -107,10 +107,10 @@ def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) ->
             words, tags = json_row(json.loads(line), *names)
         except (ValueError, RecursionError) as error:
             if not num_good and not num_bad and line.lstrip().startswith("["):
-                raise ValueError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
+                raise InputError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
             num_bad += 1
             if num_bad == HOPELESS and not num_good:
-                raise ValueError(f"none of its first {HOPELESS} lines is a row: {reason_of(error)}") from error
+                raise InputError(f"none of its first {HOPELESS} lines is a row: {reason_of(error)}") from error
             yield Fault(str(file), reason_of(error), number, line.rstrip("\n"))
             continue
         num_good += 1
@@ -127,26 +127,26 @@ def reason_of(error: Exception) -> str:
 
 
 def json_row(row: Any, word_column: str, tag_column: str) -> tuple[list[str], list[Any]]:
-    """Words and tags of a JSON object. Raises ValueError for one that has none, or of another type."""
+    """Words and tags of a JSON object. Raises InputError for one that has none, or of another type."""
     if not isinstance(row, dict):
-        raise ValueError(f"{shorten(row)}, not a JSON object")
+        raise InputError(f"{shorten(row)}, not a JSON object")
     if tag_column not in row and spans.is_spans(row):
         return spans.tagged_words(row)
     for column in (word_column, tag_column):
         if column not in row:
-            raise ValueError(f"no column {column}; the row has {listed(row)}")
+            raise InputError(f"no column {column}; the row has {listed(row)}")
         if not isinstance(row[column], list):
-            raise ValueError(f"{column} is {shorten(row[column])}, not a list")
+            raise InputError(f"{column} is {shorten(row[column])}, not a list")
     words, tags = row[word_column], row[tag_column]
     for position, word in enumerate(words, start=1):
         if not isinstance(word, str):
-            raise ValueError(f"token {position} is {shorten(word)}, not a word")
+            raise InputError(f"token {position} is {shorten(word)}, not a word")
     are_names = bool(tags) and isinstance(tags[0], str)
     for position, tag in enumerate(tags, start=1):
         if type(tag) is not (str if are_names else int):
-            raise ValueError(f"tag {position} is {shorten(tag)}, not {'a name' if are_names else 'an id'}")
+            raise InputError(f"tag {position} is {shorten(tag)}, not {'a name' if are_names else 'an id'}")
         if isinstance(tag, int) and not 0 <= tag < 2**31:
-            raise ValueError(f"tag {position} is {tag}, out of the range of ids")
+            raise InputError(f"tag {position} is {tag}, out of the range of ids")
     return words, tags
 
 
@@ -204,14 +204,14 @@ def layout(probe: Sequence[str]) -> tuple[str, int, int]:
     """(separator, number of columns, column of words) of a file that begins with these lines.
 
     Tabs separate if the first line of a word has one. Words stand in the first column that does not just count the
-    words of each sentence. Raises ValueError where there is no word.
+    words of each sentence. Raises InputError where there is no word.
     """
     words = [line for line in probe if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
     words = words or [line for line in probe if line.strip()]
     if not words:
-        raise ValueError(f"no word in its first {len(probe):,} lines")
+        raise InputError(f"no word in its first {len(probe):,} lines")
     if words[0].lstrip().startswith(('{"', '[{"')):
-        raise ValueError("JSON, not columns; its name should end in .jsonl")
+        raise InputError("JSON, not columns; its name should end in .jsonl")
     separator = "\t" if "\t" in words[0].rstrip() else " "
     width = len(fields_of(words[0], separator))
     found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]
@@ -224,17 +224,17 @@ def layout(probe: Sequence[str]) -> tuple[str, int, int]:
 def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, int, int, int]:
     """(separator, number of columns, column of words, column of tags) of a file that begins with these lines.
 
-    Without `columns`, words stand where `layout` finds them, and tags in the last column. Raises ValueError where there
+    Without `columns`, words stand where `layout` finds them, and tags in the last column. Raises InputError where there
     is no such column.
     """
     separator, width, word = layout(probe)
     if width < 2:
         shown = shorten(next(line for line in probe if line.strip()).strip())
-        raise ValueError(f"one column, {shown}, where words and tags are expected")
+        raise InputError(f"one column, {shown}, where words and tags are expected")
     chosen = {}
     for kind, column in columns.items():
         if not column.isdecimal() or int(column) >= width:
-            raise ValueError(f"no column {kind}={column}; columns are numbered from 0 to {width - 1}")
+            raise InputError(f"no column {kind}={column}; columns are numbered from 0 to {width - 1}")
         chosen[kind] = int(column)
     return separator, width, chosen.get("word", word), chosen.get("tag", width - 1)
 
@@ -251,7 +251,7 @@ def as_rows(
 ) -> Iterator[pa.Table]:
     """Tables with the columns tokens, ner_tags and row (from 0), of batches with this schema.
 
-    Raises ValueError for columns that are missing or of another type, and Arrow's own for text that is no UTF-8.
+    Raises InputError for columns that are missing or of another type, and Arrow's own for text that is no UTF-8.
     """
     names = word_and_tag(schema, columns)
     kinds = [pa.list_(pa.int64() if is_list_of_ids(schema.field(name).type) else pa.string()) for name in names]
@@ -266,7 +266,7 @@ def as_rows(
 def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
     """Names of the ids in a Parquet file that `datasets` wrote with a ClassLabel, else None.
 
-    Raises ValueError if what `datasets` wrote there is broken.
+    Raises InputError if what `datasets` wrote there is broken.
     """
     if suffix_of(file) != ".parquet":
         return None
@@ -274,7 +274,7 @@ def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
         try:
             features = Features.from_arrow_schema(parquet.schema_arrow)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # it takes JSON of any shape
-            raise ValueError(f"its features, as datasets wrote them, are broken: {one_line(error)}") from error
+            raise InputError(f"its features, as datasets wrote them, are broken: {one_line(error)}") from error
     return class_names(features, columns)
 
 
@@ -297,14 +297,14 @@ def open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
 
 
 def word_and_tag(schema: pa.Schema, columns: dict[str, str]) -> tuple[str, str]:
-    """Names of the columns of words and tags. Raises ValueError for one that is missing or of another type."""
+    """Names of the columns of words and tags. Raises InputError for one that is missing or of another type."""
     names = columns.get("word", WORDS), columns.get("tag", TAGS)
     if missing := [name for name in names if name not in schema.names]:
-        raise ValueError(f"no column {', '.join(missing)}; it has {listed(schema.names)}")
+        raise InputError(f"no column {', '.join(missing)}; it has {listed(schema.names)}")
     for name, what in zip(names, ("words", "tags"), strict=True):
         kind = schema.field(name).type
         if not is_list_of_text(kind) and not (what == "tags" and is_list_of_ids(kind)):
-            raise ValueError(f"{name} is {kind}, not a list of {what}")
+            raise InputError(f"{name} is {kind}, not a list of {what}")
     return names
 
 

@@ -15,7 +15,9 @@ from string import Template
 from typing import Any
 
 from ner.browser import Suspects, pack, read
-from ner.options import bad_input_ends_here
+from ner.faults import InputError
+from ner.files import file_errors, write_whole
+from ner.options import bad_input_ends_here, command, echo
 
 MAX_SENTENCES = 100_000  # about 15 MB; browsers on phones take a few times that
 
@@ -67,7 +69,7 @@ def write_report(
 
     suspects: score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has
     no filter for them. max_sentences: in the browser; of more, those of the greatest total loss.
-    Raises ValueError that says what is wrong with the table.
+    Raises InputError that says what is wrong with the table.
     """
     sentences = read(table)
     total = len(sentences.number)
@@ -97,7 +99,7 @@ def write_report(
         about=escape(about),
         data=data,
     )
-    file.write_text(page, encoding="utf-8")
+    write_whole(file, page)
 
 
 def read_part(name: str) -> str:
@@ -174,6 +176,7 @@ def picture_html(picture: Picture) -> str:
     return f"<figure>{image}{caption}</figure>"
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="ner.report", description="A page to browse the sentences of token losses.")
@@ -186,9 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with bad_input_ends_here():
         if options.max_sentences < 1:
-            raise ValueError(f"--max-sentences {options.max_sentences}: give at least 1")
-        write_report(options.output, options.table, title=options.title, max_sentences=options.max_sentences)
-    print(f"written: {options.output}")
+            raise InputError(f"--max-sentences {options.max_sentences}: give at least 1")
+        with file_errors(options.output):
+            write_report(options.output, options.table, title=options.title, max_sentences=options.max_sentences)
+    echo(f"written: {options.output}")
 
 
 if __name__ == "__main__":

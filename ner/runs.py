@@ -12,7 +12,7 @@ from ner.commands import ExportConfig
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus
 from ner.facts import Seen
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.options import read_config
 from ner.rows import content_hash, tag_set, used_tags
 from ner.sampling import join_languages
@@ -40,7 +40,7 @@ class Run:
 
 
 def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
-    """The run of that name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else."""
+    """The run of that name: folder of train.py, model folder, or Hub name. Raises InputError for anything else."""
     folder = Path(name)
     model, trained = find_model(name, config.checkpoint)
     given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
@@ -60,30 +60,30 @@ def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
 def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
     """The model of that name, as `from_pretrained` takes it, and how it was trained, if that is a run of train.py.
 
-    name: folder of train.py, model folder, or Hub name. Raises ValueError for anything else.
+    name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
     """
     folder = Path(name)
     if (folder / "config.yaml").is_file():
         model = folder / checkpoint
         if not (model / "config.json").is_file():
-            raise ValueError(f"{name}: no model in {model}; the training has not written it yet")
+            raise InputError(f"{name}: no model in {model}; the training has not written it yet")
         return str(model), read_config(TrainConfig, folder / "config.yaml")
     if folder.exists() and not (folder / "config.json").is_file():
-        raise ValueError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
+        raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
     if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
-        raise ValueError(f"{name}: no such folder")
+        raise InputError(f"{name}: no such folder")
     return name, None
 
 
 def train_sentences(folder: Path) -> int | None:
-    """How many sentences a run was trained on; None if it is not finished. Raises ValueError for a damaged file."""
+    """How many sentences a run was trained on; None if it is not finished. Raises InputError for a damaged file."""
     file = folder / "metrics.json"
     if not file.is_file():
         return None
     try:
         return int(json.loads(file.read_text(encoding="utf-8"))["train_sentences"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
+        raise InputError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
 
 
 def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:
@@ -98,7 +98,7 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
             continue
         try:
             own = load_corpus(run.trained_from, run.trained_on, ("train",))
-        except ValueError as error:
+        except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
             continue
@@ -118,27 +118,27 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 
 
 def check_tags(run: Run, corpus: Corpus) -> None:
-    """Raises ValueError that says which tags of the data the run's model lacks."""
+    """Raises InputError that says which tags of the data the run's model lacks."""
     try:
         known = TagSet.of_model(AutoConfig.from_pretrained(run.model), run.name)
     except OSError as error:
-        raise ValueError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
+        raise InputError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
     used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
     if lacking := sorted(used - set(known.names)):
-        raise ValueError(
+        raise InputError(
             f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
             f"--map-tags {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
         )
 
 
 def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> None:
-    """Raises ValueError if two runs to compare are not tested on the same sentences and gold tags."""
+    """Raises InputError if two runs to compare are not tested on the same sentences and gold tags."""
     one, two = (corpora[run.source] for run in runs)
     for language, splits in one.languages.items():
         for split, part in splits.items():
             other = two[language][split]
             if content_key(part) != content_key(other):
-                raise ValueError(
+                raise InputError(
                     f"--compare: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
                     f"sentences: {len(part):,} of {one.source.data}, {len(other):,} of {two.source.data}; "
                     "name one --data for both, and the same options for it"

@@ -18,12 +18,14 @@ from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from ner.batching import Update
+from ner.faults import InputError, harmless
+from ner.files import write_whole
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
     """The accelerator. mixed_precision: no, fp16, bf16 or auto; folder: where local trackers write.
 
-    Raises ValueError for a precision that the hardware lacks and a tracker that is not installed.
+    Raises InputError for a precision that the hardware lacks and a tracker that is not installed.
     """
     accelerator = Accelerator(
         mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
@@ -34,9 +36,9 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
     active = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
     for tracker in trackers:
         if tracker not in active:  # Accelerate leaves it out without a word
-            raise ValueError(f"--trackers {tracker}: not installed; pip install {tracker}")
+            raise InputError(f"--trackers {tracker}: not installed; pip install {tracker}")
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
-        raise ValueError(f"fp16 needs a GPU, and the device is {accelerator.device}; --mixed-precision bf16, or no")
+        raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; --mixed-precision bf16, or no")
     if accelerator.device.type == "cpu":
         use_idle_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     transformers.utils.logging.set_verbosity_error()
@@ -77,7 +79,7 @@ def best_precision(device_type: str | None = None) -> str:
 def say(accelerator: Accelerator, message: str) -> None:
     """A line for the person at the terminal, once, above the progress bar."""
     if accelerator.is_main_process:
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(harmless(message), file=sys.stderr)
 
 
 class JsonLinesLog:
@@ -231,20 +233,3 @@ def flat_numbers(entry: dict[str, Any], prefix: str = "") -> dict[str, float]:
         elif isinstance(value, int | float):
             flat[prefix + key] = value
     return flat
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Writes a JSON file that a reader never sees half of."""
-    write_whole(file, to_json(content))
-
-
-def to_json(content: Any) -> str:
-    """JSON as our files have it."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file that a reader never sees half of."""
-    aside = file.with_name(file.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(file)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
+from ner.faults import InputError
+
 SWISS = {"de": 0.629, "fr": 0.229, "it": 0.084, "en": 0.059}
 
 
@@ -33,7 +35,7 @@ def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:
 
 
 def parse_sample(sample: Sequence[str]) -> dict[str, float]:
-    """`("swiss",)`, `("all",)` or `("de=0.5", ...)` -> language -> share. Raises ValueError."""
+    """`("swiss",)`, `("all",)` or `("de=0.5", ...)` -> language -> share. Raises InputError."""
     if tuple(sample) == ("swiss",):
         return SWISS
     if tuple(sample) == ("all",):
@@ -46,5 +48,5 @@ def parse_sample(sample: Sequence[str]) -> dict[str, float]:
         except ValueError:
             shares[language] = -1.0
         if not 0 < shares[language] <= 1:
-            raise ValueError(f"--sample {item}: give auto, swiss, all, or shares above 0 and up to 1 like de=0.5")
+            raise InputError(f"--sample {item}: give auto, swiss, all, or shares above 0 and up to 1 like de=0.5")
     return shares

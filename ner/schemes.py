@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ner.faults import listed
+from ner.faults import InputError, listed
 from ner.tags import OUTSIDE, TagSet, is_prefixed
 
 PLAIN = "T"  # stands for the prefix of a plain type
@@ -51,16 +51,16 @@ class Names:
 
 
 def parse_map(text: str | None) -> dict[str, str]:
-    """`MISC=O,GPE=LOC` -> {"MISC": "O", "GPE": "LOC"}: entity types onto types or O. Raises ValueError."""
+    """`MISC=O,GPE=LOC` -> {"MISC": "O", "GPE": "LOC"}: entity types onto types or O. Raises InputError."""
     mapping: dict[str, str] = {}
     for item in (text or "").split(","):
         old, equals, new = (part.strip() for part in item.partition("="))
         if not item.strip():
             continue
         if not old or not equals or not new or is_prefixed(old) or is_prefixed(new):
-            raise ValueError(f"--map-tags {item}: give entity types, as in MISC=O,GPE=LOC")
+            raise InputError(f"--map-tags {item}: give entity types, as in MISC=O,GPE=LOC")
         if mapping.setdefault(old, new) != new:
-            raise ValueError(f"--map-tags {item}: {old} is mapped onto {mapping[old]} before")
+            raise InputError(f"--map-tags {item}: {old} is mapped onto {mapping[old]} before")
     return mapping
 
 
@@ -73,11 +73,11 @@ def mapped_types(names: Names, mapping: Mapping[str, str]) -> tuple[str | None, 
 def declared_tags(names: Sequence[str], mapping: Mapping[str, str]) -> TagSet:
     """The IOB2 tag set of names that stand in a certain order, which is kept as far as it can be.
 
-    IOB2 names that nothing is mapped in stay as they are. Raises ValueError for malformed names.
+    IOB2 names that nothing is mapped in stay as they are. Raises InputError for malformed names.
     """
     parts = Names.of(names)
     if parts.malformed:
-        raise ValueError(f"malformed tags among the names: {listed(map(repr, sorted(parts.malformed)))}")
+        raise InputError(f"malformed tags among the names: {listed(map(repr, sorted(parts.malformed)))}")
     of_name = list(zip(parts.prefix, mapped_types(parts, mapping), strict=True))
     has_begin = {kind for prefix, kind in of_name if prefix == "B"}
     new = []

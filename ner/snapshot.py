@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ner.checkpoint import read_state, verify
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 
 NOT_WRITTEN = (OSError, SafetensorError)  # what saving raises on a full disk and the like
 
@@ -45,12 +45,12 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> None:
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """What `write_snapshot` wrote. Raises ValueError for a folder that does not check out."""
+    """What `write_snapshot` wrote. Raises InputError for a folder that does not check out."""
     verify(folder)
     try:
         return Snapshot(load_file(folder / "state.safetensors"), read_state(folder))
     except NOT_WRITTEN as error:
-        raise ValueError(f"{folder}: {one_line(error)}") from error
+        raise InputError(f"{folder}: {one_line(error)}") from error
 
 
 def take(
@@ -79,12 +79,12 @@ def take(
 def give_back(
     snapshot: Snapshot, accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler
 ) -> None:
-    """Makes a run of the same options what it was. Raises ValueError if the model has other parameters."""
+    """Makes a run of the same options what it was. Raises InputError if the model has other parameters."""
     plain = accelerator.unwrap_model(model)
     own = plain.state_dict()
     given = snapshot.under("model/")
     if own.keys() != given.keys() or any(own[name].shape != value.shape for name, value in given.items()):
-        raise ValueError("the checkpoint's model has other parameters than this one")
+        raise InputError("the checkpoint's model has other parameters than this one")
     with torch.no_grad():
         for name, value in given.items():
             own[name].copy_(like(value, own[name]))

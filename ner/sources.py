@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import Features, get_dataset_config_names, load_dataset_builder
 
-from ner.faults import listed, one_line
+from ner.faults import InputError, listed, one_line
 from ner.readers import SUFFIXES, suffix_of
 
 CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
@@ -42,7 +42,7 @@ class Listing:
 
 
 def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str = "auto") -> Listing:
-    """Languages and splits of a corpus. Raises ValueError where there is no corpus.
+    """Languages and splits of a corpus. Raises InputError where there is no corpus.
 
     data: a path with {lang} and {split} in it (and * for shards), a file, a folder in Hub layout or of files
     {lang}/{split}.jsonl and the like, or a Hub name. languages: those that are wanted, None for all.
@@ -53,12 +53,12 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
         return of_pattern(data, languages)
     if path.is_file():
         if not suffix_of(path):
-            raise ValueError(f"{data}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+            raise InputError(f"{data}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
         return Listing({language: {splits[0]: Place((path,))} for language in only_one(data, languages)})
     if path.is_dir() and not has_card(path):
         return of_folder(path, languages, splits)
     if not path.exists() and looks_like_path(data):
-        raise ValueError(f"{data}: no such file or folder")
+        raise InputError(f"{data}: no such file or folder")
     return of_hub(data, languages, data_config)
 
 
@@ -66,7 +66,7 @@ def only_one(data: str, languages: Sequence[str] | None) -> Sequence[str]:
     """The one language of data that names none."""
     if languages is None or len(languages) != 1:
         wanted = "none is named" if languages is None else f"{len(languages)} are wanted"
-        raise ValueError(f"{data}: holds one language, and {wanted}; name one, or put {{lang}} into the path")
+        raise InputError(f"{data}: holds one language, and {wanted}; name one, or put {{lang}} into the path")
     return languages
 
 
@@ -91,7 +91,7 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     regex = re.compile(escaped)
     order = re.findall(r"\{(lang|split)\}", pattern)
     if "split" not in order or len(set(order)) < len(order):
-        raise ValueError(f"{pattern}: a path needs {{split}} once, and {{lang}} once for several languages")
+        raise InputError(f"{pattern}: a path needs {{split}} once, and {{lang}} once for several languages")
     glob = re.sub(r"\{(lang|split)\}", "*", pattern)
     anchor = Path(glob).anchor
     found: dict[str, dict[str, list[Path]]] = {}
@@ -101,10 +101,10 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
             for language in [groups["lang"]] if "lang" in groups else only_one(pattern, languages):
                 found.setdefault(language, {}).setdefault(groups["split"], []).append(file)
     if not found:
-        raise ValueError(f"{pattern}: no such files")
+        raise InputError(f"{pattern}: no such files")
     for file in [file for splits in found.values() for files in splits.values() for file in files]:
         if not suffix_of(file):
-            raise ValueError(f"{file}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+            raise InputError(f"{file}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
     return of_files(pattern, found, languages, several="*" in pattern)
 
 
@@ -125,7 +125,7 @@ def of_folder(folder: Path, languages: Sequence[str] | None, splits: Sequence[st
             found.setdefault(match[1], {}).setdefault(match[2], []).append(file)
     found = {language: own for language, own in found.items() if usual & set(own)}
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{folder}: no data in this folder; expected {{lang}}/{{split}}.jsonl (or {listed(SUFFIXES[1:])}, each "
             "also with .gz), or a README.md that names configs"
         )
@@ -151,7 +151,7 @@ def of_files(
         for split, files in splits.items():
             shards = all(SHARD.search(file.name.partition(".")[0]) for file in files)
             if len(files) > 1 and not several and not shards:
-                raise ValueError(
+                raise InputError(
                     f"{data}: {language} {split} is {listed(map(str, files))}; name one in a path like "
                     "{lang}/{split}.jsonl"
                 )
@@ -173,10 +173,10 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     try:
         configs = get_dataset_config_names(data)
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        raise ValueError(f"{data}: {one_line(error)}") from error
+        raise InputError(f"{data}: {one_line(error)}") from error
     pattern = resolve_config(pattern, configs, languages)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
-        raise ValueError(f"--data-config {pattern} is one config for several languages; put {{lang}} into it")
+        raise InputError(f"--data-config {pattern} is one config for several languages; put {{lang}} into it")
     before, _, after = pattern.partition("{lang}")
     there = [
         config[len(before) : len(config) - len(after)]
@@ -217,7 +217,7 @@ def of_builder(data: str, builder: Any) -> dict[str, Place]:
     for split, paths in files.items():
         unread = [path for path in paths if not suffix_of(Path(path))]
         if unread:
-            raise ValueError(f"{unread[0]}: no reader for this name; files end in {listed(SUFFIXES)}")
+            raise InputError(f"{unread[0]}: no reader for this name; files end in {listed(SUFFIXES)}")
         places[str(split)] = Place(tuple(Path(path) for path in paths), builder.info.features)
     return by_usual_names(places)
 

@@ -12,7 +12,7 @@ from tokenizers import Regex
 from tokenizers.pre_tokenizers import BertPreTokenizer, Split, WhitespaceSplit
 from tokenizers.pre_tokenizers import Sequence as Steps
 
-from ner.faults import listed, shorten
+from ner.faults import InputError, listed, shorten
 from ner.tags import OUTSIDE
 
 SPANS = ("spans", "entities", "ents", "label", "labels")
@@ -33,14 +33,14 @@ def is_spans(row: dict[str, Any]) -> bool:
 def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Words and IOB2 tags of a row. White space at the ends of a span does not count.
 
-    Raises ValueError for a row that is not annotated text, and for a span that is empty, lies outside of the text,
+    Raises InputError for a row that is not annotated text, and for a span that is empty, lies outside of the text,
     cuts a word or overlaps another.
     """
     text = row["text"] if "text" in row else row["data"].get("text")
     if not isinstance(text, str):
-        raise ValueError(f"text is {shorten(text)}, not a text")
+        raise InputError(f"text is {shorten(text)}, not a text")
     if row.get("answer", "accept") != "accept":
-        raise ValueError(f"its answer is {shorten(row['answer'])}, not 'accept'")
+        raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
     spans = [span_of(item, text) for item in annotations(row)]
     words = own_words(row, text) or split_offsets(text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
@@ -70,30 +70,30 @@ def split_spaces(text: str) -> list[tuple[int, int]]:
 
 
 def annotations(row: dict[str, Any]) -> list[Any]:
-    """The spans of a row as they stand there. Raises ValueError if there are none to find."""
+    """The spans of a row as they stand there. Raises InputError if there are none to find."""
     if "annotations" in row:  # Label Studio: a task with the work of each annotator
         done = [a for a in items(row, "annotations") if isinstance(a, dict) and not a.get("was_cancelled")]
         if len(done) != 1:
-            raise ValueError(f"{len(done)} annotations of one text; keep one")
+            raise InputError(f"{len(done)} annotations of one text; keep one")
         results = items(done[0], "result")
         return [item.get("value") for item in results if isinstance(item, dict) and item.get("type") == "labels"]
     name = next((name for name in SPANS if name in row), None)
     if name is None:
-        raise ValueError(f"text without spans: no {', '.join(SPANS)}; the row has {listed(map(str, row))}")
+        raise InputError(f"text without spans: no {', '.join(SPANS)}; the row has {listed(map(str, row))}")
     return items(row, name)
 
 
 def items(row: dict[str, Any], name: str) -> list[Any]:
-    """A list of the row. Raises ValueError if it is something else."""
+    """A list of the row. Raises InputError if it is something else."""
     if not isinstance(row.get(name), list):
-        raise ValueError(f"{name} is {shorten(row.get(name))}, not a list")
+        raise InputError(f"{name} is {shorten(row.get(name))}, not a list")
     return list(row[name])
 
 
 def span_of(item: Any, text: str) -> Span:
     """[start, end, label], or an object with start and end (or start_offset, end_offset) and label (or labels, type).
 
-    Raises ValueError for anything else, and where the object's own `text` is not what stands at that place.
+    Raises InputError for anything else, and where the object's own `text` is not what stands at that place.
     """
     if isinstance(item, dict):
         label = item.get("label", item.get("labels", item.get("type")))
@@ -103,24 +103,24 @@ def span_of(item: Any, text: str) -> Span:
     elif isinstance(item, list) and len(item) == 3:
         start, end, label = item
     else:
-        raise ValueError(f"a span is {shorten(item)}, not [start, end, label] or an object of these")
+        raise InputError(f"a span is {shorten(item)}, not [start, end, label] or an object of these")
     if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label.strip():
-        raise ValueError(f"a span is {shorten(item)}: it needs start and end as numbers and one label")
+        raise InputError(f"a span is {shorten(item)}: it needs start and end as numbers and one label")
     if isinstance(item, dict) and item.get("text", text[start:end]) != text[start:end]:
-        raise ValueError(f"span {start}-{end} is {shorten(text[start:end])}, but its text says {shorten(item['text'])}")
+        raise InputError(f"span {start}-{end} is {shorten(text[start:end])}, but its text says {shorten(item['text'])}")
     return start, end, label
 
 
 def own_words(row: dict[str, Any], text: str) -> list[tuple[int, int]]:
-    """Offsets of the row's `tokens`, none if it has none. Raises ValueError for tokens that are not in the text."""
+    """Offsets of the row's `tokens`, none if it has none. Raises InputError for tokens that are not in the text."""
     words = []
     end = 0
     for token in row.get("tokens") or ():
         if not isinstance(token, dict) or type(token.get("start")) is not int or type(token.get("end")) is not int:
-            raise ValueError(f"a token is {shorten(token)}, not an object with start and end")
+            raise InputError(f"a token is {shorten(token)}, not an object with start and end")
         start, previous_end, end = token["start"], end, token["end"]
         if not previous_end <= start < end <= len(text):
-            raise ValueError(f"token {start}-{end} is not behind the one before it, or not in the text")
+            raise InputError(f"token {start}-{end} is not behind the one before it, or not in the text")
         if text[start:end].strip():  # spaCy keeps white space as tokens
             words.append((start, end))
     return words
@@ -133,11 +133,11 @@ def tags_of(text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span]) 
     tags = [OUTSIDE] * len(words)
     for start, end, label in spans:
         if not 0 <= start < end <= len(text):
-            raise ValueError(f"span {start}-{end} ({label}) is empty, or not in the text of {len(text)} characters")
+            raise InputError(f"span {start}-{end} ({label}) is empty, or not in the text of {len(text)} characters")
         covered = text[start:end]
         name = f"span {start}-{end} {shorten(covered)} ({label})"
         if not covered.strip():
-            raise ValueError(f"{name} is white space")
+            raise InputError(f"{name} is white space")
         if start not in starts:
             start += len(covered) - len(covered.lstrip())
         if end not in ends:
@@ -145,9 +145,9 @@ def tags_of(text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span]) 
         if start not in starts or end not in ends:
             edge = start if start not in starts else end
             cut = next((text[a:b] for a, b in words if a < edge < b), None)
-            raise ValueError(f"{name} cuts the word {shorten(cut)}" if cut else f"{name} begins or ends between words")
+            raise InputError(f"{name} cuts the word {shorten(cut)}" if cut else f"{name} begins or ends between words")
         first, last = starts[start], ends[end]
         if any(tag != OUTSIDE for tag in tags[first : last + 1]):
-            raise ValueError(f"{name} overlaps another span")
+            raise InputError(f"{name} overlaps another span")
         tags[first : last + 1] = [f"B-{label}"] + [f"I-{label}"] * (last - first)
     return tags

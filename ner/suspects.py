@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from ner.errors import cut, sentence_table, sentences_to_markdown
-from ner.options import Parser, bad_input_ends_here
+from ner.faults import InputError
+from ner.options import Parser, bad_input_ends_here, command, echo
 from ner.token_losses import Table, codes, losses, read, sentence_offsets
 
 
@@ -45,6 +46,7 @@ def suspects(source: Table, top: int | None = None) -> pa.Table:
     return sentence_table(source).append_column("suspicion", pa.array(scores)).take(order)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = Parser(prog="ner.suspects", description="Shows the sentences whose gold tags are most likely wrong.")
@@ -55,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with bad_input_ends_here():
         if options.top < 1:
-            raise ValueError(f"--top {options.top} must be above 0")
+            raise InputError(f"--top {options.top} must be above 0")
         table = cut(options.file, options.run, options.language, options.split)
-    print(sentences_to_markdown(suspects(table, options.top)))
+    echo(sentences_to_markdown(suspects(table, options.top)))
 
 
 if __name__ == "__main__":

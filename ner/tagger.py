@@ -29,7 +29,7 @@ from ner.inference import Alone, predict
 from ner.kernels import use_cpu_kernels
 from ner.metrics import entities, first_words
 from ner.model import load, max_positions
-from ner.options import bad_input_ends_here, parse
+from ner.options import bad_input_ends_here, command, parse
 from ner.runs import find_model
 from ner.runtime import best_precision, start_accelerator
 from ner.schemes import Converter, Names, collected_tags
@@ -98,7 +98,7 @@ class Tagger:
         score: of an entity, mean or lowest probability of its words
         max_length: longest window in sub-tokens; a longer sentence becomes windows that overlap
         max_tokens: positions computed at once, which bounds memory
-        Raises ValueError for a name without a model, and a tokenizer that does not align words.
+        Raises InputError for a name without a model, and a tokenizer that does not align words.
         """
         source, trained = find_model(str(name), checkpoint)
         tokenizer = load_tokenizer(source)
@@ -251,6 +251,7 @@ def join(words: Sequence[str]) -> tuple[str, Offsets]:
     return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     with bad_input_ends_here():

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ner import texts
 from ner.commands import TaggerConfig
-from ner.faults import one_line
+from ner.faults import InputError, one_line
 from ner.journal import Journal, check_sum
 from ner.options import FAILED
 from ner.runtime import say
@@ -28,15 +28,15 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
     """Tags the rows of a file, or the lines of standard input, into --output; processes share them, a block each.
 
     fingerprint: equal for taggers that say the same. What is done stands in a journal beside the output, with which a
-    killed run goes on. Raises ValueError for bad input; that of a file is found before anything is tagged.
+    killed run goes on. Raises InputError for bad input; that of a file is found before anything is tagged.
     """
     output, source = Path(config.output or ""), Path(config.input) if config.input else None
     if output.suffix not in texts.OUTPUTS:
-        raise ValueError(f"--output {output}: its name should end in {' '.join(texts.OUTPUTS)}")
+        raise InputError(f"--output {output}: its name should end in {' '.join(texts.OUTPUTS)}")
     if output.exists() and not config.overwrite:
-        raise ValueError(f"--output {output}: is there already; --overwrite replaces it")
+        raise InputError(f"--output {output}: is there already; --overwrite replaces it")
     if source is None and accelerator.num_processes > 1:
-        raise ValueError("processes can not share standard input; name a file: --input FILE")
+        raise InputError("processes can not share standard input; name a file: --input FILE")
     total = texts.count(source, config.column) if source else None
     as_words = output.suffix == ".conll"
     made_by = {"model": fingerprint, "column": config.column}
@@ -49,7 +49,7 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
     for number, check in enumerate(islice(journal.checks(), num_done), start=1):
         row = next(rows, None)
         if row is None or check_sum(texts.sound(row).content) != check:
-            raise ValueError(
+            raise InputError(
                 f"{journal.file}: row {number:,} of the input is another than when it was begun; --overwrite begins "
                 "it again"
             )
@@ -92,7 +92,7 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
 
 
 def print_tagged(config: TaggerConfig, tag: Tag) -> None:
-    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises ValueError."""
+    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises InputError."""
     source = Path(config.input) if config.input else None
     if source:
         texts.count(source, config.column)

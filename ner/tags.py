@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ner.faults import InputError
+
 OUTSIDE = "O"
 
 
@@ -14,39 +16,39 @@ OUTSIDE = "O"
 class TagSet:
     """IOB2 tag names in the order of their ids: `O`, and `B-` and `I-` of each entity type.
 
-    Raises ValueError if a name is not IOB2, comes twice, or `O` is missing.
+    Raises InputError if a name is not IOB2, comes twice, or `O` is missing.
     """
 
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if malformed := [name for name in self.names if not is_iob2(name)]:
-            raise ValueError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
+            raise InputError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"a tag comes twice in {' '.join(self.names)}")
+            raise InputError(f"a tag comes twice in {' '.join(self.names)}")
         if OUTSIDE not in self.names:
-            raise ValueError(f"no {OUTSIDE} in the tags {' '.join(self.names)}")
+            raise InputError(f"no {OUTSIDE} in the tags {' '.join(self.names)}")
 
     @classmethod
     def collect(cls, names: Iterable[str]) -> "TagSet":
         """Tags that hold these names: O first, then B- and I- of each type, types in alphabetical order.
 
-        The order depends on the set of types alone, not on the order of the data. Raises ValueError as the class does.
+        The order depends on the set of types alone, not on the order of the data. Raises InputError as the class does.
         """
         names = set(names)
         if malformed := sorted(name for name in names if not is_iob2(name)):
-            raise ValueError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
+            raise InputError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
         types = sorted({name[2:] for name in names - {OUTSIDE}})
         return cls((OUTSIDE, *(prefix + kind for kind in types for prefix in ("B-", "I-"))))
 
     @classmethod
     def of_model(cls, config: Any, name: str) -> "TagSet":
-        """The tags that a token classifier stores in its config. name: the model's, for the message of ValueError."""
+        """The tags that a token classifier stores in its config. name: the model's, for the message of InputError."""
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         try:
             return cls(names)
-        except ValueError as error:
-            raise ValueError(f"{name} is not a tagger of IOB2 tags: {error}") from error
+        except InputError as error:
+            raise InputError(f"{name} is not a tagger of IOB2 tags: {error}") from error
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 
+from ner.faults import harmless
 from ner.tagged import Entity
 
 BACKGROUNDS = {"PER": 153, "LOC": 157, "ORG": 223, "MISC": 225}  # of the 256 colours, pale: the text on them is black
@@ -24,11 +25,12 @@ def marked(text: str, entities: Iterable[Entity], colours: bool) -> str:
     parts = []
     end = 0
     for entity in entities:
-        parts.append(text[end : entity.start])
+        parts.append(harmless(text[end : entity.start]))
+        name, kind = harmless(entity.text), harmless(entity.type)
         if colours:
             background = BACKGROUNDS.get(entity.type) or OTHERS[sum(entity.type.encode()) % len(OTHERS)]
-            parts.append(f"\x1b[48;5;{background};38;5;16m {entity.text} \x1b[1m{entity.type} {RESET}")
+            parts.append(f"\x1b[48;5;{background};38;5;16m {name} \x1b[1m{kind} {RESET}")
         else:
-            parts.append(f"[{entity.type} {entity.text}]")
+            parts.append(f"[{kind} {name}]")
         end = entity.end
-    return "".join([*parts, text[end:]])
+    return "".join([*parts, harmless(text[end:])])

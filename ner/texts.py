@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ner import faults, readers
-from ner.faults import Fault, listed, shorten
+from ner.faults import Fault, InputError, listed, shorten
 from ner.rows import TAGS, WORDS, Row, not_unicode
 from ner.tagged import Tagged
 
@@ -43,7 +43,7 @@ def read(file: Path, column: str | None = None) -> Iterator[Text | Fault]:
     """The texts of a file, by its ending.
 
     column: the field of JSON Lines and Parquet with the text or the words; None: `text`, else `tokens`. Raises
-    ValueError for a file that can not be read to its end.
+    InputError for a file that can not be read to its end.
     """
     suffix = readers.suffix_of(file)
     with readers.whole(file):
@@ -88,15 +88,15 @@ def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
 
 
 def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
-    """Texts of a Parquet file. Raises ValueError where the column is not there."""
+    """Texts of a Parquet file. Raises InputError where the column is not there."""
     with readers.open_parquet(file) as parquet:
         names = parquet.schema_arrow.names
         column = column or (TEXT if TEXT in names else WORDS)
         if column not in names:
-            raise ValueError(f"no column {column}; it has {listed(names)}")
+            raise InputError(f"no column {column}; it has {listed(names)}")
         columns = [field.name for field in carried(parquet.schema_arrow)]
         if column not in columns:
-            raise ValueError(f"{column} is {parquet.schema_arrow.field(column).type}, neither text nor lists of words")
+            raise InputError(f"{column} is {parquet.schema_arrow.field(column).type}, neither text nor lists of words")
         number = 0
         for batch in parquet.iter_batches(ROWS_PER_TABLE, columns=columns):
             for row in batch.to_pylist():
@@ -134,12 +134,12 @@ def checked(place: str, number: int, content: Any, row: dict[str, Any]) -> Text 
 
 
 def count(file: Path, column: str | None = None) -> int:
-    """How many rows the file has, all of them checked. Raises ValueError with what is wrong, by file and line."""
+    """How many rows the file has, all of them checked. Raises InputError with what is wrong, by file and line."""
     suffix = readers.suffix_of(file)
     if suffix not in INPUTS:
-        raise ValueError(f"{file}: its name should end in {' '.join(INPUTS)}, or one of these and .gz")
+        raise InputError(f"{file}: its name should end in {' '.join(INPUTS)}, or one of these and .gz")
     if not file.is_file():
-        raise ValueError(f"{file}: no such file")
+        raise InputError(f"{file}: no such file")
     found: list[Fault] = []
     total = num_words = num_faults = 0
     try:
@@ -150,19 +150,19 @@ def count(file: Path, column: str | None = None) -> int:
                 found += [item] * (len(found) < faults.SHOWN)
             else:
                 num_words += isinstance(item.content, list)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     if num_faults:
-        raise ValueError(faults.report([], found, num_faults, remedy="fix the row"))
+        raise InputError(faults.report([], found, num_faults, remedy="fix the row"))
     if num_words not in (0, total):
-        raise ValueError(f"{file}: {num_words:,} of {total:,} rows are words and the others texts; name the --column")
+        raise InputError(f"{file}: {num_words:,} of {total:,} rows are words and the others texts; name the --column")
     return total
 
 
 def sound(item: Text | Fault) -> Text:
-    """The text. Raises ValueError with the fault."""
+    """The text. Raises InputError with the fault."""
     if isinstance(item, Fault):
-        raise ValueError(faults.report([], [item], 1, remedy="fix the row"))
+        raise InputError(faults.report([], [item], 1, remedy="fix the row"))
     return item
 
 

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
-from ner.faults import listed
+from ner.faults import InputError, listed
 from ner.rows import WORDS, batches
 from ner.tags import TagSet
 
@@ -131,7 +131,7 @@ def repeated(name: str, times: int) -> pa.DictionaryArray:
 def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     """These columns (None: all) of a table or file, one chunk each, names that repeat as dictionaries.
 
-    Raises ValueError for a file that is no table of token losses, OSError for one that can not be read.
+    Raises InputError for a file that is no table of token losses, OSError for one that can not be read.
     """
     wanted = SCHEMA.names if columns is None else list(columns)
     if isinstance(source, pa.Table):
@@ -139,22 +139,22 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         schema = pq.read_schema(source)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
+        raise InputError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
     if lacking := [name for name in SCHEMA.names if name not in schema.names]:
-        raise ValueError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
+        raise InputError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
     names = [name for name in wanted if pa.types.is_dictionary(SCHEMA.field(name).type)]
     return pq.read_table(source, columns=wanted, read_dictionary=names).unify_dictionaries().combine_chunks()
 
 
 def select(source: Table, *, run: str | None = None, language: str | None = None, split: str | None = None) -> pa.Table:
-    """The rows of a run, a language, a split. Raises ValueError for one that is not there, with those that are."""
+    """The rows of a run, a language, a split. Raises InputError for one that is not there, with those that are."""
     table = read(source)
     for name, value in (("run", run), ("language", language), ("split", split)):
         if value is None:
             continue
         there = pc.unique(table[name]).to_pylist()
         if value not in there:
-            raise ValueError(f"no {name} {value}; there is {listed(there)}")
+            raise InputError(f"no {name} {value}; there is {listed(there)}")
         table = table.filter(pc.equal(table[name].cast(pa.string()), value))
     return table
 

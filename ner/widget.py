@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import transformers
 
 from ner.commands import WidgetConfig
+from ner.faults import InputError
 from ner.highlights import hues, result
-from ner.options import bad_input_ends_here, parse
+from ner.options import bad_input_ends_here, command, parse
 from ner.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
         types = {name for tagger in chosen.values() for name in tagger.tags.types}
         try:
             found = {name: tagger(text) for name, tagger in chosen.items()}
-        except ValueError as error:
+        except (InputError, UnicodeEncodeError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return result(text, found, hue, types)
 
@@ -87,12 +88,12 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on the loopback address. port: 0 for a free one. Raises ValueError for one that can not be had."""
+    """A socket on the loopback address. port: 0 for a free one. Raises InputError for one that can not be had."""
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ValueError(f"--port {port}: {reason}; name another one, or 0 for one that is free") from error
+        raise InputError(f"--port {port}: {reason}; name another one, or 0 for one that is free") from error
 
 
 @contextlib.contextmanager
@@ -139,12 +140,13 @@ class OwnContentAlone:
         await self.app(scope, receive, send_with_policy)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     with bad_input_ends_here():
         config = parse(WidgetConfig, arguments, str(__doc__))
         if importlib.util.find_spec("gradio") is None:
-            raise ValueError(MISSING)
+            raise InputError(MISSING)
         transformers.utils.logging.disable_progress_bar()
         listener = listen(config.port)
         taggers = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ner import checkpoint
+from ner import checkpoint, files
 from ner.checkpoint import MANIFEST, commit, forget_after, found, newest, of_update, prune, restore_best, verify
 from ner.snapshot import read_snapshot
 
@@ -49,7 +49,7 @@ def test_what_fails_leaves_the_commit_before(tmp_path):
 def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
     """The order that a power cut needs: files and folder, then the rename, then the folder above."""
     events = []
-    rename, sync = Path.rename, checkpoint.sync
+    rename, sync = Path.rename, files.sync
 
     def watched_sync(path: Path) -> None:
         events.append(("sync", path.name))

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,7 +8,8 @@ import yaml
 
 from ner.commands import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
-from ner.options import bad_input_ends_here, parse, read_config, to_yaml
+from ner.faults import InputError
+from ner.options import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
@@ -121,20 +125,50 @@ def test_intervals():
             parse_interval(bad, "--x")
 
 
-@pytest.mark.parametrize("error", [ValueError("rows.jsonl:3: bad"), FileNotFoundError(2, "No such file", "x")])
-def test_bad_input_ends_with_one_line_and_status_2(error, capsys):
+def test_bad_input_ends_with_one_line_and_status_2(capsys):
     with pytest.raises(SystemExit) as caught, bad_input_ends_here():
-        raise error
+        raise InputError("rows\x1b[2J.jsonl:3: bad")
     assert caught.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert capsys.readouterr().err.endswith(": rows\\x1b[2J.jsonl:3: bad\n")
 
 
-def test_our_own_faults_keep_their_traceback(monkeypatch):
-    with pytest.raises(AssertionError), bad_input_ends_here():
-        raise AssertionError
+@pytest.mark.parametrize("error", [AssertionError, ValueError, KeyError, FileNotFoundError, UnicodeDecodeError])
+def test_our_own_faults_keep_their_traceback(error):
+    with pytest.raises(error), bad_input_ends_here():
+        raise error(*["utf-8", b"", 0, 1, "why"] if error is UnicodeDecodeError else ["why"])
+
+
+def test_a_traceback_of_bad_input_on_demand(monkeypatch):
     monkeypatch.setenv("NER_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="why"), bad_input_ends_here():
-        raise ValueError("why")
+    with pytest.raises(InputError, match="why"), bad_input_ends_here():
+        raise InputError("why")
+
+
+PRINTS = """
+from ner.options import command, echo
+@command
+def main(arguments=None):
+    for _ in range(20_000):
+        echo("Zürich \x1b]0;title\x07 \u202etfel")
+main()
+"""
+
+
+def test_a_reader_that_stops_ends_it_quietly():
+    with subprocess.Popen([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        line = process.stdout.readline().decode()
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=60) == READER_GONE
+    assert line == "Zürich \\x1b]0;title\\x07 \\u202etfel\n"
+
+
+def test_output_that_is_no_utf_8_is_escaped():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", PRINTS], env=environment, capture_output=True, timeout=60, check=True)
+    assert done.stdout.startswith(b"Z\\xfcrich ")
 
 
 def test_one_positional_argument():

@@ -62,12 +62,6 @@ def test_log_of_a_run_that_was_killed_goes_on(tmp_path):
     ]  # fmt: skip
 
 
-def test_json_is_written_whole(tmp_path):
-    runtime.write_json(tmp_path / "a.json", {"é": 1})
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"é": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
     accelerator = Accelerator(cpu=True)

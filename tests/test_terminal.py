@@ -27,3 +27,12 @@ def test_no_colours_without_a_terminal(monkeypatch, capsys):
     assert not has_colours()
     monkeypatch.delenv("NO_COLOR")
     assert has_colours()
+
+
+def test_a_terminal_obeys_nothing_of_a_text():
+    text, name = "a\x1b]0;x\x07b \x9b2J\u202e", "\x1b[31mPER"
+    for colours in (False, True):
+        shown = marked(text, [Entity(name, text[:5], 0, 5, 0.9)], colours)
+        ours = re.sub(r"\x1b\[[\d;]*m", "", shown)
+        assert ours.isprintable()
+        assert ours.count("\\x1b") == 2
