@@ -26,6 +26,7 @@ from ner.faults import InputError, one_line
 from ner.files import file_errors, to_json, write_json, write_whole
 from ner.inference import gather, predict, score
 from ner.kernels import use_cpu_kernels
+from ner.locking import LOCK, locked
 from ner.matrix import Result, f1_cells
 from ner.metrics import SCORINGS
 from ner.model import load_tagger, max_positions
@@ -71,12 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 losses_file = Path(config.output) / token_losses.FILE_NAME
     with token_losses.open_file(losses_file) if losses_file else contextlib.nullcontext() as losses:
         results, tagged, failures = test(config, accelerator, runs, languages, corpora, losses)
-    if results and accelerator.is_main_process:
-        write(config, results, languages, corpora, losses_file)
-    if config.compare and not failures and accelerator.is_main_process:
-        write_comparison(config, runs, languages, corpora, tagged)
     status = BAD_INPUT if failures else 0
     if accelerator.is_main_process:
+        try:
+            if results:
+                write(config, results, languages, corpora, losses_file)
+            if config.compare and not failures:
+                write_comparison(config, runs, languages, corpora, tagged)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk: what was found is printed, and goes on to the cards
+            failures.append(f"{config.output}: not all is written: {one_line(error)}")
+            status = FAILED
         tested = [run for run in runs if any(result.run == run.name for result in results)]
         write_cards(config, accelerator, tested, results, corpora, seen)
         for worked, message in publish(config, [Path(run.name) for run in tested]):
@@ -215,8 +222,9 @@ def write_cards(
             continue
         own = [result for result in results if result.run == run.name]
         try:
-            add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
-            write_card(Path(run.name))
+            with locked(Path(run.name) / LOCK, run.name):
+                add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
+                write_card(Path(run.name))
         except (OSError, InputError) as error:
             runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {one_line(error)}")
 

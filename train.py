@@ -4,7 +4,6 @@ parse -> build -> fit. `fit` is the whole training loop.
 """
 
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,17 +24,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
 from ner.batching import EpochPlan
-from ner.card import CARD, own_card
 from ner.collating import Collator, PackedCollator, choose_collator, to_device
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
 from ner.corpus import Source, load_corpus, write_skipped
 from ner.encoding import Encoded, encode_once, load_tokenizer
-from ner.facts import EVALUATION, hub_names
+from ner.facts import hub_names
 from ner.faults import InputError, one_line
 from ner.feed import feed
-from ner.files import write_json, write_whole
+from ner.files import file_errors, write_json, write_whole
 from ner.inference import evaluate
-from ner.keeper import Keeper, Progress, check_same, find_commit
+from ner.keeper import Keeper, Progress, begin_run, check_same, find_start, held
 from ner.kernels import use_cpu_kernels
 from ner.loss import update_loss
 from ner.metrics import Counts
@@ -80,22 +78,25 @@ class Job:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
-    with bad_input_ends_here():
-        config = parse(TrainConfig, arguments, __doc__)
-        repositories(config, [config.folder])  # raises for what could not be uploaded
-        accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
-        job = build(config, accelerator)
-    status = 0
-    try:
-        if job:
-            set_seed(config.seed, device_specific=True)  # after the head's weights: ranks differ in dropout alone
-            status = fit(config, accelerator, job)
-    except (ArithmeticError, *NOT_WRITTEN) as error:
-        runtime.say(accelerator, f"train.py: {one_line(error)}")
-        status = FAILED
-    accelerator.end_training()
-    if not status and accelerator.is_main_process:
-        status = share(config, config.folder, accelerator)
+    stopper = Stopper()
+    with stopper.listening(), contextlib.ExitStack() as stack:
+        with bad_input_ends_here():
+            config = parse(TrainConfig, arguments, __doc__)
+            repositories(config, [config.folder])  # raises for what could not be uploaded
+            accelerator = runtime.start_accelerator(config.mixed_precision, config.trackers, config.folder)
+            stack.enter_context(held(config.folder, accelerator))
+            job = build(config, accelerator)
+        status = 0
+        try:
+            if job:
+                set_seed(config.seed, device_specific=True)  # after the head's weights: ranks differ in dropout alone
+                status = fit(config, accelerator, job, stopper)
+        except (ArithmeticError, *NOT_WRITTEN) as error:
+            runtime.say(accelerator, f"train.py: {one_line(error)}")
+            status = FAILED
+        accelerator.end_training()
+        if not status and accelerator.is_main_process:
+            status = share(config, config.folder, accelerator)
     if status:
         sys.exit(status)
 
@@ -109,7 +110,7 @@ def build(
 
     make_model: of a name, tags and seed, for a head of one's own. Raises InputError for what can not work.
     """
-    resume_from = find_commit(config.folder, config.resume, config.overwrite, accelerator)
+    start = find_start(config.folder, config.resume, config.overwrite, accelerator)
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
@@ -172,31 +173,20 @@ def build(
         push_private=False,
         push_dry_run=False,
     )
-    is_finished = config.resume == "auto" and (config.folder / "metrics.json").is_file()
-    if resume_from or is_finished:
-        stored = resume_from or config.folder
-        then = read_config(TrainConfig, stored / "config.yaml")
-        check_same(asdict(resolved), asdict(then), FREE_ON_RESUME, stored, fingerprint)
+    if start.stored:
+        then = read_config(TrainConfig, start.stored / "config.yaml")
+        check_same(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint)
     accelerator.wait_for_everyone()  # all have seen the folder as it was
-    if is_finished:
+    if start.is_finished:
         runtime.say(accelerator, f"{config.folder}: this run is finished")
         if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
             write_whole(config.folder / "config.yaml", to_yaml(replace(then, license=config.license)))
         return None
+    runtime.start_trackers(accelerator, asdict(resolved))  # the last that can fail: from here on the folder changes
     if accelerator.is_main_process:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        if not resume_from:
-            made = ("log.jsonl", "metrics.json", EVALUATION, *([CARD] if own_card(config.folder) is None else ()))
-            for leftover in made:  # of the run that is replaced
-                (config.folder / leftover).unlink(missing_ok=True)
-            for leftover in ("best", "last", "onnx", checkpoint.FOLDER):
-                shutil.rmtree(config.folder / leftover, ignore_errors=True)
-        write_whole(config.folder / "config.yaml", to_yaml(resolved))
-        write_skipped([corpus], config.folder / "skipped.jsonl")
-    options = {
-        key: value if isinstance(value, int | float | str) else str(value) for key, value in asdict(resolved).items()
-    }
-    accelerator.init_trackers("ner", config=options)
+        with file_errors(config.folder):
+            begin_run(config.folder, to_yaml(resolved), is_new=not start.resume_from)
+            write_skipped([corpus], config.folder / "skipped.jsonl")
     for note in corpus.notes:
         runtime.say(accelerator, f"note: {note}")
     shares = parse_sample(corpus.source.sample)
@@ -209,12 +199,12 @@ def build(
         runtime.say(accelerator, f"embedding table: {used} rows are used")
     return Job(
         model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan), resume_from, fingerprint, vocabulary, corpus.notes,
+        every if unit == "updates" else every * len(plan), start.resume_from, fingerprint, vocabulary, corpus.notes,
         {"sentences": {lang: len(corpus[lang]["train"]) for lang in config.train_on}, "hub": hub_names(config)},
     )  # fmt: skip
 
 
-def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
+def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stopper | None = None) -> int:
     """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns the exit status."""
     # The scheduler is not prepared: Accelerate would step it once per process.
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
@@ -226,7 +216,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job) -> int:
     log = runtime.JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
     if job.notes and not job.resume_from:
         log.write({"update": 0, "notes": job.notes})
-    stopper = Stopper(accelerator)
+    stopper = stopper or Stopper()
+    stopper.attach(accelerator)
     rank = accelerator.process_index
     updates = feed(job.plan, job.collator, rank, progress.update + 1, job.num_updates, accelerator.device)
     training_mode(model)

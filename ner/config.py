@@ -184,6 +184,9 @@ class SharingOptions(HubOptions):
     )  # fmt: skip
 
 
+LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
+
+
 # What may be another when a run goes on: none of these changes what is computed.
 FREE_ON_RESUME = (
     "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_updates",
@@ -211,10 +214,12 @@ class TrainConfig(
         if (self.validation_fraction or 0) >= 1:
             problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
         problems += [
-            f"{flag(name)} {getattr(self, name)} must not be negative"
+            f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
             for name in ("warmup", "weight_decay", "freeze_layers", "seed")
-            if not getattr(self, name) >= 0
+            if not 0 <= getattr(self, name) < float("inf")
         ]
+        if self.seed >= LARGEST_SEED:
+            problems.append(f"--seed {self.seed} must be below {LARGEST_SEED}")
         for name, units in (("evaluate_every", "ue"), ("checkpoint_every", "uem")):
             try:
                 parse_interval(getattr(self, name), flag(name), units)
@@ -319,7 +324,11 @@ def pushed_nowhere(config: HubOptions) -> list[str]:
 def not_above_zero(config: Any, *names: str) -> list[str]:
     """A message for each of these options that is given and not above 0."""
     values = {name: getattr(config, name) for name in names}
-    return [f"{flag(name)} {v} must be above 0" for name, v in values.items() if v is not None and not v > 0]
+    return [
+        f"{flag(name)} {v} must be above 0" + (", and finite" if v == float("inf") else "")
+        for name, v in values.items()
+        if v is not None and not 0 < v < float("inf")
+    ]
 
 
 UNITS = {"u": ("updates", "200u"), "e": ("epochs", "1e"), "m": ("minutes", "10m")}

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,21 @@ def write_json(file: Path, content: Any) -> None:
 
 def to_json(content: Any) -> str:
     """JSON as our files have it."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(legal(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_json_line(content: Any) -> str:
+    """JSON on one line, which ends it."""
+    return json.dumps(legal(content), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def legal(content: Any) -> Any:
+    """The content with None for the numbers that JSON lacks: infinities, and what is no number."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {key: legal(value) for key, value in content.items()}
+    return [legal(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def sha256(file: Path) -> str:

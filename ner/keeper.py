@@ -1,21 +1,32 @@
 """Keeps a run: commits it beside the training, finds where it stopped, and goes on from there."""
 
+import contextlib
+import json
+import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from ner import checkpoint, snapshot
-from ner.faults import InputError, one_line
+from ner.card import CARD, own_card
+from ner.facts import EVALUATION
+from ner.faults import InputError, listed, one_line
+from ner.files import file_errors, write_whole
+from ner.locking import LOCK, locked
 from ner.runtime import JsonLinesLog, Meter, say
 from ner.snapshot import NOT_WRITTEN, Snapshot
+
+# What a run writes, beside its config and card.
+MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "onnx", checkpoint.FOLDER)
 
 
 @dataclass
@@ -28,25 +39,113 @@ class Progress:
     best: dict[str, Any] = field(default_factory=lambda: {"f1": -1.0, "update": 0})
 
 
-def find_commit(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Path | None:
-    """The commit to go on from, None for a fresh start. Raises InputError for a folder that is taken, or damaged.
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins. resume_from: a commit, None for a fresh start; is_finished: there is nothing left to do.
 
-    resume: auto, the folder of a commit, or None.
+    stored: folder of the options that this run must share, None where nothing is there that it could spoil; damaged:
+    what is wrong with commits that are passed over.
     """
-    is_taken = any(run.glob("*"))
+
+    resume_from: Path | None = None
+    is_finished: bool = False
+    stored: Path | None = None
+    damaged: tuple[str, ...] = ()
+
+
+def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Start:
+    """Where the run begins: the main process looks, and all take its word.
+
+    resume: auto, the folder of a commit, or None. Raises InputError for a folder that is taken, or damaged, and where
+    a process does not see the commit.
+    """
+    start, problem = Start(), ""
+    if accelerator.is_main_process:
+        try:
+            with file_errors(run):
+                start = look(run, resume, overwrite)
+        except InputError as error:
+            problem = str(error)
+    start, problem = broadcast_object_list([start, problem])
+    if problem:
+        raise InputError(problem)
+    for what in start.damaged:
+        say(accelerator, f"damaged commit passed over: {what}")
+    sees_it = start.resume_from is None or (start.resume_from / checkpoint.MANIFEST).is_file()
+    blind = [host for host in gather_object([None if sees_it else platform.node()]) if host]
+    if blind:
+        raise InputError(
+            f"{start.resume_from}: not there on {listed(dict.fromkeys(blind))} ({len(blind)} of "
+            f"{accelerator.num_processes} processes); put the run folder on a disk that all machines see"
+        )
+    return start
+
+
+def look(run: Path, resume: str | None, overwrite: bool) -> Start:
+    """`find_start` of one process. Raises InputError, and OSError where the folder can not be read."""
+    checkpoint.recover(run)
+    is_taken = any(path.name != LOCK for path in run.glob("*"))
+    if is_taken and (overwrite or resume == "auto") and not (run / checkpoint.CONFIG).is_file():
+        raise InputError(f"{run} is not empty, and not a run of train.py: it has no config.yaml; give another --output")
     if resume == "auto":
-        if is_taken and not (run / "config.yaml").is_file():
-            raise InputError(f"{run} is not empty, and not a run; give another --output")
+        if is_finished(run):
+            return Start(is_finished=True, stored=run)
         folder, damaged = checkpoint.newest(run)
-        for what in damaged:
-            say(accelerator, f"damaged commit passed over: {what}")
-        return folder
+        if damaged and folder is None:
+            remedy = "restore one of them, or begin again with --overwrite instead of --resume"
+            raise InputError("\n  ".join([f"{run}: none of its commits is sound; {remedy}", *damaged]))
+        has_model = any(checkpoint.is_sound(run / name) for name in ("best", "last"))
+        return Start(folder, stored=folder or (run if has_model else None), damaged=tuple(damaged))
     if resume:
-        checkpoint.verify(Path(resume))
-        return Path(resume)
+        folder = Path(resume)
+        checkpoint.verify(folder)
+        if is_taken and run.resolve() != folder.resolve().parent.parent:
+            raise InputError(f"--resume {folder}: something else is in {run}; give a new folder as --output")
+        return Start(folder, stored=folder)
     if is_taken and not overwrite:
         raise InputError(f"{run} is not empty; --resume auto goes on with the run there, --overwrite replaces it")
-    return None
+    return Start()
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has its metrics.json, which is written last. Raises OSError where that can not be told."""
+    try:
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # a file that is empty or broken says nothing
+        return False
+    return isinstance(metrics, dict) and "best" in metrics
+
+
+@contextlib.contextmanager
+def held(run: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Keeps other programs from writing into the run folder. Leaves no folder behind that was made for nothing.
+
+    Raises InputError, on all processes, if another program holds it.
+    """
+    with contextlib.ExitStack() as stack:
+        problem = ""
+        if accelerator.is_main_process:
+            try:
+                with file_errors(run):
+                    run.mkdir(parents=True, exist_ok=True)
+                    stack.callback(checkpoint.remove_if_empty, run)
+                    stack.enter_context(locked(run / LOCK, str(run)))
+            except InputError as error:
+                problem = str(error)
+        (problem,) = broadcast_object_list([problem])
+        if problem:
+            raise InputError(problem)
+        yield
+
+
+def begin_run(run: Path, config: str, *, is_new: bool) -> None:
+    """Makes the run folder this run's. Raises OSError.
+
+    config: its options as YAML; is_new: what is there makes room.
+    """
+    if is_new:
+        checkpoint.replace_run(run, [*MADE, *([CARD] if own_card(run) is None else [])])
+    write_whole(run / checkpoint.CONFIG, config)
 
 
 def check_same(now: dict[str, Any], then: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str) -> None:
@@ -91,7 +190,7 @@ class Keeper:
             return Progress(), Meter(self.accelerator)
         kept = snapshot.read_snapshot(folder)
         snapshot.give_back(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
-        progress = Progress(**{name: kept.state[name] for name in Progress.__annotations__})
+        progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
         with self.accelerator.main_process_first():
             best = progress.best["update"]
             if best and not checkpoint.restore_best(self.run, best):
@@ -99,6 +198,8 @@ class Keeper:
                 progress.best = Progress().best
             if self.accelerator.is_main_process:
                 checkpoint.forget_after(self.run, progress.update)
+                if (metrics := self.run / "metrics.json").exists():  # of the end that is made again
+                    checkpoint.set_aside(self.run, metrics)
         say(self.accelerator, f"{folder}: going on after update {progress.update:,}")
         return progress, Meter(self.accelerator, kept.state["meter"])
 

@@ -18,8 +18,8 @@ from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from ner.batching import Update
-from ner.faults import InputError, harmless
-from ner.files import write_whole
+from ner.faults import InputError, harmless, one_line
+from ner.files import to_json_line, write_whole
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -27,12 +27,15 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
 
     Raises InputError for a precision that the hardware lacks and a tracker that is not installed.
     """
-    accelerator = Accelerator(
-        mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
-        log_with=list(trackers) or None,
-        project_dir=folder,
-        step_scheduler_with_optimizer=False,
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
+            log_with=list(trackers) or None,
+            project_dir=folder,
+            step_scheduler_with_optimizer=False,
+        )
+    except ValueError as error:  # of options and of ACCELERATE_... in the environment
+        raise InputError(one_line(error)) from error
     active = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
     for tracker in trackers:
         if tracker not in active:  # Accelerate leaves it out without a word
@@ -44,6 +47,16 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()  # of loading weights; downloads keep theirs
     return accelerator
+
+
+def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
+    """Starts the trackers, with the run's options. Raises InputError for one that can not be: without a login, say."""
+    plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in options.items()}
+    try:
+        accelerator.init_trackers("ner", config=plain)
+    except Exception as error:  # of packages that are not ours, each with errors of its own
+        names = ", ".join(str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with)
+        raise InputError(f"--trackers {names}: {one_line(error) or repr(error)}") from error
 
 
 def use_idle_cores(num_processes: int) -> None:
@@ -91,7 +104,7 @@ class JsonLinesLog:
         self.accelerator = accelerator
         if accelerator.is_main_process and file.exists():
             kept = []
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line, of a run that was killed
                     if json.loads(line)["update"] <= resumed_at:
                         kept.append(line + "\n")
@@ -101,7 +114,7 @@ class JsonLinesLog:
         """Appends the entry. `update` is the trackers' step."""
         if self.accelerator.is_main_process:
             with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                lines.write(to_json_line(entry))
         self.accelerator.log(flat_numbers(entry), step=entry["update"])
 
     def write_bad(self, updates: Sequence[tuple[int, Update]]) -> None:

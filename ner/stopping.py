@@ -1,7 +1,9 @@
 """Signals ask a run to stop; all its processes agree on the update after which they do."""
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -11,7 +13,8 @@ import torch.distributed as dist
 from accelerate import Accelerator
 
 STOPPED = 75  # exit status of a run that stopped with everything committed: EX_TEMPFAIL, try again
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# SIGHUP: the terminal, or the connection to it, is gone. Windows has neither that nor SIGUSR1.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
 
 
 class StoppedError(Exception):
@@ -19,17 +22,30 @@ class StoppedError(Exception):
 
 
 class Stopper:
-    """Whether to stop. Each process asks at the same places, and gets the same answer."""
+    """Whether to stop. Each process asks at the same places, and gets the same answer.
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    Before `attach` there is nothing to commit yet: a signal ends a program of one process at once, with STOPPED. One of
+    several is kept for the first question, because the others wait for this one in places that they can not leave.
+    """
+
+    def __init__(self) -> None:
         self.asked_by: str | None = None
-        # Over the CPU, whatever the gradients use: no host sync with a GPU.
-        self.group = dist.new_group(backend="gloo") if accelerator.num_processes > 1 else None
+        self.is_attached = False
+        self.group: dist.ProcessGroup | None = None
+
+    def attach(self, accelerator: Accelerator) -> None:
+        """From here on a signal is kept until somebody asks."""
+        self.is_attached = True
+        if accelerator.num_processes > 1:
+            # Over the CPU, whatever the gradients use: no host sync with a GPU.
+            self.group = dist.new_group(backend="gloo")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Takes signals within. A second SIGINT is not taken: it interrupts."""
-        before = {number: signal.signal(number, self.take) for number in SIGNALS}
+        # One that is ignored stays so: nohup ignores SIGHUP. (SIGINT is ignored in what a script starts with `&`.)
+        wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self.take) for number in wanted}
         try:
             yield
         finally:
@@ -40,6 +56,12 @@ class Stopper:
         """The handler."""
         self.asked_by = signal.Signals(number).name
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.is_attached:
+            return
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            os.write(2, f"stopped by {self.asked_by} before the first update; nothing is lost\n".encode())
+            sys.exit(STOPPED)
+        signal.signal(number, signal.SIG_DFL)  # where a process hangs, the same signal again ends it
 
     def agree(self, other: bool = False) -> tuple[bool, bool]:
         """(whether any process was asked to stop, whether `other` is true on any)."""

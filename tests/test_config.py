@@ -80,7 +80,7 @@ def test_every_senseless_value_is_reported_at_once():
     assert lines == [
         "--epochs -1 must be above 0",
         "--lr 0.0 must be above 0",
-        "--warmup -0.1 must not be negative",
+        "--warmup -0.1 must not be negative, nor infinite",
         "--evaluate-every 2: give a number of updates (200u) or epochs (1e)",
         "--train-on names one twice: de de",
     ]

@@ -80,3 +80,19 @@ def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
         assert all(torch.equal(value, optimizer.state[weight][key]) for key, value in state.items())
     assert step([1.0, 2.0, 3.0])
     assert not torch.equal(weight, before)
+
+
+def test_log_is_legal_json_and_its_lines_end_at_newlines_alone(tmp_path):
+    """A type name may hold what `str.splitlines` takes for an end: U+2028, and a loss may be infinite."""
+    file = tmp_path / "log.jsonl"
+    entry = {
+        "update": 1,
+        "loss": float("inf"),
+        "grad_norm": float("nan"),
+        "validation": {"per_type": {"A\u2028B": [1.5]}},
+    }
+    runtime.JsonLinesLog(file, Accelerator(cpu=True)).write(entry)
+    runtime.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=1).write({"update": 2})
+    first, second, rest = file.read_text(encoding="utf-8").split("\n")
+    assert json.loads(first, parse_constant=pytest.fail) == entry | {"loss": None, "grad_norm": None}
+    assert (json.loads(second), rest) == ({"update": 2}, "")

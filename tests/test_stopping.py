@@ -4,12 +4,13 @@ import signal
 import pytest
 from accelerate import Accelerator
 
-from ner.stopping import SIGNALS, StoppedError, Stopper
+from ner.stopping import SIGNALS, STOPPED, StoppedError, Stopper
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_kept_until_somebody_asks(number):
-    stopper = Stopper(Accelerator(cpu=True))
+    stopper = Stopper()
+    stopper.attach(Accelerator(cpu=True))
     before = signal.getsignal(number)
     with stopper.listening():
         assert stopper.agree() == (False, False)
@@ -23,9 +24,39 @@ def test_a_signal_is_kept_until_somebody_asks(number):
 
 
 def test_a_second_interrupt_is_not_kept():
-    stopper = Stopper(Accelerator(cpu=True))
+    stopper = Stopper()
+    stopper.attach(Accelerator(cpu=True))
     with stopper.listening():
         os.kill(os.getpid(), signal.SIGINT)
         assert stopper.asked_by == "SIGINT"
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_before_the_training_a_signal_ends_one_process_at_once(number, capfd):
+    with Stopper().listening(), pytest.raises(SystemExit) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.code == STOPPED
+    assert f"stopped by {signal.Signals(number).name} before the first update" in capfd.readouterr().err
+
+
+def test_before_the_training_one_of_several_processes_keeps_it(monkeypatch):
+    """It may be waited for; the same signal again ends a process that hangs."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    stopper = Stopper()
+    with stopper.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopper.asked_by == "SIGTERM"
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopper = Stopper()
+        with stopper.listening():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stopper.asked_by is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

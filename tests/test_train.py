@@ -478,3 +478,61 @@ def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, stil
         assert mine == pytest.approx(theirs, rel=1e-3)
     for name, tensor in last.items():
         torch.testing.assert_close(weights(folder)[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch):
+    """A seed too large, a tracker that does not start: found before the old run makes room."""
+    folder = run("--max-updates", "1")
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    for flags, message in [
+        (["--seed", str(2**31)], "--seed 2147483648 must be below 2147483648"),
+        (["--trackers", "mlflow"], "--trackers mlflow: "),
+        (["--warmup", "inf"], "--warmup inf must not be negative, nor infinite"),
+    ]:
+        with pytest.raises(SystemExit) as caught:
+            run("--max-updates", "1", "--overwrite", *flags)
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err
+        assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, capfd):
+    load = train.load_corpus
+
+    def signalled(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return load(*arguments)
+
+    monkeypatch.setattr(train, "load_corpus", signalled)
+    with pytest.raises(SystemExit) as caught:
+        run("--max-updates", "1")
+    assert caught.value.code == 75
+    assert "stopped by SIGTERM before the first update; nothing is lost" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_while_the_last_model_is_written_lets_it_finish(run, monkeypatch):
+    save = train.save
+
+    def signalled(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(*arguments)
+
+    monkeypatch.setattr(train, "save", lambda *arguments: (signalled if arguments[4] == "last" else save)(*arguments))
+    folder = run("--max-updates", "1")
+    assert (folder / "metrics.json").is_file()
+    assert (folder / "last/model.safetensors").is_file()
+
+
+def test_a_run_of_other_options_does_not_take_the_place_of_one_without_commits(run, capsys):
+    folder = run("--max-updates", "1")
+    (folder / "metrics.json").unlink()  # killed before its end, and before its first commit
+    with pytest.raises(SystemExit) as caught:
+        run("--max-updates", "1", "--resume", "auto", "--lr", "1e-2")
+    assert caught.value.code == 2
+    assert "lr is 0.01, and was 0.001" in capsys.readouterr().err
+    before = weights(folder, "best")
+    run("--max-updates", "1", "--resume", "auto")
+    assert same(weights(folder, "best"), before)
+    assert not (folder / "replaced").exists()

@@ -1,0 +1,147 @@
+"""Where a run begins: what is refused, what goes on, and who may write into its folder."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from accelerate import Accelerator
+
+from ner import checkpoint, keeper
+from ner.checkpoint import CONFIG, MANIFEST, commit, of_update
+from ner.faults import InputError
+from ner.keeper import find_start, held
+
+
+def write(folder: Path) -> None:
+    (folder / "state.json").write_text('{"best": {"update": 0}}')
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with two commits and a best model."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / CONFIG).write_text("lr: 1\n")
+    (folder / "log.jsonl").write_text("{}\n")
+    for name in ("best", of_update(Path(), 10), of_update(Path(), 20)):
+        commit(folder / name, write, facts={"update": 10})
+    return folder
+
+
+def refusal(accelerator: Accelerator, run: Path, resume: str | None = "auto", overwrite: bool = False) -> str:
+    """Why the run can not begin; its folder is as it was."""
+    before = snapshot(run)
+    with pytest.raises(InputError) as caught:
+        find_start(run, resume, overwrite, accelerator)
+    assert snapshot(run) == before
+    return str(caught.value)
+
+
+def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
+    for folder in checkpoint.found(run):
+        (folder / "state.json").write_text("?")
+    message = refusal(accelerator, run)
+    assert message.startswith(f"{run}: none of its commits is sound; restore one of them, or begin again with --overwr")
+    assert message.count("state.json has 1 bytes instead of 23") == 2
+
+
+def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
+    """EIO of a disk, ESTALE of a network: another time the newest commit may be there again."""
+    newest = of_update(run, 20)
+    read_text = Path.read_text
+
+    def fails(path: Path, *arguments, **more) -> str:
+        if path == newest / MANIFEST:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return read_text(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", fails)
+    assert refusal(accelerator, run) == f"{newest / MANIFEST}: Stale file handle"
+    assert refusal(accelerator, run, str(newest)) == f"{newest / MANIFEST}: Stale file handle"
+
+
+def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
+    (of_update(run, 20) / MANIFEST).unlink()
+    start = find_start(run, "auto", False, accelerator)
+    assert (start.resume_from, start.stored) == (of_update(run, 10), of_update(run, 10))
+    assert "damaged commit passed over: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"updates": 3}'])
+def test_broken_metrics_are_not_the_end(run, accelerator, content):
+    (run / "metrics.json").write_text(content)
+    assert not find_start(run, "auto", False, accelerator).is_finished
+    (run / "metrics.json").write_text('{"best": {}}')
+    assert find_start(run, "auto", False, accelerator).is_finished
+
+
+def test_a_run_without_commits_must_have_the_same_options(run, accelerator):
+    """Killed before its first commit, or finished and cleared: what is sound there is not replaced by another run."""
+    shutil.rmtree(run / checkpoint.FOLDER)
+    start = find_start(run, "auto", False, accelerator)
+    assert (start.resume_from, start.stored) == (None, run)
+    shutil.rmtree(run / "best")
+    assert find_start(run, "auto", False, accelerator).stored is None
+
+
+@pytest.mark.parametrize(("resume", "overwrite"), [("auto", False), (None, True)])
+def test_only_a_run_of_ours_is_replaced_or_gone_on_with(run, accelerator, resume, overwrite):
+    (run / CONFIG).unlink()
+    assert "not a run of train.py: it has no config.yaml; give another --output" in refusal(
+        accelerator, run, resume, overwrite
+    )
+
+
+def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_path):
+    other = tmp_path / "other"
+    path = str(of_update(run, 10))
+    assert find_start(run, path, False, accelerator).resume_from == of_update(run, 10)
+    assert find_start(other, path, False, accelerator).resume_from == of_update(run, 10)
+    other.mkdir()
+    (other / CONFIG).write_text("lr: 1\n")
+    commit(of_update(other, 5), write, facts={"update": 5})
+    assert refusal(accelerator, other, path) == (
+        f"--resume {path}: something else is in {other}; give a new folder as --output"
+    )
+
+
+def test_a_process_that_does_not_see_the_commit_ends_all(run, accelerator, monkeypatch):
+    """The main process sees it; what it decided reaches one on a machine with other disks."""
+    monkeypatch.setattr(keeper, "look", lambda *_: keeper.Start(resume_from=Path("/nowhere/update-00000010")))
+    with pytest.raises(InputError, match=r"update-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
+        find_start(run, "auto", False, accelerator)
+
+
+def test_two_programs_do_not_write_one_folder(run, accelerator):
+    with held(run, accelerator):
+        assert find_start(run, "auto", False, accelerator).resume_from == of_update(run, 20)
+        with pytest.raises(InputError, match=str(run)), held(run, accelerator):
+            pass
+    with held(run, accelerator):
+        pass
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path, accelerator):
+    with held(tmp_path / "new", accelerator):
+        assert find_start(tmp_path / "new", "auto", False, accelerator) == keeper.Start()
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file: File exists"), held(tmp_path / "file", accelerator):
+        pass
+
+
+def test_what_replaces_a_run_keeps_other_files_and_a_card_of_ones_own(run):
+    (run / "notes.txt").write_text("mine")
+    (run / "README.md").write_text("by hand")
+    keeper.begin_run(run, "lr: 2\n", is_new=True)
+    assert {path.name for path in run.iterdir()} == {CONFIG, "README.md", "notes.txt", checkpoint.REPLACED}
+    kept = {path.name for path in (run / checkpoint.REPLACED).iterdir()}
+    assert kept == {CONFIG, "log.jsonl", "best", checkpoint.FOLDER}
+    assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text())["update"] == 10

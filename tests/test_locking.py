@@ -1,0 +1,44 @@
+"""Two programs, one lock."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ner.faults import InputError
+from ner.locking import locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from ner.locking import locked
+with locked(Path(sys.argv[1]), "x"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
+    file = tmp_path / ".lock"
+    command = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "held\n"
+            message = rf"runs/de: process {process.pid} on .* \(since 20.*\) is writing there; wait"
+            with pytest.raises(InputError, match=message), locked(file, "runs/de"):
+                pass
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert file.exists()
+    with locked(file, "runs/de"):
+        assert f"process {os.getpid()} on " in file.read_text()
+    assert not file.exists()
+
+
+def test_it_is_given_back_by_what_fails(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), locked(tmp_path / "lock", "x"):
+            _ = 1 / 0
