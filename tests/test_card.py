@@ -190,9 +190,9 @@ def test_a_card_that_was_written_by_hand_is_kept(runs):
 
 def test_a_folder_that_can_not_be_written_is_a_note(runs, capsys):
     before = {file: file.read_bytes() for file in runs.glob("one/*.*")}
-    (runs / "one/evaluation.json.new").mkdir()  # root may write anywhere else
+    (runs / "one/.evaluation.json.new").mkdir()  # root may write anywhere else
     run(runs / "one", "--languages", "de")
-    (runs / "one/evaluation.json.new").rmdir()
+    (runs / "one/.evaluation.json.new").rmdir()
     captured = capsys.readouterr()
     assert f"note: {runs}/one: its model card stays as it was: " in captured.err
     assert "F1 on test" in captured.out
