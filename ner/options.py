@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import difflib
 import functools
+import inspect
 import io
 import os
 import sys
@@ -77,7 +78,7 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     groups = [base for base in config_class.__mro__[1:] if base.__doc__ and base is not object]
     headings = {base.__doc__: parser.add_argument_group(str(base.__doc__)) for base in groups}
     for item in fields(config_class):  # type: ignore[arg-type]
-        owner = [base for base in groups if item.name in base.__annotations__][-1]
+        owner = [base for base in groups if item.name in inspect.get_annotations(base)][-1]
         add_argument(headings[owner.__doc__], item, hints[item.name])
     file = parser.parse_args(arguments).config
     values = read_yaml(file, hints) if file else {}
@@ -177,7 +178,8 @@ def as_tuple(value: Any) -> Any:
 def to_yaml(config: Any) -> str:
     """The resolved options as YAML that `--config` reads back."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
-    in_order_of_help = [name for group in type(config).__mro__[1:] for name in vars(group).get("__annotations__", ())]
+    # inspect: since Python 3.14 a class does not keep its annotations among its attributes.
+    in_order_of_help = [name for group in type(config).__mro__[1:-1] for name in inspect.get_annotations(group)]
     return yaml.safe_dump({name: plain[name] for name in in_order_of_help}, sort_keys=False, allow_unicode=True)
 
 
