@@ -1,11 +1,11 @@
-# Sourced by scripts that start several programs in turn: `run PROGRAM ...` starts one, passes TERM, INT (as TERM) and
+# Sourced by scripts that start several programs in turn: `run PROGRAM ...` starts one, passes TERM, HUP, INT (both as TERM) and
 # USR1 on to it, and ends the script with its status if that is not 0, or with 75 if a signal came in between.
 # Run on: 2 CPU cores.
 running=
 stopping=
-for name in TERM INT USR1; do
+for name in TERM HUP INT USR1; do
     # shellcheck disable=SC2064  # the signal's name now, the process then
-    trap "stopping=yes; [ -z \"\$running\" ] || kill -${name/INT/TERM} \"\$running\" 2>/dev/null || true" "$name"
+    trap "stopping=yes; [ -z \"\$running\" ] || kill -${name/#[IH]*/TERM} \"\$running\" 2>/dev/null || true" "$name"
 done
 
 run() {

@@ -14,7 +14,7 @@
 # and both signals are tested with spawn.sh.
 export NUM_NODES=$SLURM_NNODES MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
-export MASTER_ADDR NUM_GPUS=$SLURM_GPUS_ON_NODE
+export MASTER_ADDR NUM_GPUS=${SLURM_GPUS_ON_NODE:-0}
 srun bash -c 'NODE_RANK=$SLURM_NODEID exec bash launch/spawn.sh "$NUM_GPUS" python train.py --resume auto "$@"' task "$@"
 status=$?
 if ((status == 75)); then scontrol requeue "$SLURM_JOB_ID"; fi

@@ -2,14 +2,22 @@
 # Starts a program as N processes on this machine, passes signals on to all of them, and ends with their status:
 #   bash launch/spawn.sh N PROGRAM [ARGUMENT ...]
 # accelerate launch and torchrun do neither: with one process the first leaves the child running when it is told to
-# stop, and both turn every status into 1. Here TERM, INT and USR1 reach each process; the status is 75 if they stopped
+# stop, and both turn every status into 1. Here TERM, HUP, INT and USR1 reach each process; the status is 75 if they stopped
 # with everything committed (--resume auto goes on), else that of the first that failed, and then the others are killed.
 # A second INT kills. Several machines: NUM_NODES, NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment.
 # Run on: 2 CPU cores, 1 and 2 processes.
 set -u
-n=$1
+n=${1-}
 shift
+if ! [[ $n =~ ^[1-9][0-9]*$ ]]; then
+    echo "spawn.sh: ${n:-nothing}: give at least 1 process (of GPUs: NUM_GPUS, else what nvidia-smi lists)" >&2
+    exit 2
+fi
 if ((n == 1 && ${NUM_NODES:-1} == 1)); then exec "$@"; fi
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 403)); then
+    echo "spawn.sh: several processes need bash 4.3 or later, and this is $BASH_VERSION; or use torchrun" >&2
+    exit 2
+fi
 export MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 if [ -z "${MASTER_PORT:-}" ]; then
     MASTER_PORT=$("$(command -v python3 || command -v python)" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
@@ -23,7 +31,7 @@ interrupt() { # background processes ignore INT until they take it themselves
     if [ "$interrupted" ]; then send KILL; else send TERM; fi
     interrupted=yes
 }
-trap 'send TERM' TERM
+trap 'send TERM' TERM HUP
 trap 'send USR1' USR1
 trap interrupt INT
 for ((i = 0; i < n; i++)); do

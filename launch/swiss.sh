@@ -15,7 +15,7 @@ export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 train() { # NAME FLAGS ...
     local name=$1
     shift
-    [ -f "$folder/$name/metrics.json" ] && return 0
+    [ -s "$folder/$name/metrics.json" ] && return 0
     run bash "$here/launch/spawn.sh" "${NUM_PROCESSES:-1}" python "$here/train.py" "$@" --output "$folder/$name" \
         --resume auto
     rm -rf "$folder/$name/checkpoints" # the run is finished

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ner import token_losses
-from ner.faults import InputError
+from ner.faults import InputError, one_line
 from ner.matching import CORRECT, KINDS, match, owner
 from ner.metrics import entities, is_among
 from ner.tags import TagSet
@@ -98,8 +98,8 @@ def read_parquet(file: Path) -> Any:
     try:
         present = pq.read_schema(file).names
         return pq.read_table(file, columns=[name for name in SCHEMA.names if name in present], partitioning=None)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{file}: not a Parquet file: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file}: not a sound Parquet file: {one_line(error)[:200]}") from error
 
 
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:

@@ -143,6 +143,7 @@ def begin_run(run: Path, config: str, *, is_new: bool) -> None:
 
     config: its options as YAML; is_new: what is there makes room.
     """
+    run.mkdir(parents=True, exist_ok=True)
     if is_new:
         checkpoint.replace_run(run, [*MADE, *([CARD] if own_card(run) is None else [])])
     write_whole(run / checkpoint.CONFIG, config)

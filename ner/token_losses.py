@@ -25,7 +25,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 
-from ner.faults import InputError, listed
+from ner.faults import InputError, listed, one_line
+from ner.files import file_errors, written_aside
 from ner.rows import WORDS, batches
 from ner.tags import TagSet
 
@@ -71,13 +72,11 @@ class Place(NamedTuple):
 @contextlib.contextmanager
 def open_file(file: Path) -> Iterator[pq.ParquetWriter]:
     """A writer of such tables. The file is written aside, and is there once all of it is."""
-    aside = file.with_name(f".{file.name}.unfinished")
-    try:
-        with pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer:
-            yield writer
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        written_aside(file) as aside,
+        pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer,
+    ):
+        yield writer
 
 
 def tables(
@@ -131,19 +130,24 @@ def repeated(name: str, times: int) -> pa.DictionaryArray:
 def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     """These columns (None: all) of a table or file, one chunk each, names that repeat as dictionaries.
 
-    Raises InputError for a file that is no table of token losses, OSError for one that can not be read.
+    Raises InputError for a file that is no table of token losses, or can not be read.
     """
     wanted = SCHEMA.names if columns is None else list(columns)
     if isinstance(source, pa.Table):
         return source.select(wanted).unify_dictionaries().combine_chunks()
     try:
-        schema = pq.read_schema(source)
+        with file_errors(source):
+            schema = pq.read_schema(source)
     except pa.ArrowInvalid as error:
         raise InputError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
     if lacking := [name for name in SCHEMA.names if name not in schema.names]:
         raise InputError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
     names = [name for name in wanted if pa.types.is_dictionary(SCHEMA.field(name).type)]
-    return pq.read_table(source, columns=wanted, read_dictionary=names).unify_dictionaries().combine_chunks()
+    try:
+        table = pq.read_table(source, columns=wanted, read_dictionary=names)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{source}: damaged: {one_line(error)[:200]}") from error
+    return table.unify_dictionaries().combine_chunks()
 
 
 def select(source: Table, *, run: str | None = None, language: str | None = None, split: str | None = None) -> pa.Table:

@@ -1,8 +1,6 @@
 """Shared by the tests: the embedded corpus and encoder on disk, written once, and no network."""
 
-import os
-
-os.environ["HF_HUB_OFFLINE"] = "1"
+from tests.environment import CACHES  # isort: skip
 
 import json
 import shutil
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import hypothesis
 import pytest
 import torch
 from accelerate import Accelerator
@@ -22,6 +21,11 @@ from ner.corpus import Source, load_corpus
 from ner.encoding import Encoded, encode, load_tokenizer
 from ner.model import build_model
 from ner.tags import TagSet
+from tests.processes import stop_the_server
+
+torch.set_num_threads(1)  # the models are small: a second thread costs more than it does
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
+hypothesis.settings.load_profile("suite")
 
 TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
 FLAGS = [
@@ -30,10 +34,29 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _tidy_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets-cache")
+def pytest_configure() -> None:
     datasets.disable_progress_bars()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was not tested, and why, where it is seen."""
+    reasons = {report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if report.longrepr}
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"NOT TESTED HERE: {reason}", yellow=True, bold=True)
+
+
+def pytest_unconfigure() -> None:
+    stop_the_server()
+    CACHES.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_in_the_users_caches() -> Iterator[None]:
+    """No test, and no process that one starts, leaves anything in the user's folder of caches."""
+    folder = Path.home() / ".cache"
+    before = set(folder.glob("*/*"))
+    yield
+    assert not set(folder.glob("*/*")) - before
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,10 @@ def main() -> None:
             environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1",
                            "HF_DATASETS_CACHE": str(folder / "cache")}  # fmt: skip
             subprocess.run(
-                ["bash", str(ROOT / "launch/spawn.sh"), str(processes), *command], env=environment, check=True
+                ["bash", str(ROOT / "launch/spawn.sh"), str(processes), *command],
+                env=environment,
+                check=True,
+                timeout=600,
             )
         files = [load_file(folder / f"{processes}-{splits}.safetensors") for processes, splits in ways]
         flat = [torch.cat([file[key].flatten() for key in sorted(file)]) for file in files]

@@ -26,8 +26,10 @@ def start(flags: list[str], run: Path) -> subprocess.Popen:
 def wait_for(process: subprocess.Popen, run: Path, update: int) -> None:
     """Until that update is in the log."""
     log = run / "log.jsonl"
+    deadline = time.monotonic() + 1200
     while not (log.exists() and f'"update": {update},' in log.read_text()):
-        if process.poll() is not None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
             raise SystemExit(run.with_suffix(".err").read_text()[-2000:])
         time.sleep(0.02)
 
@@ -42,7 +44,7 @@ def main() -> None:
         fresh = time.monotonic() - begin
         wait_for(process, run, STOP_AFTER)
         process.send_signal(signal.SIGTERM)
-        assert process.wait() == 75, os.strerror(process.returncode)
+        assert process.wait(timeout=600) == 75, os.strerror(process.returncode)
         entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         commit = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
         begin = time.monotonic()
@@ -50,7 +52,7 @@ def main() -> None:
         wait_for(process, run, commit["update"] + 1)
         resumed = time.monotonic() - begin
         process.kill()
-        process.wait()
+        process.wait(timeout=60)
     standstill = commit["stopped_seconds"]
     print(f"commit: {commit['megabytes']} MB in {commit['seconds']} s, training stood still for {standstill} s")
     print(f"first update after {fresh:.1f} s; resumed after update {commit['update']}: after {resumed:.1f} s")

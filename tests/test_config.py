@@ -10,6 +10,7 @@ from ner.commands import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.faults import InputError
 from ner.options import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
+from tests.processes import run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
@@ -155,7 +156,7 @@ main()
 
 
 def test_a_reader_that_stops_ends_it_quietly():
-    with subprocess.Popen([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         line = process.stdout.readline().decode()
         process.stdout.close()
@@ -166,9 +167,8 @@ def test_a_reader_that_stops_ends_it_quietly():
 
 
 def test_output_that_is_no_utf_8_is_escaped():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([sys.executable, "-c", PRINTS], env=environment, capture_output=True, timeout=60, check=True)
-    assert done.stdout.startswith(b"Z\\xfcrich ")
+    done = run([sys.executable, "-c", PRINTS], env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.stdout.startswith("Z\\xfcrich ")
 
 
 def test_one_positional_argument():

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from dataclasses import fields
 
 import numpy as np
@@ -10,6 +7,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from ner import encoding
 from ner.encoding import IGNORED, encode, encode_once
 from tests.conftest import TAGS
+from tests.processes import forked
 
 
 def dataset(*rows: tuple[str, str]) -> Dataset:
@@ -208,19 +206,15 @@ def test_a_damaged_cache_is_made_again(german, tokenizer, monkeypatch, tmp_path)
 def test_two_processes_encode_at_once(corpus_folder, encoder_folder, tmp_path):
     program = f"""
 import datasets
+datasets.config.HF_DATASETS_CACHE = {str(tmp_path)!r}
 from ner.corpus import Source, load_corpus
 from ner.encoding import encode_once, load_tokenizer
 corpus = load_corpus(Source({str(corpus_folder)!r}), ["de"], ["train"])
 tokenizer = load_tokenizer({str(encoder_folder)!r})
 print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).fingerprint())
 """
-    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[0] == outputs[1] != ""
+    with forked(program) as one, forked(program) as two:
+        assert [one.wait(), two.wait()] == [0, 0]
+        assert one.output.splitlines()[-1] == two.output.splitlines()[-1] != ""
     assert len(list(tmp_path.glob("ner-*/encoded.safetensors"))) == 1
     assert not list(tmp_path.glob("ner-unfinished-*"))

@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from ner import errors, token_losses
 from ner.sections import suspect_scores
 from ner.suspects import suspicion
 from tests.conftest import write_json_lines
+from tests.processes import fork_ranks
 
 FLAGS = ["--mixed-precision", "no"]
 
@@ -45,7 +44,7 @@ def runs(corpus_folder, encoder_folder, tmp_path_factory):
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(
             ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", *languages, "--lr", "2e-3",
-             "--output", str(folder / "{train_on}"), "--epochs", "3", "--batch-size", "32", *FLAGS]
+             "--output", str(folder / "{train_on}"), "--epochs", "2", "--batch-size", "32", *FLAGS]
         )  # fmt: skip
     return folder
 
@@ -120,7 +119,7 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
 def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, tmp_path, capsys):
     train.main(
         ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", "fr", "--lr", "2e-3",
-         "--output", str(tmp_path / "fr-32"), "--epochs", "3", "--batch-size", "32",
+         "--output", str(tmp_path / "fr-32"), "--epochs", "2", "--batch-size", "32",
          "--max-train-sentences", "32", *FLAGS]
     )  # fmt: skip
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -330,12 +329,8 @@ def test_token_losses_are_read_by_all(runs, corpus_folder, tmp_path):
 
 def test_two_processes_score_every_word_once(runs, tmp_path):
     run(runs / "de", "--languages", "de", "fr", "--output", tmp_path / "one", "--token-losses")
-    script = Path(evaluate.__file__)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    arguments = [str(runs / "de"), "--languages", "de", "fr", "--output", str(tmp_path / "two"), "--token-losses"]
-    arguments += FLAGS
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True, timeout=200)
+    arguments = [runs / "de", "--languages", "de", "fr", "--output", tmp_path / "two", "--token-losses", *FLAGS]
+    fork_ranks(2, Path(evaluate.__file__), *arguments)
     one, two = (json.loads((tmp_path / name / "matrix.json").read_text())["results"] for name in ("one", "two"))
     cells = [json.loads((tmp_path / name / "matrix.json").read_text())["cells"] for name in ("one", "two")]
     assert cells[0] == cells[1]

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ner.corpus import Source, load_corpus
+from tests import fuzz
+from tests.conftest import write_json_lines
+from tests.processes import fork
 from tests.test_schemes import random_entities, write
 
 NAMES = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -142,11 +143,28 @@ def test_parquet(tmp_path, kind):
 
 def test_two_thousand_broken_files_end_in_rows_or_in_a_clean_message():
     """In a process of its own, whose memory is its own; see `tests.fuzz`."""
-    done = subprocess.run([sys.executable, "-m", "tests.fuzz", "--files", "2000"], capture_output=True, text=True,
-                          timeout=280, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    summary = json.loads(done.stdout)
+    _, output = fork(Path(fuzz.__file__), "--files", 2000)
+    summary = json.loads(output)
     assert summary["files"] == 2000
     assert summary["failures"] == []
     assert min(summary["read"], summary["refused"]) > 200
     assert summary["peak_megabytes"] < 1000
+
+
+HANGING = """
+import json, sys, time
+from ner import readers
+from ner.corpus import Source
+from tests import fuzz
+fuzz.SECONDS = 1
+readers.lines = lambda file: time.sleep(60)
+print(json.dumps(fuzz.attempt(Source(sys.argv[1]))))
+"""
+
+
+def test_a_reader_that_hangs_is_no_refusal(tmp_path):
+    file = write_json_lines(tmp_path / "x.jsonl", [{"tokens": ["a"], "ner_tags": ["O"]}])
+    _, output = fork(HANGING, file)
+    outcome, why = json.loads(output.splitlines()[-1])
+    assert outcome == "failed"
+    assert "Hangs: more than 1 seconds" in why

@@ -1,13 +1,15 @@
 """launch/: signals and statuses of spawn.sh with small programs; the rest is read by bash."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import left, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 
@@ -31,30 +33,35 @@ time.sleep(0 if behaviour == "ends" else 60)
 
 @pytest.fixture
 def spawn(tmp_path):
-    def go(processes: int, behaviour: str) -> subprocess.Popen:
-        command = ["bash", str(LAUNCH / "spawn.sh"), str(processes), sys.executable, "-c", PROGRAM]
-        environment = {name: value for name, value in os.environ.items() if name != "RANK"}
-        started = subprocess.Popen([*command, str(tmp_path), behaviour], env=environment, start_new_session=True)
-        while len(list(tmp_path.glob("up-*"))) < processes:
-            time.sleep(0.01)
-        return started
+    """Starts processes of a behaviour through spawn.sh, and waits until all that live are up."""
+    with contextlib.ExitStack() as stack:
 
-    return go
+        def go(processes: int, behaviour: str) -> subprocess.Popen:
+            command = ["bash", LAUNCH / "spawn.sh", processes, sys.executable, "-c", PROGRAM, tmp_path, behaviour]
+            process = stack.enter_context(started(command))
+            if behaviour == "waits":  # the others may end, or be killed, before they come up
+                wait_until(lambda: len(list(tmp_path.glob("up-*"))) == processes, process)
+            return process
 
-
-def left(process: subprocess.Popen) -> bytes:
-    """Ids of processes of its session that still run."""
-    return subprocess.run(["pgrep", "-s", str(process.pid)], stdout=subprocess.PIPE, check=False).stdout
+        yield go
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_reaches_every_process(spawn, tmp_path, processes, number):
+@pytest.mark.parametrize(
+    ("processes", "number", "arrives"),
+    [
+        (1, signal.SIGTERM, "SIGTERM"),
+        (2, signal.SIGTERM, "SIGTERM"),
+        (1, signal.SIGUSR1, "SIGUSR1"),
+        (2, signal.SIGUSR1, "SIGUSR1"),
+        (2, signal.SIGHUP, "SIGTERM"),
+    ],
+)
+def test_a_signal_reaches_every_process(spawn, tmp_path, processes, number, arrives):
     process = spawn(processes, "waits")
     process.send_signal(number)
     assert process.wait(timeout=30) == 75
-    assert [(tmp_path / f"got-{rank}").read_text() for rank in range(processes)] == [number.name] * processes
-    assert not left(process)
+    assert [(tmp_path / f"got-{rank}").read_text() for rank in range(processes)] == [arrives] * processes
+    assert not left(process.pid)
 
 
 def test_statuses(spawn):
@@ -65,23 +72,62 @@ def test_statuses(spawn):
 def test_one_that_fails_ends_the_others(spawn, rank):
     process = spawn(2, f"fails-{rank}")
     assert process.wait(timeout=30) == 3
-    assert not left(process)
+    assert not left(process.pid)
 
 
-def test_a_script_of_several_programs_passes_signals_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
     script = f'. {LAUNCH}/forward.sh; run true; run {sys.executable} -c "$0" {tmp_path} waits; touch {tmp_path}/after'
-    process = subprocess.Popen(["bash", "-c", script, PROGRAM], start_new_session=True)
-    while not (tmp_path / "up-0").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 75
-    assert (tmp_path / "got-0").read_text() == "SIGTERM"
-    assert not (tmp_path / "after").exists()
-    assert not left(process)
+    with started(["bash", "-c", script, PROGRAM]) as process:
+        wait_until((tmp_path / "up-0").exists, process)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 75
+        assert (tmp_path / "got-0").read_text() == "SIGTERM"
+        assert not (tmp_path / "after").exists()
+        assert not left(process.pid)
+
+
+@pytest.fixture
+def no_gpu(tmp_path) -> dict[str, str]:
+    """An environment whose nvidia-smi lists nothing."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "bin/nvidia-smi").chmod(0o755)
+    return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("script", ["gpus_ddp.sh", "gpus_fsdp2.sh", "nodes.sh"])
+def test_without_a_gpu_nothing_is_a_success(script, no_gpu):
+    nodes = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for more in ({}, {"NUM_GPUS": "0"}, {"NUM_GPUS": "all"}):
+        done = run(["bash", LAUNCH / script, "--help"], env=no_gpu | nodes | more, check=False)
+        assert done.returncode == 2
+        assert "NUM_GPUS" in done.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "", "1.5", "08x"])
+def test_a_number_of_processes_that_makes_no_sense(number):
+    done = run(["bash", LAUNCH / "spawn.sh", number, "true"], check=False)
+    assert done.returncode == 2
+    assert f"spawn.sh: {number or 'nothing'}: " in done.stderr
+
+
+def test_the_whole_experiment_with_no_processes(tmp_path):
+    done = run(["bash", LAUNCH / "swiss.sh", tmp_path], env={**os.environ, "NUM_PROCESSES": "0"}, check=False)
+    assert done.returncode == 2
+    assert "spawn.sh: 0: give at least 1" in done.stderr
+
+
+def test_an_old_bash_is_named():
+    """macOS has bash 3.2, which can not wait for any of several processes."""
+    source = (LAUNCH / "spawn.sh").read_text().replace("BASH_VERSINFO[0]", "3").replace("BASH_VERSINFO[1]", "2")
+    done = run(["bash", "-c", source, "spawn.sh", "2", "true"], check=False)
+    assert done.returncode == 2
+    assert "bash 4.3 or later" in done.stderr
 
 
 @pytest.mark.parametrize("script", sorted(LAUNCH.glob("*.sh")), ids=lambda script: script.name)
 def test_scripts_are_bash_and_say_what_they_were_run_on(script):
-    subprocess.run(["bash", "-n", str(script)], check=True)
+    run(["bash", "-n", script])
     header = script.read_text()
     assert ("Run on:" in header) != ("Not run yet:" in header)

@@ -9,11 +9,13 @@ import pytest
 
 from ner.faults import InputError
 from ner.locking import locked
+from tests.processes import started
 
 HOLD = """
 import sys
 from pathlib import Path
 from ner.locking import locked
+from tests.processes import started
 with locked(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     sys.stdin.read()
@@ -23,7 +25,7 @@ with locked(Path(sys.argv[1]), "x"):
 def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
     file = tmp_path / ".lock"
     command = [sys.executable, "-c", HOLD, str(file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             assert process.stdout.readline() == "held\n"

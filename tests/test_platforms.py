@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from dataclasses import fields
@@ -12,6 +11,7 @@ from pathlib import Path
 import ner
 from ner.config import TrainConfig
 from ner.options import to_yaml
+from tests.processes import fork
 
 ROOT = Path(ner.__file__).parent.parent
 SOURCES = [*(ROOT / "ner").glob("*.py"), ROOT / "train.py", ROOT / "evaluate.py"]
@@ -43,9 +43,11 @@ for name in ("sched_getaffinity", "fork", "getuid", "geteuid", "killpg", "setsid
     delattr(os, name)
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
-from ner.stopping import SIGNALS, Stopper
-assert [number.name for number in SIGNALS] == ["SIGTERM", "SIGINT"]
-with Stopper().listening():
+import importlib
+from ner import stopping
+stopping = importlib.reload(stopping)
+assert [number.name for number in stopping.SIGNALS] == ["SIGTERM", "SIGINT"]
+with stopping.Stopper().listening():
     pass
 """
 
@@ -77,4 +79,4 @@ def test_what_is_imported_is_declared():
 
 
 def test_signals_that_a_system_lacks_are_left_out():
-    subprocess.run([sys.executable, "-c", "import torch, accelerate\n" + WINDOWS], check=True, timeout=120, cwd=ROOT)
+    fork(WINDOWS)

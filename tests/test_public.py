@@ -3,13 +3,15 @@
 import ast
 import inspect
 import os
-import subprocess
+import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 import ner
+from tests.processes import run
 
 ROOT = Path(ner.__file__).parent.parent
 
@@ -36,29 +38,45 @@ def test_parts_have_names_types_and_docstrings():
 
 def test_importing_it_loads_nothing():
     program = "import sys, ner; assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run([sys.executable, "-c", program], cwd=ROOT)
 
 
-def test_installed_it_runs_from_anywhere(tmp_path):
-    """What `pip install .` installs: all rooms, the pages, the marker of types. Its dependencies are here already."""
+BESIDE = {".ci", ".gitignore", "LICENSE", "docs", "launch", "ner", "tests"}  # of the folders and names without a suffix
+BUILD = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> Path:
+    """The distribution of sources, built of a copy of the tree; nothing needs git."""
     pytest.importorskip("setuptools", minversion="77")
-    copy = tmp_path / "source"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
-    for file in (ROOT / "ner").rglob("*"):  # what is not committed yet
-        if file.is_file() and "__pycache__" not in file.parts:
-            (copy / file.relative_to(ROOT)).parent.mkdir(exist_ok=True)
-            (copy / file.relative_to(ROOT)).write_bytes(file.read_bytes())
+    copy = tmp_path_factory.mktemp("source")
+    for path in ROOT.iterdir():
+        if path.is_dir() and path.name in BESIDE:
+            shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif path.is_file() and (path.suffix in (".py", ".md", ".toml", ".txt", ".in") or path.name == "Makefile"):
+            shutil.copy(path, copy / path.name)
+    name = run([sys.executable, "-c", BUILD], cwd=copy).stdout.split()[-1]
+    return copy / "dist" / name
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+
+
+def test_sources_hold_what_their_tests_need(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {"train.py", "evaluate.py", "Makefile", "README.md", "constraints.txt", "pyproject.toml"}
+    for folder in ("ner", "tests", "launch", "docs"):
+        needed |= {f"{folder}/{name}" for name in files_of(ROOT / folder)}
+    assert not needed - names
+
+
+def test_installed_it_runs_from_anywhere(sdist, tmp_path):
+    """What `pip install` makes of it: all rooms, the pages, the marker of types. Its dependencies are here already."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    subprocess.run([*pip, "--no-build-isolation", "--target", str(tmp_path / "site"), str(copy)], check=True)
-    installed = tmp_path / "site" / "ner"
-    names = {
-        str(file.relative_to(ROOT / "ner")) for file in (ROOT / "ner").rglob("*") if "__pycache__" not in file.parts
-    }
-    assert names == {
-        str(file.relative_to(installed)) for file in installed.rglob("*") if "__pycache__" not in file.parts
-    }
+    run([*pip, "--no-build-isolation", "--target", tmp_path / "site", sdist])
+    assert files_of(tmp_path / "site" / "ner") == files_of(ROOT / "ner")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    for room in ("tagger", "errors"):
-        program = [sys.executable, "-m", f"ner.{room}", "--help"]
-        done = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-        assert "usage:" in done.stdout
+    done = run([sys.executable, "-m", "ner.tagger", "--help"], env=environment, cwd=tmp_path)
+    assert "usage:" in done.stdout

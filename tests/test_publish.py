@@ -22,6 +22,7 @@ from ner import publish
 from ner.card import make_card
 from ner.config import EvaluateConfig, HubOptions, TrainConfig
 from ner.publish import hub_part, repositories
+from tests import processes
 
 ROOT = Path(train.__file__).parent
 TOKEN = "hf_secretsecret"
@@ -133,8 +134,7 @@ def script(name: str, *arguments: str, address: str, home: Path) -> subprocess.C
         **{key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}, "HF_ENDPOINT": address,
         "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
-    command = [sys.executable, str(ROOT / name), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = processes.run([sys.executable, ROOT / name, *arguments], env=environment, check=False)
     assert TOKEN not in done.stdout + done.stderr
     return done
 

@@ -1,13 +1,12 @@
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from accelerate import Accelerator
 
 from ner import runtime
+from tests.processes import fork
 
 
 def test_the_launcher_decides_the_precision(monkeypatch):
@@ -22,19 +21,16 @@ def test_the_launcher_decides_the_precision(monkeypatch):
 
 
 def test_one_thread_from_the_launcher_is_not_one_core(tmp_path):
-    code = ("import torch; from ner.runtime import start_accelerator; start_accelerator('no');"
-            "print(torch.get_num_threads())")  # fmt: skip
+    code = """
+import torch
+from ner.runtime import start_accelerator
+start_accelerator("no")
+print(torch.get_num_threads())
+"""
 
     def threads(asked, processes="1"):
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": asked,
-            "LOCAL_WORLD_SIZE": processes,
-            "ACCELERATE_USE_CPU": "true",
-        }
-        return int(
-            subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout
-        )
+        _, output = fork(code, env={"OMP_NUM_THREADS": asked, "LOCAL_WORLD_SIZE": processes})
+        return int(output.splitlines()[-1])
 
     cores = len(os.sched_getaffinity(0))
     assert threads("1") == cores

@@ -1,7 +1,4 @@
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
 from ner.snapshot import Snapshot, give_back, random_state, read_snapshot, set_random_state, take, write_snapshot
+from tests.processes import fork_ranks
 
 ROOT = Path(__file__).parent.parent
 
@@ -139,11 +137,4 @@ accelerator.end_training()
 
 
 def test_a_model_sharded_over_two_processes_goes_on_to_the_last_bit(tmp_path):
-    script = tmp_path / "sharded.py"
-    script.write_text(SHARDED)
-    done = subprocess.run(
-        ["bash", str(ROOT / "launch/spawn.sh"), "2", sys.executable, str(script), str(tmp_path)],
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}, cwd=ROOT,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.count("the same")) == (0, 2), done.stderr[-3000:]
+    assert fork_ranks(2, SHARDED, tmp_path).count("the same") == 2

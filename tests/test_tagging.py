@@ -2,11 +2,7 @@
 
 import io
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +11,7 @@ from accelerate.state import AcceleratorState
 
 from ner import demo, tagger
 from ner.tagger import Tagger
+from tests.processes import fork, fork_ranks, forked, wait_until
 from tests.taggers import write_tagger
 
 TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
@@ -109,19 +106,14 @@ def test_killed_it_goes_on(run, tmp_path, expected):
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"{text}\n" for text in TEXTS * 6), encoding="utf-8")
     output, journal = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.unfinished"
-    command = [sys.executable, "-m", "ner.tagger", run, "--input", str(lines), "--output", str(output),
-               "--mixed-precision", "no"]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    flags = [run, "--input", lines, "--output", output, "--mixed-precision", "no"]
+    with forked(Path(tagger.__file__), *flags) as process:
+        wait_until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, process)
     assert not output.exists()
     with journal.open("ab") as file:
         file.write(b'0badcafe {"text": "half a r')
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    tagged = int(done.stderr.rpartition(" rows, ")[2].split()[0].replace(",", ""))
+    _, said = fork(Path(tagger.__file__), *flags)
+    tagged = int(said.rpartition(" rows, ")[2].split()[0].replace(",", ""))
     assert 0 < tagged < 4_800
     rows = rows_of(output)
     assert len(rows) == 4_800
@@ -132,22 +124,10 @@ def test_killed_it_goes_on(run, tmp_path, expected):
 def test_two_processes_share_a_file(run, lines, tmp_path, expected):
     """Each row once and in order; what one process began, two finish."""
     output = tmp_path / "out.jsonl"
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "ner.tagger",
-    ]
-    flags = [run, "--input", str(lines), "--output", str(output), "--mixed-precision", "no"]
-    done = subprocess.run([*launcher, *flags], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    flags = [run, "--input", lines, "--output", output, "--mixed-precision", "no"]
+    said = fork_ranks(2, Path(tagger.__file__), *flags)
     assert same(rows_of(output), expected)
-    assert done.stderr.count("800 rows, 800 of them tagged") == 1
+    assert said.count("800 rows, 800 of them tagged") == 1
 
 
 def test_another_input_is_refused(run, lines, tmp_path, capsys):

@@ -4,14 +4,14 @@ import importlib
 import importlib.util
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
 
 import train
+from tests.processes import fork
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run(corpus_folder, encoder_folder, tmp_path, monkeypatch):
         flags = "--train-on de --max-updates 3 --log-every 1 --output run --mixed-precision no".split()
         flags += ["--model", str(encoder_folder), "--data", str(corpus_folder), "--trackers", tracker]
         if alone:
-            subprocess.run([sys.executable, train.__file__, *flags], check=True, capture_output=True)
+            fork(Path(train.__file__), *flags, cwd=tmp_path)
         else:
             train.main(flags)
 

@@ -6,10 +6,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -22,10 +19,13 @@ from transformers import AutoModelForTokenClassification, pipeline
 import train
 from ner.checkpoint import found
 from ner.encoding import load_tokenizer
-from ner.stopping import SIGNALS
+from ner.runtime import JsonLinesLog
+from tests import processes
 from tests.conftest import write_json_lines
+from tests.processes import fork, fork_ranks
 
 ROOT = Path(train.__file__).parent
+pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
 
 
 @pytest.fixture(autouse=True)
@@ -288,11 +288,8 @@ def test_two_processes_train_what_one_trains(split, run, small, still, tmp_path)
     flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1", *split]
     one = run(*flags)
     two = tmp_path / "two"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-               str(ROOT / "train.py"), "--data", str(small), "--output", str(two), "--lr", "1e-3",
-               "--batch-size", "32", "--mixed-precision", "no", *flags]  # fmt: skip
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+    own = ["--data", str(small), "--output", str(two), "--lr", "1e-3", "--batch-size", "32", "--mixed-precision", "no"]
+    fork_ranks(2, ROOT / "train.py", *own, *flags)
     for mine, theirs in zip(log_of(one)[0], log_of(two)[0], strict=True):
         assert theirs["lr"] == mine["lr"]
         assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)
@@ -303,40 +300,15 @@ def test_two_processes_train_what_one_trains(split, run, small, still, tmp_path)
 
 
 def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), "--model", str(encoder_folder), "--data", str(small)]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path / "run"), "--max-updates", "1"], capture_output=True, text=True, timeout=120
+    flags = ["--model", str(encoder_folder), "--data", str(small)]
+    done = processes.run(
+        [sys.executable, ROOT / "train.py", *flags, "--output", tmp_path / "run", "--max-updates", "1"], cwd=tmp_path
     )
-    assert done.returncode == 0, done.stderr
     assert "packing: on, packed and padded logits agree" in done.stderr
-    failed = subprocess.run([*command, "--train-on", "rm"], capture_output=True, text=True, timeout=120)
-    assert failed.returncode == 2
-    assert "Traceback" not in failed.stderr
-    assert failed.stderr.strip().splitlines()[-1].startswith("train.py: ")
-
-
-@pytest.fixture
-def _late_signals_do_no_harm():
-    """A signal that comes when the run is over fails the test, not the whole suite."""
-    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def stop_after(folder: Path, update: int, number: signal.Signals) -> threading.Thread:
-    """Sends this process a signal as soon as that update is in the log."""
-
-    def watch() -> None:
-        log = folder / "log.jsonl"
-        deadline = time.monotonic() + 60
-        while not (log.exists() and f'"update": {update},' in log.read_text()) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        os.kill(os.getpid(), number)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
+    status, output = fork(ROOT / "train.py", *flags, "--train-on", "rm", check=False, cwd=tmp_path)
+    assert status == 2
+    assert "Traceback" not in output
+    assert output.strip().splitlines()[-1].startswith("train.py: ")
 
 
 FLAGS = ("--max-updates", "12", "--evaluate-every", "5u", "--log-every", "1")
@@ -351,15 +323,23 @@ def results(folder: Path) -> tuple[list, list]:
     )
 
 
-@pytest.mark.usefixtures("_late_signals_do_no_harm")
-@pytest.mark.parametrize(("update", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT)])
-def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, update, number):
-    """In the first update, inside or beside an evaluation, and between two."""
+@pytest.mark.parametrize(
+    ("update", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT), (10, signal.SIGHUP)]
+)
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, monkeypatch, update, number):
+    """In the first update, inside an evaluation, and between two: the signal comes while that update is logged."""
     whole = run(*FLAGS, output="whole")
-    thread = stop_after(whole.parent / "stopped", update, number)
+    write = JsonLinesLog.write
+
+    def signalled(log: JsonLinesLog, entry: dict) -> None:
+        write(log, entry)
+        if entry["update"] == update and "loss" in entry:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(JsonLinesLog, "write", signalled)
     with pytest.raises(SystemExit) as caught:
         run(*FLAGS, "--resume", "auto", output="stopped")
-    thread.join()
+    monkeypatch.setattr(JsonLinesLog, "write", write)
     assert caught.value.code == 75
     assert "stopped by a signal after update" in capsys.readouterr().err
     assert not (whole.parent / "stopped/metrics.json").exists()
@@ -467,13 +447,9 @@ def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, stil
     expected, last = results(folder)[0], weights(folder)
     (folder / "metrics.json").unlink()
     shutil.rmtree(folder / "checkpoints/update-00000012")
-    command = ["bash", str(ROOT / "launch/spawn.sh"), "2", sys.executable, str(ROOT / "train.py"), "--data", str(small),
-               "--output", str(folder), "--lr", "1e-3", "--batch-size", "32", "--mixed-precision", "no",
-               "--epochs", "2", *flags]  # fmt: skip
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "update-00000006: going on after update 6" in done.stderr
+    own = ["--data", str(small), "--output", str(folder), "--lr", "1e-3", "--batch-size", "32"]
+    said = fork_ranks(2, ROOT / "train.py", *own, "--mixed-precision", "no", "--epochs", "2", *flags)
+    assert "update-00000006: going on after update 6" in said
     for mine, theirs in zip(results(folder)[0], expected, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-3)
     for name, tensor in last.items():

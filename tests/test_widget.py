@@ -3,9 +3,9 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -19,6 +19,7 @@ from ner.model import build_model, save_model
 from ner.tagger import Tagger
 from ner.widget import EXAMPLES
 from tests.conftest import TAGS
+from tests.processes import started, wait_until
 
 needs_gradio = pytest.mark.skipif(not importlib.util.find_spec("gradio"), reason=widget.MISSING)
 
@@ -74,36 +75,29 @@ def program(taggers, trap, tmp_path_factory):
     proxy = f"http://127.0.0.1:{trap.getsockname()[1]}"
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     proxies = {f"{name}_proxy": proxy for name in ("http", "https", "all")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "ner.widget", *taggers, "--no-browser"], text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=online | proxies | {name.upper(): proxy for name in proxies},
-    ) as process:  # fmt: skip
-        assert process.stdout
-        assert process.stderr
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        yield process, line.split()[0]
+    output = tmp_path_factory.mktemp("program") / "output"  # a file: nobody empties a pipe while it serves
+    command = [sys.executable, "-m", "ner.widget", *taggers, "--no-browser"]
+    environment = online | proxies | {name.upper(): proxy for name in proxies}
+    with output.open("wb") as file, started(command, stdout=file, stderr=file, env=environment) as process:
+        wait_until(lambda: re.search(r"^http\S+(?=  Ctrl-C)", output.read_text(), re.MULTILINE), process)
+        yield process, re.search(r"^http\S+", output.read_text(), re.MULTILINE)[0]
         process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=30)
-        finally:
-            process.kill()
-        assert process.returncode == 0
-        assert "Traceback" not in errors
+        assert process.wait(timeout=30) == 0
+        assert "Traceback" not in output.read_text()
 
 
 def test_it_serves_this_machine_alone(program):
     _, address = program
     port = int(address.rsplit(":", 1)[1].strip("/"))
     with pytest.raises(ConnectionRefusedError):  # where a server for every address answers
-        socket.create_connection(("127.0.0.2", port))
-    with urllib.request.urlopen(address) as answer:
+        socket.create_connection(("127.0.0.2", port), timeout=30)
+    with urllib.request.urlopen(address, timeout=30) as answer:
         page = answer.read().decode()
         assert answer.headers["content-security-policy"].startswith("default-src 'self' data:")
     assert json.dumps(EXAMPLES["Italiano"])[1:30] in page
     elsewhere = urllib.request.Request(address, headers={"Host": "example.org"})  # a name that leads here
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(elsewhere)
+        urllib.request.urlopen(elsewhere, timeout=30)
 
 
 class Widget:

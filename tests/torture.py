@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from ner import demo
 from ner.checkpoint import MANIFEST, found
+from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent
 EVALUATE, COMMIT = 7, 3  # updates between evaluations, and between commits
@@ -141,21 +142,20 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
             errors = run.parent / f"{name}.err"
             has_come = moment(kind, run, len(errors.read_text()) if errors.exists() else 0, rng)
             process = runs.start(name)
+            deadline = time.monotonic() + 600
             while process.poll() is None and (struck.total() >= times or not has_come()):
+                assert time.monotonic() < deadline, f"{name} hangs: {runs.errors(name)[-2000:]}"
                 time.sleep(0.0005)
             if process.poll() is not None:
                 break
             if number is signal.SIGKILL:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                process.wait(timeout=60)
             else:
                 process.send_signal(number)  # to the launcher alone
                 statuses[process.wait(timeout=60)] += 1
                 time.sleep(0.1)
-                left = subprocess.run(
-                    ["pgrep", "-s", str(process.pid)], capture_output=True, text=True, check=False
-                ).stdout
-                assert not left, f"left behind: {left}"
+                assert not left(process.pid), f"left behind: {left(process.pid)}"
             struck[kind] += 1
         assert process.returncode == 0, runs.errors(name)[-3000:]
         worst, finished = max(worst, runs.difference(run)), finished + 1
@@ -189,10 +189,9 @@ def damage(runs: Runs) -> str:
     for way, change in ways.items():
         name = f"damaged-{way.replace(' ', '-')}"
         process = runs.start(name)
-        while process.poll() is None and len(found(runs.folder / name)) < 2:
-            time.sleep(0.001)
+        wait_until(lambda: process.poll() is not None or len(found(runs.folder / name)) >= 2, seconds=300)  # noqa: B023
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(timeout=60)
         newest = found(runs.folder / name)[0]
         change(newest)
         worst = max(worst, runs.difference(runs.finish(name)))
@@ -211,8 +210,7 @@ def full_disk(runs: Runs) -> str:
     try:
         process = runs.start("full", "--checkpoint-every", "100u")
         log = run / "log.jsonl"
-        while process.poll() is None and not (log.exists() and '"loss"' in log.read_text()):
-            time.sleep(0.01)
+        wait_until(lambda: process.poll() is not None or (log.exists() and '"loss"' in log.read_text()), seconds=300)
         process.send_signal(signal.SIGTERM)
         first = process.wait(timeout=60)
         assert first == 75, runs.errors("full")[-2000:]

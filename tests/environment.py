@@ -1,0 +1,25 @@
+"""The environment of the suite, set when this is imported: before anything else, which may read it.
+
+What the developer has set changes no test, the CPU alone computes, nothing is asked of a network, and every cache, of
+subprocesses too, is in a folder that goes at the end.
+"""
+
+import os
+import tempfile
+
+THEIRS = ("ACCELERATE_", "FSDP_", "GRADIO_", "HF_", "MLFLOW_", "NER_", "SLURM_", "TORCHELASTIC_", "TRACKIO_", "WANDB_")
+OURS = {"LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NO_COLOR", "NODE_RANK", "NUM_GPUS",
+        "NUM_NODES", "NUM_PROCESSES", "OMP_NUM_THREADS", "RANK", "WORLD_SIZE"}  # fmt: skip
+for name in [name for name in os.environ if name.startswith(THEIRS) or name in OURS]:
+    del os.environ[name]
+
+CACHES = tempfile.TemporaryDirectory(prefix="ner-tests-")
+FOLDERS = ("GRADIO_TEMP_DIR", "HF_DATASETS_CACHE", "HF_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRACKIO_DIR",
+           "TRITON_CACHE_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "XDG_CACHE_HOME")  # fmt: skip
+os.environ |= {name: f"{CACHES.name}/{name.lower()}" for name in FOLDERS}
+os.environ |= {
+    "ACCELERATE_USE_CPU": "true",
+    "CUDA_VISIBLE_DEVICES": "",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+}
