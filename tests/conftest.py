@@ -119,6 +119,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver.quit()
 
 
+def part_of(corpus: Path, folder: Path, **sizes: int) -> Path:
+    """The first sentences of each split of a corpus, in a folder of the same name. sizes: of the splits."""
+    for file in corpus.rglob("*.jsonl"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[: sizes[file.stem]]
+        (folder / corpus.name / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (folder / corpus.name / file.parent.name / file.name).write_text("".join(lines), encoding="utf-8")
+    return folder / corpus.name
+
+
 def write_json_lines(file: Path, rows: list[dict]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

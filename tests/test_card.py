@@ -16,8 +16,15 @@ from ner.card import OURS, make_card, write_card
 from ner.config import TrainConfig
 from ner.facts import hub_name, last_part
 from ner.options import read_config, to_yaml
+from tests.conftest import part_of
 
 FLAGS = ["--mixed-precision", "no"]
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
+    """A part of the embedded corpus."""
+    return part_of(corpus_folder, tmp_path_factory.mktemp("part"), train=300, validation=60, test=100)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ import train
 from ner import errors, token_losses
 from ner.sections import suspect_scores
 from ner.suspects import suspicion
-from tests.conftest import write_json_lines
+from tests.conftest import part_of, write_json_lines
 from tests.processes import fork_ranks
 
 FLAGS = ["--mixed-precision", "no"]
@@ -34,6 +34,12 @@ def _fresh_state():
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
+    """A part of the embedded corpus."""
+    return part_of(corpus_folder, tmp_path_factory.mktemp("part"), train=600, validation=100, test=200)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def test_the_matrix(runs, tmp_path, capsys):
     assert float(rows[0]["it"]) == pytest.approx(matrix["de"]["it"], abs=1e-6)
     assert "| de+fr | it | PER |" in (tmp_path / "out/matrix.md").read_text()
     assert len(written["results"]) == 9
-    assert {r["num_sentences"] for r in written["results"]} == {400}
+    assert {r["num_sentences"] for r in written["results"]} == {200}
 
 
 def test_a_cell_is_what_seqeval_says_of_the_saved_model(runs, corpus_folder, tmp_path):
@@ -103,7 +109,7 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     results = [r for r in written["results"] if (r["trained_on"], r["language"]) == (["de"], "fr")]
     assert cell["runs"] == [result["scores"]["strict"]["f1"] for result in results]
     assert [result["seed"] for result in results] == [42, 43]
-    assert {result["train_sentences"] for result in results} == {1000}
+    assert {result["train_sentences"] for result in results} == {600}
     assert cell["interval"]["low"] < cell["f1"] < cell["interval"]["high"]
     assert cell["gap"] == pytest.approx(written["f1"]["test"]["fr"]["fr"] - cell["f1"])
     assert written["best"]["test"]["fr"] == ["each", "fr"]
@@ -125,7 +131,7 @@ def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, 
     AcceleratorState._reset_state(reset_partial_state=True)
     run(runs / "de", runs / "fr", tmp_path / "fr-32", "--languages", "fr", "--output", tmp_path / "out")
     (curve,) = json.loads((tmp_path / "out/curve.json").read_text())["test"]
-    assert [point["train_sentences"] for point in curve["points"]] == [32, 1000]
+    assert [point["train_sentences"] for point in curve["points"]] == [32, 600]
     assert [point["runs"] for point in curve["points"]] == [[str(tmp_path / "fr-32")], [str(runs / "fr")]]
     assert curve["level"]["trained_on"] == "de"
     assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 1000
@@ -171,8 +177,8 @@ def test_only_two_runs_on_the_same_sentences_are_compared(runs, tmp_path, capsys
     config = (sampled / "config.yaml").read_text()
     (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"))
     message = failure(capsys, runs / "de", sampled, "--compare")
-    assert "are tested on different de test sentences: 400 of" in message
-    assert "200 of" in message
+    assert "are tested on different de test sentences: 200 of" in message
+    assert "100 of" in message
     (sampled / "metrics.json").write_text("[]")
     assert "metrics.json: not what train.py writes" in failure(capsys, sampled)
 
@@ -223,8 +229,8 @@ def test_other_data_in_columns(runs, corpus_folder, tmp_path, capsys):
     capsys.readouterr()
     run(sampled, "--data", tmp_path, "--on-bad-row", "skip", "--output", tmp_path / "out")
     error = capsys.readouterr().err
-    assert f"note: {tmp_path}/de.test.bio: 1 of 402 rows skipped" in error
-    assert json.loads((tmp_path / "out/matrix.json").read_text())["results"][0]["num_sentences"] == 401
+    assert f"note: {tmp_path}/de.test.bio: 1 of 202 rows skipped" in error
+    assert json.loads((tmp_path / "out/matrix.json").read_text())["results"][0]["num_sentences"] == 201
     assert json.loads((tmp_path / "out/skipped.jsonl").read_text())["value"] == "kaputt"
     assert re.search(rf"note: {sampled} was trained on \d+ of 401 de test sentences", error)
     run(sampled, "--output", tmp_path / "own")
@@ -263,7 +269,7 @@ def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path,
 
 
 def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(token_losses, "SENTENCES_PER_TABLE", 150)
+    monkeypatch.setattr(token_losses, "SENTENCES_PER_TABLE", 75)
     run(runs / "de", runs / "fr", "--languages", "fr", "de", "--output", tmp_path, "--token-losses")
     table = pq.read_table(tmp_path / "token_losses.parquet")
     assert pq.ParquetFile(tmp_path / "token_losses.parquet").num_row_groups == 2 * 2 * 3
@@ -373,6 +379,6 @@ def test_a_twentieth_of_each_language_is_suspect(runs, tmp_path):
     assert {place[:3] for place in scores} == {(str(runs / "de"), language, "test") for language in ("de", "fr")}
     for language in ("de", "fr"):
         own = {place[3]: score for place, score in scores.items() if place[1] == language}
-        assert len(own) == 20  # of 400
+        assert len(own) == 10  # of 200
         part = token_losses.select(tmp_path / "token_losses.parquet", language=language)
-        assert min(own.values()) >= np.sort(suspicion(part))[-20] - 1e-9
+        assert min(own.values()) >= np.sort(suspicion(part))[-10] - 1e-9

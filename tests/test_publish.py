@@ -23,6 +23,7 @@ from ner.card import make_card
 from ner.config import EvaluateConfig, HubOptions, TrainConfig
 from ner.publish import hub_part, repositories
 from tests import processes
+from tests.conftest import part_of
 
 ROOT = Path(train.__file__).parent
 TOKEN = "hf_secretsecret"
@@ -105,6 +106,12 @@ def hub() -> Iterator[Hub]:
         yield found
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
+    """A part of the embedded corpus."""
+    return part_of(corpus_folder, tmp_path_factory.mktemp("part"), train=200, validation=50, test=50)
 
 
 @pytest.fixture(scope="module")

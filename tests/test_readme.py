@@ -15,6 +15,7 @@ import train
 from ner import corpus, demo, encoding, errors, export, suspects, tagger
 from ner.commands import WidgetConfig
 from ner.options import parse
+from tests.conftest import part_of
 
 ROOT = Path(train.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,12 +64,7 @@ def write_wikineural(folder: Path, corpus_folder: Path) -> None:
 @pytest.fixture
 def small_corpus(corpus_folder, tmp_path_factory):
     """A part of the embedded corpus: the programs train on all of it."""
-    folder = tmp_path_factory.mktemp("small") / "corpus"
-    for file in corpus_folder.rglob("*.jsonl"):
-        part = file.read_text(encoding="utf-8").splitlines(keepends=True)[:150]
-        (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
-        (folder / file.parent.name / file.name).write_text("".join(part), encoding="utf-8")
-    return folder
+    return part_of(corpus_folder, tmp_path_factory.mktemp("small"), train=150, validation=100, test=100)
 
 
 def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder, capsys):

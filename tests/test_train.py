@@ -174,7 +174,7 @@ def test_evaluation_cadence_and_early_stopping(run):
 
 
 def test_best_is_the_best_and_last_the_last(run):
-    folder = run("--evaluate-every", "20u", "--max-updates", "160", "--lr", "2e-3", "--warmup", "0.1")
+    folder = run("--evaluate-every", "20u", "--max-updates", "100", "--lr", "3e-3", "--warmup", "0.1")
     _, evaluations = log_of(folder)
     scores = [e["validation"]["f1"] for e in evaluations]
     assert len(set(scores)) > 3
