@@ -1,5 +1,5 @@
 # make demo     train on the embedded corpus and print the F1 matrix (no data needed)
-# make test     the whole test suite
+# make test     the whole test suite (TEST="...": more flags for pytest)
 # make lint     ruff and mypy
 # make bench    time training, encoding and evaluation (half an hour); MATERIAL=FOLDER: on real data, against the Trainer
 # make torture  kill, stop and damage runs and compare what becomes of them (a quarter of an hour)
@@ -14,7 +14,7 @@ demo: .venv/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

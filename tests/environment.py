@@ -14,8 +14,10 @@ for name in [name for name in os.environ if name.startswith(THEIRS) or name in O
     del os.environ[name]
 
 CACHES = tempfile.TemporaryDirectory(prefix="ner-tests-")
-FOLDERS = ("GRADIO_TEMP_DIR", "HF_DATASETS_CACHE", "HF_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRACKIO_DIR",
-           "TRITON_CACHE_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "XDG_CACHE_HOME")  # fmt: skip
+FOLDERS = """
+    GRADIO_TEMP_DIR HF_DATASETS_CACHE HF_HOME HYPOTHESIS_STORAGE_DIRECTORY MPLCONFIGDIR TORCHINDUCTOR_CACHE_DIR
+    TRACKIO_DIR TRITON_CACHE_DIR WANDB_CACHE_DIR WANDB_CONFIG_DIR WANDB_DATA_DIR XDG_CACHE_HOME
+""".split()
 os.environ |= {name: f"{CACHES.name}/{name.lower()}" for name in FOLDERS}
 os.environ |= {
     "ACCELERATE_USE_CPU": "true",

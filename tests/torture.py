@@ -206,7 +206,7 @@ def full_disk(runs: Runs) -> str:
     run = runs.folder / "full"
     run.mkdir()
     size = sum(file.stat().st_size for file in (runs.folder / "untouched").rglob("*"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(run)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(run)], check=True, timeout=60)
     try:
         process = runs.start("full", "--checkpoint-every", "100u")
         log = run / "log.jsonl"
@@ -227,14 +227,14 @@ def full_disk(runs: Runs) -> str:
         text = runs.errors("full")
         assert status == 1, (status, text[-2000:])
         message = [line for line in text.splitlines() if "No space" in line or "os error 28" in line][-1]
-        subprocess.run(["mount", "-o", f"remount,size={4 * size},ro", str(run)], check=True)
+        subprocess.run(["mount", "-o", f"remount,size={4 * size},ro", str(run)], check=True, timeout=60)
         read_only = runs.start("full").wait(timeout=300)
         assert read_only == 2, runs.errors("full")[-2000:]
-        subprocess.run(["mount", "-o", "remount,rw", str(run)], check=True)
+        subprocess.run(["mount", "-o", "remount,rw", str(run)], check=True, timeout=60)
         filler.unlink()
         worst = runs.difference(runs.finish("full"))
     finally:
-        subprocess.run(["umount", str(run)], check=False)
+        subprocess.run(["umount", str(run)], check=False, timeout=60)
     return f"disk full: status {status}, {message!r}; read-only: status {read_only}; largest difference {worst}"
 
 

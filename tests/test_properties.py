@@ -1,0 +1,138 @@
+"""What holds for whatever comes: tag schemes, annotated text, formats, and bytes that are none of these."""
+
+import contextlib
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
+
+from ner import readers
+from ner.config import TrainConfig
+from ner.faults import Fault, InputError
+from ner.options import read_config
+from ner.rows import Row
+from ner.spans import split_words, tagged_words
+from tests.test_schemes import convert, write
+
+TYPES = st.sampled_from(["PER", "LOC", "a-b", "É"])
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda word: word.strip())
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 40) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def found_entities(draw: Any) -> list[tuple[str, int, int]]:
+    """(type, first, last) of entities in 14 words, some side by side."""
+    found, word = [], draw(st.integers(0, 2))
+    while word < 10:
+        length = draw(st.integers(1, 4))
+        found.append((draw(TYPES), word, word + length - 1))
+        word += length + draw(st.integers(0, 2))
+    return found
+
+
+def is_legal(tags: list[str]) -> bool:
+    """Whether each I- goes on with an entity of its type."""
+    return all(
+        tag[0] != "I" or (before[:1] in ("B", "I") and before[2:] == tag[2:])
+        for before, tag in zip(["", *tags], tags, strict=False)
+    )
+
+
+@given(
+    st.sampled_from(["OBI", "OBIES", "OBILU", "OIB"]).flatmap(
+        lambda letters: st.lists(
+            st.lists(st.one_of(st.just("O"), st.tuples(st.sampled_from(letters[1:]), TYPES).map("-".join)), min_size=1),
+            min_size=1,
+            max_size=4,
+        )
+    )
+)
+def test_any_tags_become_legal_iob2_and_stay_so(sentences):
+    """No word gains or loses its type, however broken the sequence is, and a second conversion changes nothing."""
+    converted, _ = convert(sentences)
+    for tags, raw in zip(converted, sentences, strict=True):
+        assert is_legal(tags)
+        assert [tag[2:] for tag in tags] == [tag[2:] for tag in raw]
+    assert convert(converted)[0] == converted
+
+
+@pytest.mark.parametrize(("scheme", "theirs"), [("IOB1", IOB1), ("IOB2", IOB2), ("IOBES", IOBES), ("BILOU", BILOU)])
+@given(found=st.lists(found_entities(), min_size=1, max_size=3))
+def test_entities_are_those_that_seqeval_reads(scheme, theirs, found):
+    sentences = [write(own, scheme) for own in found]
+    converted, tally = convert(sentences)
+    one, two = (Entities(tags, scheme=kind).entities for tags, kind in ((sentences, theirs), (converted, IOB2)))
+    for gold, ours in zip(one, two, strict=True):
+        assert [(e.tag, e.start, e.end) for e in gold] == [(e.tag, e.start, e.end) for e in ours]
+    assert not tally.repaired or tally.scheme != scheme
+
+
+# Without control characters: Python takes U+001C to U+001F for white space, and the tokenizer for words.
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40), st.data())
+def test_spans_of_whole_words_become_their_tags(text, data):
+    words = split_words(text)
+    ends, end = [], 0
+    for word in words:
+        end = text.index(word, end) + len(word)
+        ends.append(end)
+    first = 0
+    spans, expected = [], ["O"] * len(words)
+    while first < len(words):
+        last = data.draw(st.integers(first, min(first + 3, len(words) - 1)))
+        if data.draw(st.booleans()):
+            label = data.draw(TYPES)
+            spans.append([ends[first] - len(words[first]), ends[last], label])
+            expected[first : last + 1] = [f"B-{label}"] + [f"I-{label}"] * (last - first)
+        first = last + 1
+    assert tagged_words({"text": text, "spans": spans}) == (words, expected)
+    assert "".join("".join(words).split()) == "".join("".join(words))
+
+
+@given(st.dictionaries(st.sampled_from(["text", "spans", "label", "tokens", "answer", "data", "annotations"]), JSON))
+def test_any_object_is_tagged_words_or_bad_input(row):
+    with contextlib.suppress(InputError):  # and nothing else is raised
+        words, tags = readers.json_row(row, "tokens", "ner_tags")
+        assert len(words) == len(tags) or "ner_tags" in row
+
+
+@given(st.lists(st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-PER", "I-PER"])), min_size=1), min_size=1))
+def test_rows_of_json_lines_come_back(rows):
+    lines = [json.dumps({"tokens": [w for w, _ in row], "ner_tags": [t for _, t in row]}) + "\n" for row in rows]
+    found = list(readers.read_json_lines(Path("x.jsonl"), lines, {}))
+    assert found == [Row(i, [w for w, _ in row], [t for _, t in row]) for i, row in enumerate(rows, start=1)]
+
+
+NAMES = ["x.jsonl", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "x.parquet.gz"]
+
+
+@given(
+    st.sampled_from(NAMES),
+    st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode), st.lists(JSON, max_size=4).map(
+        lambda rows: "\n".join(json.dumps(row) for row in rows).encode()
+    )),
+    st.booleans(),
+)  # fmt: skip
+def test_any_bytes_are_rows_or_bad_input(tmp_path_factory, name, content, is_zipped):
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(gzip.compress(content, mtime=0) if is_zipped else content)
+    with contextlib.suppress(InputError):
+        for item in readers.read(file):
+            assert isinstance(item, Row | Fault | pa.Table)
+
+
+@given(st.one_of(st.text(max_size=60), st.dictionaries(st.sampled_from(["lr", "train_on", "x"]), JSON).map(json.dumps)))
+def test_any_text_is_options_or_bad_input(tmp_path_factory, text):
+    file = tmp_path_factory.getbasetemp() / "run.yaml"
+    file.write_text(text, encoding="utf-8")
+    with contextlib.suppress(InputError):
+        assert isinstance(read_config(TrainConfig, file), TrainConfig)
