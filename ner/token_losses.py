@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ner.faults import InputError, listed
+from ner.files import written_aside
 from ner.rows import WORDS, batches
 from ner.tags import TagSet
 
@@ -70,14 +71,12 @@ class Place(NamedTuple):
 
 @contextlib.contextmanager
 def open_file(file: Path) -> Iterator[pq.ParquetWriter]:
-    """A writer of such tables. The file is written aside, and is there once all of it is."""
-    aside = file.with_name(f".{file.name}.unfinished")
-    try:
-        with pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer:
-            yield writer
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+    """A writer of such tables. The file is written aside, and is there once all of it is. Raises OSError."""
+    with (
+        written_aside(file) as aside,
+        pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer,
+    ):
+        yield writer
 
 
 def tables(
