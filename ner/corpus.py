@@ -155,11 +155,15 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
             for file in places[split].files:
                 try:
                     own.append(read_file(file, columns, places[split]))
+                except rows.CacheError:
+                    raise
                 except InputError as error:
                     problems.append(Fault(str(file), str(error)))
             if not places[split].files:
                 try:
                     own.append(read_hub(source.data, listing.configs[language], split, columns))
+                except rows.CacheError:
+                    raise
                 except InputError as error:
                     problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
     return parts, problems
@@ -168,13 +172,18 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
 def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
     """The rows of a local file. Raises InputError for one that can not be read to its end."""
     try:
-        state = file.stat()
+        key = (state_of(file), sorted(columns.items()))
     except OSError as error:
         raise InputError(error.strerror) from error
-    key = (str(file.resolve()), state.st_size, state.st_mtime_ns, sorted(columns.items()))
     stored = rows.store(key, str(file), lambda: readers.read(file, columns))
     names = readers.tag_names(file, columns) or readers.class_names(place.features, columns)
     return Part(stored, names if stored.has_ids else None)
+
+
+def state_of(file: Path) -> tuple[str | int, ...]:
+    """What differs once a file is changed or replaced, even by one of equal size and time of change. Raises OSError."""
+    state = file.stat()
+    return str(file.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
 def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Part:
@@ -189,7 +198,7 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
     def tables() -> Iterator[pa.Table]:
         return readers.as_rows(rows.batches(loaded.select_columns(list(names))), schema, columns)
 
-    files = [(file["filename"], Path(file["filename"]).stat().st_mtime_ns) for file in loaded.cache_files]
+    files = [state_of(Path(file["filename"])) for file in loaded.cache_files]
     stored = rows.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)
     return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
 

@@ -5,7 +5,6 @@ python -m ner.encoding --model xlm-roberta-base bert-base-multilingual-cased --t
 
 import argparse
 import hashlib
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -237,14 +236,13 @@ def encode_once(
         made = encode(
             dataset, tokenizer, tags, max_length=max_length, label_tokens=label_tokens, progress=progress
         )  # fmt: skip
-        save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
+        try:
+            save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(one_line(error)) from error
 
     key = ("encoded", [field.name for field in fields(Encoded)], content, options, label_tokens)
-    try:
-        return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
-    except (OSError, SafetensorError):  # a folder that somebody damaged
-        shutil.rmtree(cached(key, write))
-        return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
+    return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
 
 
 def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

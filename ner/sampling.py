@@ -18,13 +18,14 @@ def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
 
 def join_languages(parts: Sequence[Dataset], max_sentences: int | None = None) -> Dataset:
     """Training sentences of several languages in one order, shuffle(seed=42), cut to the first max_sentences."""
-    joined = concatenate_datasets(list(parts)).shuffle(seed=42)
+    joined = concatenate_datasets(list(parts)).shuffle(seed=42, keep_in_memory=True)
     return joined.select(range(min(max_sentences or len(joined), len(joined))))
 
 
 def take_share(dataset: Dataset, share: float) -> Dataset:
     """The first int(share * rows) rows after shuffle(seed=0), as the published Swiss corpus is cut."""
-    return dataset.shuffle(seed=0).select(range(int(share * dataset.num_rows)))
+    shuffled = dataset.shuffle(seed=0, keep_in_memory=True)  # not into the cache, which may be another user's
+    return shuffled.select(range(int(share * dataset.num_rows)))
 
 
 def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:

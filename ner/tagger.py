@@ -36,7 +36,7 @@ from ner.schemes import Converter, Names, collected_tags
 from ner.sentences import sentence_starts
 from ner.spans import split_edges, split_offsets, split_spaces
 from ner.tagged import Entity, Offsets, Tagged
-from ner.tagging import print_tagged, tag_file
+from ner.tagging import ends_at_a_signal, print_tagged, tag_file
 from ner.tags import OUTSIDE, TagSet
 from ner.windows import Windows, chosen, encode_windows
 
@@ -254,7 +254,7 @@ def join(words: Sequence[str]) -> tuple[str, Offsets]:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
-    with bad_input_ends_here():
+    with ends_at_a_signal(), bad_input_ends_here():
         config = parse(TaggerConfig, arguments, __doc__)
         accelerator = start_accelerator(config.mixed_precision)
         tagger = Tagger.from_pretrained(

@@ -1,11 +1,16 @@
 """Files and terminals through a tagger: `python -m ner.tagger`."""
 
+import contextlib
+import os
+import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import FrameType
+from typing import TypeVar, cast
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
@@ -14,13 +19,16 @@ from tqdm import tqdm
 from ner import texts
 from ner.commands import TaggerConfig
 from ner.faults import InputError, one_line
+from ner.files import file_errors
 from ner.journal import Journal, check_sum
-from ner.options import FAILED
+from ner.locking import locked
+from ner.options import FAILED, echo
 from ner.runtime import say
-from ner.stopping import STOPPED
+from ner.stopping import SIGNALS, STOPPED
 from ner.tagged import Tag
 from ner.terminal import has_colours, marked
 
+Decision = TypeVar("Decision")
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
 
@@ -33,18 +41,50 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
     output, source = Path(config.output or ""), Path(config.input) if config.input else None
     if output.suffix not in texts.OUTPUTS:
         raise InputError(f"--output {output}: its name should end in {' '.join(texts.OUTPUTS)}")
-    if output.exists() and not config.overwrite:
-        raise InputError(f"--output {output}: is there already; --overwrite replaces it")
+    check_is_new(output, config.overwrite)
     if source is None and accelerator.num_processes > 1:
         raise InputError("processes can not share standard input; name a file: --input FILE")
     total = texts.count(source, config.column) if source else None
-    as_words = output.suffix == ".conll"
-    made_by = {"model": fingerprint, "column": config.column}
     journal = Journal(output.with_name(f".{output.name}.unfinished"))
-    accelerator.wait_for_everyone()  # all have seen what is there
-    (num_done,) = broadcast_object_list(
-        [journal.open(made_by, again=config.overwrite) if accelerator.is_main_process else 0]
-    )
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> int:
+            with file_errors(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(output.with_name(f".{output.name}.lock"), str(output)))
+                check_is_new(output, config.overwrite)  # another program may have finished it just now
+                return journal.open({"model": fingerprint, "column": config.column}, again=config.overwrite)
+
+        num_done = decided(accelerator, begin)
+        go_on(config, journal, output, source, tag, num_done, total, accelerator)
+
+
+def check_is_new(output: Path, overwrite: bool) -> None:
+    """Raises InputError for a file that is there, and is not to be replaced."""
+    if output.exists() and not overwrite:
+        raise InputError(f"--output {output}: is there already; --overwrite replaces it")
+
+
+def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decision:
+    """What the main process decides, on all of them. The InputError that it raises is raised on all, too."""
+    answer, problem = None, ""
+    if accelerator.is_main_process:
+        try:
+            answer = decide()
+        except InputError as error:
+            problem = str(error)
+    answer, problem = broadcast_object_list([answer, problem])
+    if problem:
+        raise InputError(problem)
+    return cast(Decision, answer)
+
+
+def go_on(
+    config: TaggerConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
+    total: int | None, accelerator: Accelerator,
+) -> None:  # fmt: skip
+    """Tags the rows behind the `num_done` that the journal has, and writes the output."""
+    as_words = output.suffix == ".conll"
     rows = texts.read(source, config.column) if source else texts.read_stdin()
     for number, check in enumerate(islice(journal.checks(), num_done), start=1):
         row = next(rows, None)
@@ -84,11 +124,41 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
             texts.write(journal.rows(), output, source)
             journal.file.unlink()
     except (OSError, KeyboardInterrupt) as error:
-        reason = "stopped" if isinstance(error, KeyboardInterrupt) else one_line(error)
+        reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else one_line(error)
         say(accelerator, f"{output}: {reason}; the same command goes on after row {num_done + num_rows:,}")
         sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else FAILED)
     rates = f"{num_rows / seconds:,.0f} rows and {num_words / seconds:,.0f} words a second"
     say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
+
+
+@contextlib.contextmanager
+def ends_at_a_signal() -> Iterator[None]:
+    """Within, what asks a program to stop ends it with STOPPED, as an interrupt does: what is written stays.
+
+    Signals become a KeyboardInterrupt, here and where it is caught before; the same one again ends it at once.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    # One that is ignored stays so: nohup ignores SIGHUP.
+    wanted = [n for n in SIGNALS if n != signal.SIGINT and signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in wanted}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            echo(f"tagger.py: {stopped_by(error)}; nothing is lost", sys.stderr)
+        sys.exit(STOPPED)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stopped_by(interrupt: KeyboardInterrupt) -> str:
+    """What is said of an interrupt: the signal, or nothing more where a person did it."""
+    return f"stopped by {interrupt.args[0]}" if interrupt.args else "stopped"
 
 
 def print_tagged(config: TaggerConfig, tag: Tag) -> None:

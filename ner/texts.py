@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from ner import faults, readers
 from ner.faults import Fault, InputError, listed, shorten
+from ner.files import written_aside
 from ner.rows import TAGS, WORDS, Row, not_unicode
 from ner.tagged import Tagged
 
@@ -179,17 +180,16 @@ def row_of(text: Text, tagged: Tagged, as_words: bool) -> dict[str, Any]:
 def write(rows: Iterable[dict[str, Any]], file: Path, source: Path | None) -> None:
     """Writes what `row_of` made, by the file's ending: aside, and renamed at the end.
 
-    source: the file that was tagged; of a Parquet file the other columns go along.
+    source: the file that was tagged; of a Parquet file the other columns go along. Raises OSError.
     """
-    aside = file.with_name(f".{file.name}.new")
-    if file.suffix == ".parquet":
-        write_parquet(iter(rows), aside, source)
-    else:
-        line = to_columns if file.suffix == ".conll" else to_json
-        # Half a surrogate pair, in a field that goes along, becomes JSON's escape of it again.
-        with aside.open("w", encoding="utf-8", errors="backslashreplace") as lines:
-            lines.writelines(map(line, rows))
-    aside.replace(file)
+    with written_aside(file) as aside:
+        if file.suffix == ".parquet":
+            write_parquet(iter(rows), aside, source)
+        else:
+            line = to_columns if file.suffix == ".conll" else to_json
+            # Half a surrogate pair, in a field that goes along, becomes JSON's escape of it again.
+            with aside.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+                lines.writelines(map(line, rows))
 
 
 def to_json(row: dict[str, Any]) -> str:

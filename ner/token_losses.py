@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 @contextlib.contextmanager
 def open_file(file: Path) -> Iterator[pq.ParquetWriter]:
-    """A writer of such tables. The file is written aside, and is there once all of it is."""
+    """A writer of such tables. The file is written aside, and is there once all of it is. Raises OSError."""
     with (
         written_aside(file) as aside,
         pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer,
