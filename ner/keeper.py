@@ -12,7 +12,7 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -22,7 +22,7 @@ from ner.facts import EVALUATION
 from ner.faults import InputError, listed, one_line
 from ner.files import file_errors, write_whole
 from ner.locking import LOCK, locked
-from ner.runtime import JsonLinesLog, Meter, say
+from ner.runtime import JsonLinesLog, Meter, decided, say
 from ner.snapshot import NOT_WRITTEN, Snapshot
 
 # What a run writes, beside its config and card.
@@ -59,16 +59,7 @@ def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Acce
     resume: auto, the folder of a commit, or None. Raises InputError for a folder that is taken, or damaged, and where
     a process does not see the commit.
     """
-    start, problem = Start(), ""
-    if accelerator.is_main_process:
-        try:
-            with file_errors(run):
-                start = look(run, resume, overwrite)
-        except InputError as error:
-            problem = str(error)
-    start, problem = broadcast_object_list([start, problem])
-    if problem:
-        raise InputError(problem)
+    start = decided(accelerator, lambda: look(run, resume, overwrite))
     for what in start.damaged:
         say(accelerator, f"damaged commit passed over: {what}")
     sees_it = start.resume_from is None or (start.resume_from / checkpoint.MANIFEST).is_file()
@@ -82,7 +73,13 @@ def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Acce
 
 
 def look(run: Path, resume: str | None, overwrite: bool) -> Start:
-    """`find_start` of one process. Raises InputError, and OSError where the folder can not be read."""
+    """`find_start` of one process. Raises InputError."""
+    with file_errors(run):
+        return start_of(run, resume, overwrite)
+
+
+def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
+    """`look`, but raises OSError where the folder can not be read."""
     checkpoint.recover(run)
     is_taken = any(path.name != LOCK for path in run.glob("*"))
     if is_taken and (overwrite or resume == "auto") and not (run / checkpoint.CONFIG).is_file():
@@ -123,18 +120,14 @@ def held(run: Path, accelerator: Accelerator) -> Iterator[None]:
     Raises InputError, on all processes, if another program holds it.
     """
     with contextlib.ExitStack() as stack:
-        problem = ""
-        if accelerator.is_main_process:
-            try:
-                with file_errors(run):
-                    run.mkdir(parents=True, exist_ok=True)
-                    stack.callback(checkpoint.remove_if_empty, run)
-                    stack.enter_context(locked(run / LOCK, str(run)))
-            except InputError as error:
-                problem = str(error)
-        (problem,) = broadcast_object_list([problem])
-        if problem:
-            raise InputError(problem)
+
+        def hold() -> None:
+            with file_errors(run):
+                run.mkdir(parents=True, exist_ok=True)
+                stack.callback(checkpoint.remove_if_empty, run)
+                stack.enter_context(locked(run / LOCK, str(run)))
+
+        decided(accelerator, hold)
         yield
 
 

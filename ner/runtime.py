@@ -5,14 +5,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from tqdm import tqdm
@@ -20,6 +21,8 @@ from tqdm import tqdm
 from ner.batching import Update
 from ner.faults import InputError, harmless, one_line
 from ner.files import to_json_line, write_whole
+
+Decision = TypeVar("Decision")
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -87,6 +90,20 @@ def best_precision(device_type: str | None = None) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "no"
+
+
+def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decision:
+    """What the main process decides, on all of them. The InputError that it raises is raised on all, too."""
+    answer, problem = None, ""
+    if accelerator.is_main_process:
+        try:
+            answer = decide()
+        except InputError as error:
+            problem = str(error)
+    answer, problem = broadcast_object_list([answer, problem])
+    if problem:
+        raise InputError(problem)
+    return cast(Decision, answer)
 
 
 def say(accelerator: Accelerator, message: str) -> None:

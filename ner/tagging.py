@@ -6,14 +6,13 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar, cast
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from ner import texts
@@ -23,12 +22,11 @@ from ner.files import file_errors
 from ner.journal import Journal, check_sum
 from ner.locking import locked
 from ner.options import FAILED, echo
-from ner.runtime import say
+from ner.runtime import decided, say
 from ner.stopping import SIGNALS, STOPPED
 from ner.tagged import Tag
 from ner.terminal import has_colours, marked
 
-Decision = TypeVar("Decision")
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
 
@@ -56,7 +54,7 @@ def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Acce
                 return journal.open({"model": fingerprint, "column": config.column}, again=config.overwrite)
 
         num_done = decided(accelerator, begin)
-        go_on(config, journal, output, source, tag, num_done, total, accelerator)
+        tag_rest(config, journal, output, source, tag, num_done, total, accelerator)
 
 
 def check_is_new(output: Path, overwrite: bool) -> None:
@@ -65,21 +63,7 @@ def check_is_new(output: Path, overwrite: bool) -> None:
         raise InputError(f"--output {output}: is there already; --overwrite replaces it")
 
 
-def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decision:
-    """What the main process decides, on all of them. The InputError that it raises is raised on all, too."""
-    answer, problem = None, ""
-    if accelerator.is_main_process:
-        try:
-            answer = decide()
-        except InputError as error:
-            problem = str(error)
-    answer, problem = broadcast_object_list([answer, problem])
-    if problem:
-        raise InputError(problem)
-    return cast(Decision, answer)
-
-
-def go_on(
+def tag_rest(
     config: TaggerConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
     total: int | None, accelerator: Accelerator,
 ) -> None:  # fmt: skip

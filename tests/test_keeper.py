@@ -13,6 +13,7 @@ from ner import checkpoint, keeper
 from ner.checkpoint import CONFIG, MANIFEST, commit, of_update
 from ner.faults import InputError
 from ner.keeper import find_start, held
+from tests.processes import fork_ranks
 
 
 def write(folder: Path) -> None:
@@ -145,3 +146,40 @@ def test_what_replaces_a_run_keeps_other_files_and_a_card_of_ones_own(run):
     kept = {path.name for path in (run / checkpoint.REPLACED).iterdir()}
     assert kept == {CONFIG, "log.jsonl", "best", checkpoint.FOLDER}
     assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text())["update"] == 10
+
+
+RANKS = """
+import sys
+from pathlib import Path
+from accelerate import Accelerator
+from ner import keeper
+from ner.faults import InputError
+
+accelerator, run = Accelerator(cpu=True), Path(sys.argv[1])
+with keeper.held(run, accelerator):
+    if accelerator.process_index:
+        keeper.look = None  # who asks here would decide for itself
+    start = keeper.find_start(run, "auto", False, accelerator)
+    print("goes on from", start.resume_from.name)
+    if accelerator.process_index:
+        Path.is_file = lambda path: False  # its disks are others
+    try:
+        keeper.find_start(run, "auto", False, accelerator)
+    except InputError as error:
+        print("ended:", error)
+try:
+    with keeper.held(Path(sys.argv[2]), accelerator):
+        pass
+except InputError as error:
+    print("refused:", error)
+accelerator.end_training()
+"""
+
+
+def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = fork_ranks(2, RANKS, run, tmp_path / "file")
+    assert said.count("goes on from update-00000020") == 2
+    assert said.count("update-00000020: not there on ") == 2
+    assert said.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
+    assert said.count(f"refused: {tmp_path}/file: File exists") == 2
