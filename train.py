@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -104,11 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def build(
     config: TrainConfig,
     accelerator: Accelerator,
-    make_model: Callable[[str, TagSet, int], PreTrainedModel] = build_model,
+    make_model: Callable[[str, TagSet, int], PreTrainedModel] | None = None,
 ) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
-    make_model: of a name, tags and seed, for a head of one's own. Raises InputError for what can not work.
+    make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError for what can
+    not work.
     """
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
     with accelerator.local_main_process_first():  # one process fills the caches, the others read them
@@ -116,6 +117,7 @@ def build(
         tokenizer = load_tokenizer(config.model)
     sentences = join_languages([corpus[lang]["train"] for lang in config.train_on], config.max_train_sentences)
 
+    make_model = make_model or partial(build_model, allow_pickle=config.allow_pickle)
     model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, body=config.freeze == "body", num_layers=config.freeze_layers)
     longest = max_positions(model, tokenizer)

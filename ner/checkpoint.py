@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ner.faults import InputError, one_line
+from ner.faults import InputError, one_line, shorten
 from ner.files import sha256, sync
 
 MANIFEST = "manifest.json"
@@ -72,6 +72,8 @@ def verify(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of any shape, or none
         raise InputError(f"{folder}: its {MANIFEST} is broken") from error
     for name, size, expected in files:
+        if name != Path(name).name or name in ("", "..") or set(name) & set("\\\0"):
+            raise InputError(f"{folder}: its {MANIFEST} names {shorten(name)}, which is no file of that folder")
         file = folder / name
         try:
             there = file.stat().st_size

@@ -17,6 +17,9 @@ class ModelOptions:
         "nothing", "body: train the linear head alone, on the encoder's fixed features"
     )
     freeze_layers: int = option(0, "keep the embeddings and the first N layers as they are", metavar="N")
+    allow_pickle: bool = option(
+        False, "load pytorch_model.bin where there are no safetensors: a pickle, which can run code of whoever made it"
+    )
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its numbe
 # What may be another when a run goes on: none of these changes what is computed.
 FREE_ON_RESUME = (
     "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_updates",
-    "max_tokens_per_micro_batch", "push_to_hub", "push_private", "push_dry_run", "license",
+    "max_tokens_per_micro_batch", "push_to_hub", "push_private", "push_dry_run", "license", "allow_pickle",
 )  # fmt: skip
 
 

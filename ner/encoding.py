@@ -18,12 +18,13 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ner.ahead import ahead
-from ner.faults import InputError, one_line
+from ner.faults import InputError
 from ner.markdown import table
 from ner.options import bad_input_ends_here, command, echo
+from ner.pretrained import load, load_config
 from ner.rows import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
 from ner.spans import split_words
 from ner.tags import OUTSIDE, TagSet
@@ -37,12 +38,12 @@ NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longform
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
-    try:
-        config = AutoConfig.from_pretrained(name)
-        prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
-        return AutoTokenizer.from_pretrained(name, use_fast=True, **prefix)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{name}: no tokenizer to load: {one_line(error)}") from error
+    config = load_config(name, "tokenizer")
+    prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
+    tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InputError(f"{name}: its tokenizer_class is {type(tokenizer).__name__}, which is no tokenizer")
+    return tokenizer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForTokenClassification,
@@ -15,17 +14,20 @@ from transformers import (
 
 from ner.collating import POSITIONS_BEHIND_PADDING
 from ner.faults import InputError, one_line
+from ner.pretrained import load_weights
 from ner.tags import TagSet
 
 
-def build_model(name: str, tags: TagSet, seed: int) -> PreTrainedModel:
+def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = False) -> PreTrainedModel:
     """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
 
-    seed: of the head's weights. Raises InputError with the reason in one line.
+    seed: of the head's weights; allow_pickle: take pytorch_model.bin where there are no safetensors. Raises InputError
+    with the reason in one line.
     """
     torch.manual_seed(seed)
     labels = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
-    return load(name, ignore_mismatched_sizes=True, **labels)
+    pickles = {"allow_pickle": allow_pickle, "convert": "AutoModel", "flag": "--allow-pickle"}
+    return load(name, ignore_mismatched_sizes=True, **pickles, **labels)
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
@@ -34,12 +36,9 @@ def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
     return model, TagSet.of_model(model.config, name)
 
 
-def load(name: str, **settings: Any) -> PreTrainedModel:
-    """`from_pretrained` in fp32. Raises InputError with the reason in one line."""
-    try:
-        return AutoModelForTokenClassification.from_pretrained(name, dtype=torch.float32, **settings)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(f"{name}: no model to load: {one_line(error)}") from error
+def load(name: str, *, convert: str = "AutoModelForTokenClassification", **settings: Any) -> PreTrainedModel:
+    """`from_pretrained` in fp32, of weights alone. Raises InputError with the reason in one line."""
+    return load_weights(AutoModelForTokenClassification, name, convert=convert, dtype=torch.float32, **settings)
 
 
 def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -20,7 +20,8 @@ from typing import Any, Literal, NoReturn, TextIO, TypeVar, Union, get_args, get
 
 import yaml
 
-from ner.faults import InputError, harmless
+from ner.faults import InputError, harmless, shorten
+from ner.yaml_text import parse_yaml
 
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it
@@ -125,11 +126,12 @@ def is_union(hint: Any) -> bool:
 def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
     """The options of a YAML file, each of its field's type. Raises InputError naming the file and the key."""
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        text = Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, str(file)) or {}
     if not isinstance(content, dict):
         raise InputError(f"{file}: expected `option: value` lines, got {type(content).__name__}")
     values = {}
@@ -137,7 +139,7 @@ def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
         name = str(key).replace("-", "_")
         if name not in hints:
             close = difflib.get_close_matches(name, hints, n=1)
-            raise InputError(f"{file}: no option {key}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise InputError(f"{file}: no option {str(key)[:60]}" + (f"; did you mean {close[0]}?" if close else ""))
         values[name] = convert(value, hints[name], f"{file}: {key}")
     return values
 
@@ -154,15 +156,17 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if get_origin(kind) is Literal:
         value = "no" if value is False else value  # YAML 1.1 reads a bare no as false
         if value not in get_args(kind):
-            raise InputError(f"{where}: {value} is none of {', '.join(get_args(kind))}")
+            raise InputError(f"{where}: {str(value)[:60]} is none of {', '.join(get_args(kind))}")
         return value
+    if isinstance(value, int) and abs(value) >= 2**63:  # Python may refuse to print it
+        raise InputError(f"{where}: a number of {value.bit_length():,} bits is too large")
     fraction_lost = kind is int and isinstance(value, float) and not value.is_integer()
     if isinstance(value, bool) != (kind is bool) or isinstance(value, list | dict) or fraction_lost:
-        raise InputError(f"{where}: {value!r} is not {kind.__name__}")
+        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}")
     try:
         return kind(value)
     except ValueError as error:
-        raise InputError(f"{where}: {value!r} is not {kind.__name__}") from error
+        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}") from error
 
 
 def read_config(config_class: type[Options], file: str | Path) -> Options:

@@ -1,5 +1,6 @@
 """A run on the Hub: its best model and its card, in one commit."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its documented place
 
 from ner.card import CARD, make_card, own_card, write_card
-from ner.checkpoint import verify
+from ner.checkpoint import CONFIG, verify
 from ner.config import HubOptions
+from ner.facts import EVALUATION
 from ner.faults import InputError, one_line
 from ner.options import FAILED, echo
 from ner.runtime import say
@@ -98,12 +100,28 @@ def preview(folder: Path, repository: str, is_private: bool) -> str:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a run's best model that its manifest lists. Raises InputError if one is not as it was written."""
-    return [folder / "best" / name for name in verify(folder / "best")["files"]]
+    """The files of a run's best model that its manifest lists.
+
+    Raises InputError if one is not as it was written, or if a link or the like is among them: a run may be somebody
+    else's, and what a link leads to may be nobody's business.
+    """
+    best = folder / "best"
+    for path in [best, *(sorted(best.iterdir()) if best.is_dir() else ())]:
+        check_plain(path)
+    return [best / name for name in verify(best)["files"]]
+
+
+def check_plain(path: Path) -> None:
+    """Raises InputError for a link, a pipe and the like."""
+    if os.path.lexists(path) and (path.is_symlink() or not (path.is_file() or path.is_dir())):
+        what = f"a link to {path.readlink()}" if path.is_symlink() else "no plain file"
+        raise InputError(f"{path}: is {what}, which is not uploaded; put a copy there")
 
 
 def card_for(folder: Path, repository: str) -> str:
     """The card that goes with a run: one that was written by hand as it is. Raises InputError and OSError."""
+    for name in (CARD, CONFIG, "metrics.json", EVALUATION):  # what a card is made of
+        check_plain(folder / name)
     return own_card(folder) or make_card(folder, repository)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from datasets import Dataset
-from transformers import AutoConfig
 
 from ner.commands import ExportConfig
 from ner.config import EvaluateConfig, TrainConfig
@@ -14,6 +13,7 @@ from ner.corpus import Corpus, Source, load_corpus
 from ner.facts import Seen
 from ner.faults import InputError, one_line
 from ner.options import read_config
+from ner.pretrained import load_config
 from ner.rows import content_hash, tag_set, used_tags
 from ner.sampling import join_languages
 from ner.statistics import in_both
@@ -119,10 +119,7 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 
 def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises InputError that says which tags of the data the run's model lacks."""
-    try:
-        known = TagSet.of_model(AutoConfig.from_pretrained(run.model), run.name)
-    except OSError as error:
-        raise InputError(f"{run.name}: no such folder, and not on the Hub: {one_line(error)}") from error
+    known = TagSet.of_model(load_config(run.model, "model"), run.name)
     used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
     if lacking := sorted(used - set(known.names)):
         raise InputError(

@@ -1,20 +1,25 @@
 """Where sentences are: a path or Hub name -> the files of each language and split."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from datasets import Features, get_dataset_config_names, load_dataset_builder
+from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
 
-from ner.faults import InputError, listed, one_line
+from ner.faults import InputError, listed, one_line, shorten
+from ner.files import file_errors
 from ner.readers import SUFFIXES, suffix_of
+from ner.yaml_text import parse_yaml
 
 CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+NAME_IT = "name what is elsewhere yourself: --data with that path"
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,41 @@ def of_files(
     return Listing(places, missing=lost)
 
 
+def check_card(folder: Path) -> None:
+    """Raises InputError for a local card that is no YAML, or names files that are not in its folder.
+
+    Beforehand: `datasets` would ask the network for an address.
+    """
+    for name in (REPOCARD_FILENAME, REPOYAML_FILENAME):
+        file = folder / name
+        if not file.is_file():
+            continue
+        with file_errors(file):
+            text = file.read_text(encoding="utf-8", errors="replace")
+        if name == REPOCARD_FILENAME:
+            text = match[1] if (match := FRONT_MATTER.match(text)) else ""
+        head = parse_yaml(text, str(file))
+        configs = head.get("configs") if isinstance(head, dict) else None
+        for config in configs if isinstance(configs, list) else []:
+            for key in ("data_files", "data_dir"):
+                for path in texts_in(config.get(key) if isinstance(config, dict) else None):
+                    if "://" in path or "::" in path or Path(path).is_absolute() or ".." in Path(path).parts:
+                        raise InputError(f"{file}: {key} {shorten(path)} is outside of the folder; {NAME_IT}")
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """The texts in lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(part)
+
+
 def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     """Languages of a Hub dataset, or of a local folder in the same layout."""
+    if Path(data).is_dir():
+        check_card(Path(data))
     try:
         configs = get_dataset_config_names(data)
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
@@ -218,8 +256,20 @@ def of_builder(data: str, builder: Any) -> dict[str, Place]:
         unread = [path for path in paths if not suffix_of(Path(path))]
         if unread:
             raise InputError(f"{unread[0]}: no reader for this name; files end in {listed(SUFFIXES)}")
+        if outside := [path for path in paths if not is_inside(Path(path), Path(data))]:
+            raise InputError(f"{outside[0]}: is outside of {data}, or a link that leads there; {NAME_IT}")
         places[str(split)] = Place(tuple(Path(path) for path in paths), builder.info.features)
     return by_usual_names(places)
+
+
+def is_inside(file: Path, folder: Path) -> bool:
+    """Whether a file is in the folder, and no link out of it.
+
+    A snapshot in the Hub's cache is all links, to the blobs beside it.
+    """
+    folder, file = folder.resolve(), file.resolve()
+    blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else folder
+    return file.is_relative_to(folder) or file.is_relative_to(blobs)
 
 
 def by_usual_names(splits: dict[str, Place]) -> dict[str, Place]:

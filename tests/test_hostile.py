@@ -1,0 +1,176 @@
+"""What others made is data: nothing in it is run, nothing outside of it is read or sent."""
+
+import io
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForTokenClassification
+
+import evaluate
+import train
+from ner import encoding, export, tagger, widget
+from ner.faults import InputError
+from ner.model import build_model
+from ner.model import load as load_model
+from ner.pretrained import load_config
+from tests.conftest import TAGS
+from tests.taggers import write_tagger
+
+# A module with every class that auto_map names below; to import it is to run it.
+CODE = """
+from pathlib import Path
+Path({marker!r}).write_text("run")
+from transformers import BertConfig, BertForTokenClassification, BertTokenizer
+
+class Config(BertConfig):
+    model_type = "stranger"
+
+class Model(BertForTokenClassification):
+    config_class = Config
+
+class Tokenizer(BertTokenizer):
+    pass
+"""
+AUTO_MAP = {
+    "AutoConfig": "code.Config",
+    "AutoModelForTokenClassification": "code.Model",
+    "AutoModelForImageClassification": "code.Model",
+    "AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"],
+}
+
+
+def change(file: Path, **values: object) -> None:
+    """Sets values of a JSON file; None removes one."""
+    content = json.loads(file.read_text()) | values
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def stranger(folder: Path, encoder: Path, marker: Path, *, model_type: str, tokenizer_class: str | None) -> Path:
+    """A tagger that brings code of its own for its config, its weights and its tokenizer."""
+    write_tagger(folder, encoder)
+    (folder / "code.py").write_text(CODE.format(marker=str(marker)))
+    change(folder / "config.json", auto_map=AUTO_MAP, model_type=model_type)
+    tokenizer_map = {"AutoTokenizer": AUTO_MAP["AutoTokenizer"]} if tokenizer_class is None else None
+    change(folder / "tokenizer_config.json", auto_map=tokenizer_map, tokenizer_class=tokenizer_class or "Tokenizer")
+    return folder
+
+
+def commands(folder: Path, corpus: Path, output: Path) -> dict[str, tuple[Callable, list[str]]]:
+    """Every command that loads a model, as it is called with that folder."""
+    data = ["--data", str(corpus), "--languages", "de"]
+    return {
+        "tagger": (tagger.main, [str(folder)]),
+        "train": (train.main, ["--model", str(folder), "--data", str(corpus), "--output", str(output / "run")]),
+        "evaluate": (evaluate.main, [str(folder), *data]),
+        "encoding": (encoding.main, ["--model", str(folder), "--text", "Bern"]),
+        "export": (export.main, [str(folder), *data, "--output", str(output / "onnx")]),
+        "widget": (widget.main, [str(folder), "--no-browser"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model_type", "tokenizer_class"),
+    [
+        ("stranger", None),  # no class of transformers fits
+        ("xlm-roberta", "AutoModelForImageClassification"),  # a class that asks by itself
+    ],
+)
+def test_code_in_a_model_folder_is_not_run(
+    encoder_folder, corpus_folder, tmp_path, capsys, monkeypatch, model_type, tokenizer_class
+):
+    marker = tmp_path / "marker"
+    folder = stranger(
+        tmp_path / "hostile", encoder_folder, marker, model_type=model_type, tokenizer_class=tokenizer_class
+    )
+    monkeypatch.setattr("ner.widget.build_page", lambda _: pytest.fail("the page is built"))
+    for name, (main, arguments) in commands(folder, corpus_folder, tmp_path).items():
+        monkeypatch.setattr(sys, "stdin", io.StringIO("y\n1\n" * 20))
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert not marker.exists(), name
+        said = capsys.readouterr().err
+        assert end.value.code == 2, f"{name}: {said}"
+        assert f"{folder}: no " in said
+        assert "brings code of its own (auto_map), which is not run here" in said, name
+
+
+@pytest.mark.parametrize("tokenizer_class", [None, "TokenizersBackend"])
+def test_code_that_is_not_needed_is_passed_over(encoder_folder, tmp_path, monkeypatch, tokenizer_class):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 20))
+    marker = tmp_path / "marker"
+    folder = stranger(
+        tmp_path / "both", encoder_folder, marker, model_type="xlm-roberta", tokenizer_class=tokenizer_class
+    )
+    assert tagger.Tagger.from_pretrained(folder, precision="no")("Bern") is not None
+    assert not marker.exists()
+
+
+@pytest.fixture
+def pickled(encoder_folder, tmp_path) -> Path:
+    """A tagger whose weights are a pickle."""
+    folder = write_tagger(tmp_path / "pickled", encoder_folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def test_a_pickle_is_refused_with_the_way_to_convert_it(pickled):
+    with pytest.raises(InputError, match="is a pickle, which can run code") as refused:
+        load_model(str(pickled))
+    python, _, program = shlex.split(str(refused.value).partition("convert it: ")[2])
+    with pytest.raises(InputError, match=r"pass --allow-pickle, or convert .* AutoModel;"):
+        build_model(str(pickled), TAGS, seed=0)
+    loaded = build_model(str(pickled), TAGS, seed=0, allow_pickle=True)
+    assert python == "python"
+    exec(program)
+    again = load_model(str(pickled))
+    assert (pickled / "model.safetensors").is_file()
+    assert torch.equal(again.classifier.weight, loaded.classifier.weight)
+
+
+def test_train_takes_a_pickle_where_the_flag_says_so(pickled, corpus_folder, tmp_path, capsys):
+    options = ["--model", str(pickled), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "32"]
+    with pytest.raises(SystemExit):
+        train.main([*options, "--output", str(tmp_path / "refused")])
+    assert "--allow-pickle" in capsys.readouterr().err
+    assert not (tmp_path / "refused" / "best").exists()
+    train.main([*options, "--output", str(tmp_path / "run"), "--allow-pickle"])
+    assert (tmp_path / "run/best/model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "reason"),
+    [
+        ("model.safetensors.index.json", {"weight_map": {"a": "pytorch_model.bin"}}, "no .safetensors file"),
+        ("model.safetensors.index.json", {"weight_map": {"a": "../model.safetensors"}}, "not in that folder"),
+        ("model.safetensors.index.json", {"weight_map": ["a"]}, "not an index of weights"),
+        ("config.json", {"transformers_weights": "adapter_model.bin"}, "no .safetensors file"),
+        ("config.json", {"attn_implementation": "somebody/kernel"}, "names code on the Hub"),
+        ("config.json", {"vocab_size": 10**12}, "vocab_size 1,000,000,000,000; more than"),
+        ("config.json", {"num_hidden_layers": 10**9}, "num_hidden_layers 1,000,000,000; more than"),
+        ("adapter_config.json", {"base_model_name_or_path": "somebody/else"}, "merge the two"),
+    ],
+)
+def test_weights_are_those_of_the_folder(encoder_folder, tmp_path, file, values, reason):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    if not (folder / file).exists():
+        (folder / file).write_text("{}")
+    change(folder / file, **values)
+    with pytest.raises(InputError, match=reason):
+        load_model(str(folder))
+
+
+def test_a_model_folder_of_another_shape_is_refused_in_one_line(encoder_folder, tmp_path):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    for config in ('{"model_type": 5}', "[]", "[" * 100_000, '{"model_type": "xlm-roberta", "hidden_size": "x"}'):
+        (folder / "config.json").write_text(config)
+        for reader in (load_model, lambda name: load_config(name, "model"), encoding.load_tokenizer):
+            with pytest.raises(InputError) as refused:
+                reader(str(folder))
+            assert "\n" not in str(refused.value)
