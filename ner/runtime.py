@@ -13,7 +13,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from tqdm import tqdm
@@ -23,6 +23,7 @@ from ner.faults import InputError, harmless, one_line
 from ner.files import to_json_line, write_whole
 
 Decision = TypeVar("Decision")
+NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -46,6 +47,8 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
         raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; --mixed-precision bf16, or no")
     if accelerator.device.type == "cpu":
+        if reason := idle_gpu(NVIDIA):
+            say(accelerator, f"note: {reason}")
         use_idle_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()  # of loading weights; downloads keep theirs
@@ -60,6 +63,34 @@ def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
     except Exception as error:  # of packages that are not ours, each with errors of its own
         names = ", ".join(str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with)
         raise InputError(f"--trackers {names}: {one_line(error) or repr(error)}") from error
+
+
+def is_cpu_asked_for() -> bool:
+    """Whether the environment chooses the CPU: `accelerate launch --cpu`, or by hiding the GPUs."""
+    if parse_flag_from_env("ACCELERATE_USE_CPU") or os.environ.get("ACCELERATE_TORCH_DEVICE") == "cpu":
+        return True
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+
+
+def idle_gpu(places: Sequence[Path]) -> str | None:
+    """Why the CPU computes on a machine with an NVIDIA GPU. None without one, where it computes, or for who asked so.
+
+    places: of which a driver makes one at least. torch and Accelerate take the CPU then without a word.
+    """
+    there = next((place for place in places if place.exists()), None)
+    if there is None or torch.cuda.is_available() or is_cpu_asked_for():
+        return None
+    if torch.version.cuda is None:
+        reason = f"torch {torch.__version__} is a build without CUDA"
+    else:
+        try:
+            torch.cuda.init()
+            reason = f"CUDA {torch.version.cuda} does not start: it finds no GPU"
+        except RuntimeError as error:  # it names the driver's version
+            reason = f"CUDA {torch.version.cuda} does not start: {one_line(error)}"
+    return (
+        f"{there} is an NVIDIA GPU, and the CPU computes: {reason} (README: Platforms; CPU alone: ACCELERATE_USE_CPU=1)"
+    )
 
 
 def use_idle_cores(num_processes: int) -> None:
@@ -81,9 +112,8 @@ def best_precision(device_type: str | None = None) -> str:
     asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if asked != "no":
         return asked
-    is_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("true", "1")
     if device_type is None:
-        device_type = "cuda" if torch.cuda.is_available() and not is_cpu else "cpu"
+        device_type = "cuda" if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU") else "cpu"
     if device_type not in ("cpu", "cuda"):
         return "no"
     if device_type == "cuda":

@@ -1,0 +1,71 @@
+"""A GPU that is there and does not compute: said, with the reason."""
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from ner import runtime
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked_for_the_cpu(monkeypatch):
+    for name in ("ACCELERATE_USE_CPU", "ACCELERATE_TORCH_DEVICE", "ACCELERATE_MIXED_PRECISION", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+
+
+@pytest.fixture
+def device(tmp_path):
+    """What a driver makes in /dev."""
+    file = tmp_path / "nvidia0"
+    file.touch()
+    return file
+
+
+def old_driver() -> None:
+    raise RuntimeError("The NVIDIA driver on your system is too old\n(found version 11040).")
+
+
+def test_the_reason_is_the_build_or_what_cuda_says(device, monkeypatch):
+    said = runtime.idle_gpu([device.with_name("none"), device])
+    assert said
+    assert said.startswith(f"{device} is an NVIDIA GPU, and the CPU computes: ")
+    assert f"torch {torch.__version__} is a build without CUDA" in said
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "init", old_driver)
+    said = runtime.idle_gpu([device])
+    assert said
+    assert "CUDA 13.0 does not start: The NVIDIA driver on your system is too old (found version 11040)." in said
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)  # it starts, and finds nothing
+    assert "CUDA 13.0 does not start: it finds no GPU" in str(runtime.idle_gpu([device]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCELERATE_USE_CPU", "true"),
+        ("ACCELERATE_USE_CPU", "1"),
+        ("ACCELERATE_USE_CPU", "yes"),
+        ("ACCELERATE_TORCH_DEVICE", "cpu"),
+        ("CUDA_VISIBLE_DEVICES", ""),
+        ("CUDA_VISIBLE_DEVICES", "-1"),
+    ],
+)
+def test_who_asks_for_the_cpu_hears_nothing(device, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert runtime.idle_gpu([device]) is None
+
+
+def test_where_there_is_none_or_it_computes_there_is_nothing_to_say(device, monkeypatch):
+    assert runtime.idle_gpu([device.with_name("none")]) is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert runtime.idle_gpu([device]) is None
+
+
+def test_the_accelerator_says_it_once(device, monkeypatch, capsys):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(runtime, "NVIDIA", (device,))
+    accelerator = runtime.start_accelerator("no")
+    assert accelerator.device.type == "cpu"
+    assert capsys.readouterr().err.count(f"note: {device} is an NVIDIA GPU, and the CPU computes: ") == 1
