@@ -14,8 +14,8 @@ if ! [[ $n =~ ^[1-9][0-9]*$ ]]; then
     exit 2
 fi
 if ((n == 1 && ${NUM_NODES:-1} == 1)); then exec "$@"; fi
-if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 403)); then
-    echo "spawn.sh: several processes need bash 4.3 or later, and this is $BASH_VERSION; or use torchrun" >&2
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
+    echo "spawn.sh: several processes need bash 4.4 or later, and this is $BASH_VERSION; or use torchrun" >&2
     exit 2
 fi
 export MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}

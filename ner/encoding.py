@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ner.ahead import ahead
-from ner.faults import InputError
+from ner.faults import InputError, one_line
 from ner.markdown import table
 from ner.options import bad_input_ends_here, command, echo
 from ner.pretrained import load, load_config

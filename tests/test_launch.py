@@ -123,7 +123,7 @@ def test_an_old_bash_is_named():
     source = (LAUNCH / "spawn.sh").read_text().replace("BASH_VERSINFO[0]", "3").replace("BASH_VERSINFO[1]", "2")
     done = run(["bash", "-c", source, "spawn.sh", "2", "true"], check=False)
     assert done.returncode == 2
-    assert "bash 4.3 or later" in done.stderr
+    assert "bash 4.4 or later" in done.stderr
 
 
 @pytest.mark.parametrize("script", sorted(LAUNCH.glob("*.sh")), ids=lambda script: script.name)
