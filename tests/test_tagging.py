@@ -18,6 +18,11 @@ TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.
 
 
 @pytest.fixture(scope="session")
+def encoder_folder(thin_encoder) -> Path:
+    return thin_encoder
+
+
+@pytest.fixture(scope="session")
 def run(encoder_folder, tmp_path_factory):
     return str(write_tagger(tmp_path_factory.mktemp("taggers") / "attends", encoder_folder))
 

@@ -37,6 +37,11 @@ def _fresh_state():
     PartialState._reset_state()
 
 
+@pytest.fixture(scope="session")
+def encoder_folder(narrow_encoder) -> Path:
+    return narrow_encoder
+
+
 @pytest.fixture(scope="module")
 def small(corpus_folder, tmp_path_factory) -> Path:
     """The first 120 training and 60 validation sentences of German and French."""
