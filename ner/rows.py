@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
-from tqdm import tqdm
 
 from ner import faults
 from ner.faults import Fault, shorten
+from ner.progress import tqdm
 from ner.tags import TagSet
 
 WORDS, TAGS, ROW = "tokens", "ner_tags", "row"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from tqdm import tqdm
 
 from ner import texts
 from ner.commands import TaggerConfig
 from ner.faults import InputError, one_line
 from ner.journal import Journal, check_sum
 from ner.options import FAILED
+from ner.progress import tqdm
 from ner.runtime import say
 from ner.stopping import STOPPED
 from ner.tagged import Tag
