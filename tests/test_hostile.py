@@ -46,8 +46,8 @@ AUTO_MAP = {
 
 def change(file: Path, **values: object) -> None:
     """Sets values of a JSON file; None removes one."""
-    content = json.loads(file.read_text()) | values
-    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    content = json.loads(file.read_text(encoding="utf-8")) | values
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding="utf-8")
 
 
 def stranger(folder: Path, encoder: Path, marker: Path, *, model_type: str, tokenizer_class: str | None) -> Path:

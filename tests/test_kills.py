@@ -43,7 +43,7 @@ def save_commit(run: Path, update: int, best: int, keep: int = 1) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
 
 
 def resume(run: Path) -> int | None:

@@ -91,7 +91,10 @@ def run(command: Sequence[str]) -> tuple[str, float]:
             free, total = torch.cuda.mem_get_info()
             gpu_peak[0] = max(gpu_peak[0], (total - free) / 2**20)
 
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+    ):
         process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT)
         if torch.cuda.is_available():
             threading.Thread(target=watch).start()
@@ -207,5 +210,9 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.split(":")[1].strip()
+        for line in info.read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
     return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else 'a CPU'}"
