@@ -81,9 +81,9 @@ def run(tmp_path) -> Path:
             "best": {"update": 1, "epoch": 1.0, "f1": 0.5, "languages": {language: scores, "de": scores}},
         },
     }  # fmt: skip
-    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     for name, content in files.items():
-        (tmp_path / name).write_text(json.dumps(content))
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
     return tmp_path
 
 
@@ -106,8 +106,8 @@ def test_a_card_holds_no_html_of_others(run):
 
 @pytest.mark.parametrize("best", [{"update": "x", "epoch": 1.0, "f1": 0.5}, [], {"languages": {"de": 5}}])
 def test_a_card_of_another_shape_is_refused(run, best):
-    metrics = json.loads((run / "metrics.json").read_text())
-    (run / "metrics.json").write_text(json.dumps(metrics | {"best": best}))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    (run / "metrics.json").write_text(json.dumps(metrics | {"best": best}), encoding="utf-8")
     with pytest.raises(InputError, match="lacks what a card needs"):
         make_card(run)
 

@@ -102,7 +102,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
         elif words[:3] == ["accelerate", "launch", "-m"]:
             run_module(words[3], words[4:], corpus_folder, encoder_folder)
         elif words[0] == "make":
-            makefile = (ROOT / "Makefile").read_text()
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
         else:
             assert words[0] in ("git", "cd", "pip", "accelerate"), f"README: {command} is not tested"

@@ -66,9 +66,9 @@ class Contender:
         """One run."""
         output, peak = run(self.command)
         if self.folder:
-            self.last = json.loads((self.folder / "metrics.json").read_text())
+            self.last = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
             if self.is_compiled:  # without the updates that compile
-                points = map(json.loads, (self.folder / "log.jsonl").read_text().splitlines())
+                points = map(json.loads, (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
                 rates = [point["sentences_per_second"] for point in points if "loss" in point]
                 self.last["sentences_per_second"] = statistics.median(rates[len(rates) // 2 :])
         else:
