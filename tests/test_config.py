@@ -152,7 +152,7 @@ from ner.options import command, echo
 @command
 def main(arguments=None):
     for _ in range(20_000):
-        echo("Zürich \x1b]0;title\x07 \u202etfel")
+        echo("Z\\xfcrich \x1b]0;title\x07 \u202etfel")
 main()
 """
 
