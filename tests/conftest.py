@@ -14,7 +14,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
-from transformers import AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from ner import demo
 from ner.corpus import Source, load_corpus
@@ -139,6 +144,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def write_small_encoder(folder: Path, tokenizer: PreTrainedTokenizerBase, *, hidden_size: int, num_layers: int) -> Path:
     torch.manual_seed(0)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
     config = demo.build_encoder(tokenizer, hidden_size=hidden_size, num_layers=num_layers)
     AutoModelForTokenClassification.from_config(config).base_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

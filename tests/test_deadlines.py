@@ -15,7 +15,7 @@ def endless(file: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
-            found.append(f"{file.name}:{node.lineno}: while {node.test.value}")
+            found.append(f"{file.name}:{node.lineno}: while {node.test.value!r}")
         if not isinstance(node, ast.Call):
             continue
         function = node.func

@@ -55,7 +55,7 @@ def test_matrices_of_hostile_names():
     report = type_report([result], [HOSTILE], "default")
     assert len(report.splitlines()) == 5
     assert obeyed(report) == []
-    matrix = {HOSTILE: {HOSTILE: 0.5}}
+    matrix: dict[str, dict[str, float | None]] = {HOSTILE: {HOSTILE: 0.5}}
     assert len(to_markdown(matrix).splitlines()) == 3
     header, line = csv.reader(io.StringIO(to_csv({"test": matrix}), newline=""))
     assert (header, line) == (["split", "trained_on", HOSTILE], ["test", HOSTILE, "0.500000"])

@@ -485,7 +485,7 @@ def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch)
 
 
 def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, capfd):
-    load = train.load_corpus
+    load = train.load_corpus  # type: ignore[attr-defined]  # as it finds it
 
     def signalled(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
