@@ -128,7 +128,7 @@ def parse_json(line: str) -> Any:
     """What a line of JSON says. Raises ValueError and RecursionError; InputError, which is one, if it says too much."""
     num_values = sum(map(line.count, "[{,"))
     if num_values > MOST_VALUES:
-        raise InputError(f"{num_values:,} values, where {MOST_VALUES:,} are the most of a line")
+        raise InputError(f"{num_values:,} brackets and commas, where {MOST_VALUES:,} are the most of a line")
     return json.loads(line)
 
 
