@@ -70,7 +70,7 @@ def left(session: int) -> list[int]:
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, _, _, of_session, *_ = file.read_text().rpartition(")")[2].split()
+            state, _, _, of_session, *_ = file.read_text(encoding="utf-8").rpartition(")")[2].split()
             if int(of_session) == session and state not in "ZX":
                 found.append(int(file.parent.name))
     return found

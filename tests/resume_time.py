@@ -19,7 +19,7 @@ STOP_AFTER = 150  # of 313 updates, with 20,000 sentences in updates of 64
 def start(flags: list[str], run: Path) -> subprocess.Popen:
     """Training for one epoch that logs each update."""
     options = ["--output", str(run), "--epochs", "1", "--log-every", "1", "--sample", "all", "--resume", "auto"]
-    with run.with_suffix(".err").open("a") as errors:
+    with run.with_suffix(".err").open("a", encoding="utf-8") as errors:
         return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *flags, *options], stderr=errors)
 
 
@@ -27,10 +27,10 @@ def wait_for(process: subprocess.Popen, run: Path, update: int) -> None:
     """Until that update is in the log."""
     log = run / "log.jsonl"
     deadline = time.monotonic() + 1200
-    while not (log.exists() and f'"update": {update},' in log.read_text()):
+    while not (log.exists() and f'"update": {update},' in log.read_text(encoding="utf-8")):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise SystemExit(run.with_suffix(".err").read_text()[-2000:])
+            raise SystemExit(run.with_suffix(".err").read_text(encoding="utf-8")[-2000:])
         time.sleep(0.02)
 
 
@@ -45,7 +45,7 @@ def main() -> None:
         wait_for(process, run, STOP_AFTER)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=600) == 75, os.strerror(process.returncode)
-        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         commit = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
         begin = time.monotonic()
         process = start(sys.argv[1:], run)

@@ -204,7 +204,7 @@ def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not
 
 def test_a_cache_that_can_not_be_written(corpus_folder, cache):
     """One message that names it, not one for each file."""
-    cache.write_text("no folder")
+    cache.write_text("no folder", encoding="utf-8")
     with pytest.raises(InputError) as caught:
         load_corpus(Source(str(corpus_folder)), None, None)
     said = str(caught.value)
@@ -272,6 +272,6 @@ def test_check_sums_are_those_of_the_files(cache):
     """What stands in the manifest is what `sha256sum` says."""
     stored()
     (folder,) = cache.iterdir()
-    manifest = (folder / "manifest.json").read_text()
+    manifest = (folder / "manifest.json").read_text(encoding="utf-8")
     for name in ("rows.arrow", "summary.json", "faults.jsonl"):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() in manifest

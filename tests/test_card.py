@@ -62,19 +62,19 @@ def change(folder: Path, **options) -> None:
 def from_hub(folder: Path) -> None:
     """Makes a run one of a Hub's encoder and data."""
     change(folder, model="xlm-roberta-base", data="google/xtreme", data_config="PAN-X.{lang}", sample=("swiss",))
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     metrics["hub"] = {"model": "xlm-roberta-base", "data": "google/xtreme"}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     if (folder / "evaluation.json").is_file():
-        evaluation = json.loads((folder / "evaluation.json").read_text())
+        evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
         for scores in evaluation["results"]:
             scores |= {"data": "google/xtreme", "hub": True, "config": "PAN-X.{lang}", "sample": ["swiss"]}
-        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+        (folder / "evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
 
 
 def test_after_training_a_card_has_what_is_known(runs, corpus_folder, encoder_folder):
     text = (runs / "both/README.md").read_text(encoding="utf-8")
-    metrics = json.loads((runs / "both/metrics.json").read_text())
+    metrics = json.loads((runs / "both/metrics.json").read_text(encoding="utf-8"))
     card = ModelCard(text)
     data = card.data.to_dict()
     assert data["language"] == ["de", "fr"]
@@ -107,8 +107,8 @@ def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):
     """A run alone in its row has the row's figures; of two seeds in one row, each card has its own."""
     run(runs / "one", "--languages", "fr", "de", "--output", tmp_path / "out")
     text = (runs / "one/README.md").read_text(encoding="utf-8")
-    cells = json.loads((tmp_path / "out/matrix.json").read_text())["cells"]["test"]["de"]
-    kept = {r["language"]: r for r in json.loads((runs / "one/evaluation.json").read_text())["results"]}
+    cells = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["cells"]["test"]["de"]
+    kept = {r["language"]: r for r in json.loads((runs / "one/evaluation.json").read_text(encoding="utf-8"))["results"]}
     for language, cell in cells.items():
         scores = kept[language]["scores"]["default"]
         assert (scores["f1"], scores["interval"]) == (cell["f1"], cell["interval"])
@@ -117,10 +117,10 @@ def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):
     assert kept["fr"]["scores"]["strict"]["interval"]["low"] > 0
     assert "It was trained on no `fr`: there it works zero-shot." in text
     assert "It was not tested yet" not in text
-    before = (runs / "one/evaluation.json").read_text()
+    before = (runs / "one/evaluation.json").read_text(encoding="utf-8")
     run(runs / "one", runs / "two", "--languages", "fr", "de")
-    assert (runs / "one/evaluation.json").read_text() == before
-    two = json.loads((runs / "two/evaluation.json").read_text())["results"]
+    assert (runs / "one/evaluation.json").read_text(encoding="utf-8") == before
+    two = json.loads((runs / "two/evaluation.json").read_text(encoding="utf-8"))["results"]
     assert [scores["scores"] for scores in two] != [scores["scores"] for scores in kept.values()]
 
 
@@ -132,7 +132,7 @@ def test_evaluations_of_other_data_and_splits_stand_beside_each_other(runs, corp
     run(runs / "one", "--languages", "de")
     run(runs / "one", "--languages", "it", "de", "--data", other)
     run(runs / "one", "--languages", "it", "--splits", "test", "validation")
-    results = json.loads((runs / "one/evaluation.json").read_text())["results"]
+    results = json.loads((runs / "one/evaluation.json").read_text(encoding="utf-8"))["results"]
     name = corpus_folder.name
     assert [(r["data"], r["split"], r["language"]) for r in results] == [
         (name, "test", "de"), ("other", "test", "it"), ("other", "test", "de"), (name, "test", "it"),
@@ -143,7 +143,7 @@ def test_evaluations_of_other_data_and_splits_stand_beside_each_other(runs, corp
     headings = [line for line in text.splitlines() if line.startswith("## F1")]
     assert headings == [f"## F1 on test of `{name}`", "## F1 on test of `other`", f"## F1 on validation of `{name}`"]
     assert "part of the score is memory" in text
-    assert str(tmp_path) not in text + (runs / "one/evaluation.json").read_text()
+    assert str(tmp_path) not in text + (runs / "one/evaluation.json").read_text(encoding="utf-8")
 
 
 def test_another_model_in_best_makes_old_results_void(runs):
@@ -153,14 +153,14 @@ def test_another_model_in_best_makes_old_results_void(runs):
     shutil.copytree(runs / "two/best", runs / "one/best")
     assert "## F1 on test" not in make_card(runs / "one")
     run(runs / "one", "--languages", "fr")
-    assert len(json.loads((runs / "one/evaluation.json").read_text())["results"]) == 1
+    assert len(json.loads((runs / "one/evaluation.json").read_text(encoding="utf-8"))["results"]) == 1
 
 
 def test_other_models_than_best_ones_leave_cards_alone(runs):
-    before = (runs / "one/README.md").read_text()
+    before = (runs / "one/README.md").read_text(encoding="utf-8")
     run(runs / "one", "--languages", "de", "--checkpoint", "last")
     run(runs / "one/best", "--languages", "de", "--data", read_config(TrainConfig, runs / "one/config.yaml").data)
-    assert (runs / "one/README.md").read_text() == before
+    assert (runs / "one/README.md").read_text(encoding="utf-8") == before
     assert not list(runs.glob("one/**/evaluation.json"))
 
 
@@ -176,7 +176,7 @@ def test_hub_names_go_into_the_head_and_come_back(runs):
     places = [(r.dataset_type, r.dataset_config, r.dataset_split, r.metric_type) for r in results]
     assert places == [("google/xtreme", f"PAN-X.{lang}", "test", metric) for lang in ("de", "it")
                       for metric in ("f1", "precision", "recall")]  # fmt: skip
-    scores = json.loads((runs / "both/evaluation.json").read_text())["results"][0]["scores"]["default"]
+    scores = json.loads((runs / "both/evaluation.json").read_text(encoding="utf-8"))["results"][0]["scores"]["default"]
     assert results[0].metric_value == round(scores["f1"], 4)
     assert ModelCard(str(card)).data["eval_results"] == results
     assert "whose labels are silver" in text
@@ -186,13 +186,13 @@ def test_hub_names_go_into_the_head_and_come_back(runs):
 
 def test_a_card_that_was_written_by_hand_is_kept(runs):
     file = runs / "one/README.md"
-    file.write_text("# Mine\n")
+    file.write_text("# Mine\n", encoding="utf-8")
     write_card(runs / "one")
     run(runs / "one", "--languages", "de")
-    assert file.read_text() == "# Mine\n"
-    file.write_text(f"# Anything\n{OURS}\n")
+    assert file.read_text(encoding="utf-8") == "# Mine\n"
+    file.write_text(f"# Anything\n{OURS}\n", encoding="utf-8")
     write_card(runs / "one")
-    assert "F1 on test" in file.read_text()
+    assert "F1 on test" in file.read_text(encoding="utf-8")
 
 
 def test_a_folder_that_can_not_be_written_is_a_note(runs, capsys):
@@ -210,8 +210,8 @@ def test_a_folder_that_can_not_be_written_is_a_note(runs, capsys):
 def test_a_damaged_file_is_said(runs, content, capsys):
     run(runs / "one", "--languages", "de")
     file = runs / "one/evaluation.json"
-    model = json.loads(file.read_text())["model"]
-    file.write_text(content if content in ("[]", "{") else f'{{"model": "{model}", {content}}}')
+    model = json.loads(file.read_text(encoding="utf-8"))["model"]
+    file.write_text(content if content in ("[]", "{") else f'{{"model": "{model}", {content}}}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"evaluation\.json.*restore or delete it"):
         make_card(runs / "one")
     run(runs / "one", "--languages", "de")
@@ -220,7 +220,7 @@ def test_a_damaged_file_is_said(runs, content, capsys):
 
 @pytest.mark.parametrize(("name", "content"), [("metrics.json", "{}"), ("best/config.json", "[]")])
 def test_a_run_without_what_a_card_needs(runs, name, content):
-    (runs / "one" / name).write_text(content)
+    (runs / "one" / name).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match="json"):
         make_card(runs / "one")
 
@@ -228,11 +228,15 @@ def test_a_run_without_what_a_card_needs(runs, name, content):
 def test_runs_from_before_there_were_cards(runs):
     """Old folders have neither the options of sharing nor the facts in metrics.json."""
     file = runs / "both/config.yaml"
-    old = {key: v for key, v in yaml.safe_load(file.read_text()).items() if key != "license" and key[:4] != "push"}
-    file.write_text(yaml.safe_dump(old))
-    metrics = json.loads((runs / "both/metrics.json").read_text())
+    old = {
+        key: v
+        for key, v in yaml.safe_load(file.read_text(encoding="utf-8")).items()
+        if key != "license" and key[:4] != "push"
+    }
+    file.write_text(yaml.safe_dump(old), encoding="utf-8")
+    metrics = json.loads((runs / "both/metrics.json").read_text(encoding="utf-8"))
     metrics = {key: value for key, value in metrics.items() if key not in ("hub", "sentences")}
-    (runs / "both/metrics.json").write_text(json.dumps(metrics))
+    (runs / "both/metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     (runs / "both/README.md").unlink()
     run(runs / "both", "--languages", "de")
     data = ModelCard((runs / "both/README.md").read_text(encoding="utf-8")).data.to_dict()

@@ -15,7 +15,7 @@ def write(text: str, **more: str):
 
     def into(folder: Path) -> None:
         for name, content in {"a": text, **more}.items():
-            (folder / name).write_text(content)
+            (folder / name).write_text(content, encoding="utf-8")
 
     return into
 
@@ -29,7 +29,7 @@ def test_a_commit_is_whole(tmp_path):
     assert size == sum(file.stat().st_size for file in (tmp_path / "c").iterdir())
     assert verify(tmp_path / "c")["update"] == 3
     commit(tmp_path / "c", write("two"), facts={"update": 4})
-    assert (tmp_path / "c/a").read_text() == "two"
+    assert (tmp_path / "c/a").read_text(encoding="utf-8") == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
@@ -37,7 +37,7 @@ def test_what_fails_leaves_the_commit_before(tmp_path):
     commit(tmp_path / "c", write("one"), facts={"update": 3})
 
     def fails(folder: Path) -> None:
-        (folder / "a").write_text("half")
+        (folder / "a").write_text("half", encoding="utf-8")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
@@ -70,12 +70,15 @@ def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
     ("change", "message"),
     [
         (lambda folder: os.truncate(folder / "a", 1), "a has 1 bytes instead of 3"),
-        (lambda folder: (folder / "a").write_text("onE"), "a is not what was written"),
+        (lambda folder: (folder / "a").write_text("onE", encoding="utf-8"), "a is not what was written"),
         (lambda folder: (folder / "a").unlink(), "a is missing"),
         (lambda folder: (folder / MANIFEST).unlink(), "no manifest.json to read: No such file"),
-        (lambda folder: (folder / MANIFEST).write_text('{"files": {'), "its manifest.json is broken"),
-        (lambda folder: (folder / MANIFEST).write_text('{"files": {"a": 3}}'), "its manifest.json is broken"),
-        (lambda folder: (folder / MANIFEST).write_text("[]"), "its manifest.json is broken"),
+        (lambda folder: (folder / MANIFEST).write_text('{"files": {', encoding="utf-8"), "its manifest.json is broken"),
+        (
+            lambda folder: (folder / MANIFEST).write_text('{"files": {"a": 3}}', encoding="utf-8"),
+            "its manifest.json is broken",
+        ),
+        (lambda folder: (folder / MANIFEST).write_text("[]", encoding="utf-8"), "its manifest.json is broken"),
     ],
 )
 def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):
@@ -111,7 +114,7 @@ def test_the_best_model_of_an_update_comes_back(tmp_path):
         commit(tmp_path / "best", write(f"model {update}"), facts={"update": update}, keep_old=True)
     assert restore_best(tmp_path, 200)
     assert restore_best(tmp_path, 100)  # the run goes on from a commit that does not know of 200
-    assert (tmp_path / "best/a").read_text() == "model 100"
+    assert (tmp_path / "best/a").read_text(encoding="utf-8") == "model 100"
     assert not restore_best(tmp_path, 200)
 
 

@@ -33,7 +33,9 @@ def test_defaults_and_flags():
 
 def test_a_flag_wins_over_the_file(tmp_path):
     file = tmp_path / "run.yaml"
-    file.write_text("lr: 3e-4\ntrain-on: [it, en]\nbatch_size: 8\nmixed_precision: no\noverwrite: true\n")
+    file.write_text(
+        "lr: 3e-4\ntrain-on: [it, en]\nbatch_size: 8\nmixed_precision: no\noverwrite: true\n", encoding="utf-8"
+    )
     config = train("--config", str(file), "--batch-size", "64")
     assert (config.lr, config.train_on, config.mixed_precision) == (3e-4, ("it", "en"), "no")
     assert config.batch_size == 64  # equal to the default, and still from the flag
@@ -62,7 +64,7 @@ def test_the_stored_file_reads_back(tmp_path):
     ],
 )
 def test_what_is_wrong_with_a_file(tmp_path, text, message):
-    (tmp_path / "run.yaml").write_text(text)
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         train("--config", str(tmp_path / "run.yaml"))
     assert message in str(caught.value)
@@ -145,18 +147,23 @@ def test_a_traceback_of_bad_input_on_demand(monkeypatch):
         raise InputError("why")
 
 
-PRINTS = """
+PRINTS = r"""
 from ner.options import command, echo
 @command
 def main(arguments=None):
     for _ in range(20_000):
-        echo("Zürich \x1b]0;title\x07 \u202etfel")
+        echo("Z\xfcrich \x1b]0;title\x07 \u202etfel")
 main()
 """
 
 
 def test_a_reader_that_stops_ends_it_quietly():
-    with started([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    settings = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "env": {**os.environ, "PYTHONIOENCODING": "utf-8"},
+    }
+    with started([sys.executable, "-c", PRINTS], **settings) as process:
         assert process.stdout
         line = process.stdout.readline().decode()
         process.stdout.close()

@@ -41,7 +41,7 @@ def hub_folder(tmp_path: Path) -> Path:
             (tmp_path / file).parent.mkdir(exist_ok=True)
             Dataset.from_dict(rows, features).to_parquet(tmp_path / file)
             card += [f"  - split: {split}", f"    path: {file}"]
-    (tmp_path / "README.md").write_text("\n".join([*card, "---", ""]))
+    (tmp_path / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
     return tmp_path
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_can_not_be_read_is_not_skipped(tmp_path):
     splits = ["train", "validation"]
     fails(tmp_path, "validation.jsonl.gz: the gzip data is cut off", splits=splits, on_bad_row="skip")
     (tmp_path / "de/validation.jsonl.gz").unlink()
-    (tmp_path / "de/validation.jsonl").write_text('{"tokens": []}\n')
+    (tmp_path / "de/validation.jsonl").write_text('{"tokens": []}\n', encoding="utf-8")
     fails(tmp_path, "de: the split validation is empty", splits=splits, on_bad_row="skip")
 
 
@@ -315,7 +315,7 @@ def test_any_corpus_becomes_a_folder_in_hub_layout(tmp_path):
     assert set(after["de"]) == {"train", "validation"}
     hub = load_dataset(str(tmp_path / "out"), "de", split="train")
     assert hub.features["ner_tags"].feature.names == list(before.tags.names)
-    card = yaml.safe_load((tmp_path / "out/README.md").read_text().split("---")[1])
+    card = yaml.safe_load((tmp_path / "out/README.md").read_text(encoding="utf-8").split("---")[1])
     assert [config["config_name"] for config in card["configs"]] == ["de"]
     with pytest.raises(ValueError, match="something is there"):
         to_parquet(before, tmp_path / "out")

@@ -51,6 +51,7 @@ def test_an_endless_wait_is_seen(tmp_path):
     file = tmp_path / "x.py"
     file.write_text(
         "process.wait()\nprocess.wait(timeout=3)\nprocess.communicate()\nurlopen(a)\nurlopen(a, timeout=1)\n"
-        "subprocess.run(a)\nsubprocess.run(a, timeout=1)\nwhile True:\n    pass\n"
+        "subprocess.run(a)\nsubprocess.run(a, timeout=1)\nwhile True:\n    pass\n",
+        encoding="utf-8",
     )
     assert [place.split(":")[1] for place in sorted(endless(file))] == ["1", "3", "4", "6", "8"]

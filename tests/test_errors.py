@@ -254,7 +254,7 @@ def test_bad_input_is_one_line_and_status_2(file, tmp_path, capsys):
     assert "--top 0 must be above 0" in failure(capsys, file, "--kinds", "--top", "0")
     assert "invalid choice: 'words'" in failure(capsys, file, "--by", "words")
     assert "No such file" in failure(capsys, tmp_path / "nothing.parquet", "--kinds")
-    (tmp_path / "text.parquet").write_text("no table")
+    (tmp_path / "text.parquet").write_text("no table", encoding="utf-8")
     assert "text.parquet: not Parquet" in failure(capsys, tmp_path / "text.parquet", "--kinds")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
     assert "other.parquet: no column run, language" in failure(capsys, tmp_path / "other.parquet", "--kinds")

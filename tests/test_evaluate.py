@@ -62,16 +62,16 @@ def run(*arguments):
 def test_the_matrix(runs, tmp_path, capsys):
     run(runs / "de", runs / "de+fr", runs / "fr", "--languages", "de", "fr", "it", "--output", tmp_path / "out")
     printed = capsys.readouterr().out
-    written = json.loads((tmp_path / "out/matrix.json").read_text())
+    written = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))
     matrix = written["f1"]["test"]
     assert list(matrix) == ["de", "fr", "each", "de+fr"]
     assert matrix["each"] == {"de": matrix["de"]["de"], "fr": matrix["fr"]["fr"], "it": None}
     assert matrix["de"]["de"] > matrix["fr"]["de"]
     assert matrix["fr"]["fr"] > matrix["de"]["fr"]
     assert f"{matrix['de+fr']['it']:.3f}" in printed
-    rows = list(csv.DictReader((tmp_path / "out/matrix.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out/matrix.csv").open(encoding="utf-8")))
     assert float(rows[0]["it"]) == pytest.approx(matrix["de"]["it"], abs=1e-6)
-    assert "| de+fr | it | PER |" in (tmp_path / "out/matrix.md").read_text()
+    assert "| de+fr | it | PER |" in (tmp_path / "out/matrix.md").read_text(encoding="utf-8")
     assert len(written["results"]) == 9
     assert {r["num_sentences"] for r in written["results"]} == {200}
 
@@ -79,7 +79,7 @@ def test_the_matrix(runs, tmp_path, capsys):
 def test_a_cell_is_what_seqeval_says_of_the_saved_model(runs, corpus_folder, tmp_path):
     """From the words of the file to F1 without any code of ours between."""
     run(runs / "de", "--languages", "de", "--output", tmp_path)
-    ours = json.loads((tmp_path / "matrix.json").read_text())["results"][0]["scores"]
+    ours = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))["results"][0]["scores"]
     model = AutoModelForTokenClassification.from_pretrained(runs / "de/best").eval()
     tokenizer = AutoTokenizer.from_pretrained(runs / "de/best")
     gold, predicted = [], []
@@ -99,12 +99,14 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     """Two seeds of a row: a run that differs from another in seed and place alone."""
     second = tmp_path / "second"
     shutil.copytree(runs / "de", second)
-    config = (second / "config.yaml").read_text()
-    (second / "config.yaml").write_text(config.replace("seed: 42", "seed: 43").replace("keep: 2", "keep: 5"))
+    config = (second / "config.yaml").read_text(encoding="utf-8")
+    (second / "config.yaml").write_text(
+        config.replace("seed: 42", "seed: 43").replace("keep: 2", "keep: 5"), encoding="utf-8"
+    )
     output = tmp_path / "out"
     run(runs / "de", second, runs / "fr", "--languages", "de", "fr", "--output", output, "--scoring", "strict")
     printed = capsys.readouterr().out
-    written = json.loads((output / "matrix.json").read_text())
+    written = json.loads((output / "matrix.json").read_text(encoding="utf-8"))
     cell = written["cells"]["test"]["de"]["fr"]
     results = [r for r in written["results"] if (r["trained_on"], r["language"]) == (["de"], "fr")]
     assert cell["runs"] == [result["scores"]["strict"]["f1"] for result in results]
@@ -117,8 +119,8 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     assert sorted(file.name for file in output.iterdir()) == names
     assert f"**{written['f1']['test']['fr']['fr']:.3f}**" in printed
     assert f"{cell['gap']:.3f} [" in printed
-    assert r"\toprule" in (output / "matrix.tex").read_text()
-    row = next(csv.DictReader((output / "matrix.csv").open()))
+    assert r"\toprule" in (output / "matrix.tex").read_text(encoding="utf-8")
+    row = next(csv.DictReader((output / "matrix.csv").open(encoding="utf-8")))
     assert float(row["fr_low"]) == pytest.approx(cell["interval"]["low"], abs=1e-6)
 
 
@@ -130,14 +132,14 @@ def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, 
     )  # fmt: skip
     AcceleratorState._reset_state(reset_partial_state=True)
     run(runs / "de", runs / "fr", tmp_path / "fr-32", "--languages", "fr", "--output", tmp_path / "out")
-    (curve,) = json.loads((tmp_path / "out/curve.json").read_text())["test"]
+    (curve,) = json.loads((tmp_path / "out/curve.json").read_text(encoding="utf-8"))["test"]
     assert [point["train_sentences"] for point in curve["points"]] == [32, 600]
     assert [point["runs"] for point in curve["points"]] == [[str(tmp_path / "fr-32")], [str(runs / "fr")]]
     assert curve["level"]["trained_on"] == "de"
     assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 600
     summary = f"fr: zero-shot from de (600 sentences) {curve['level']['f1']:.3f}"
     assert summary in capsys.readouterr().out
-    assert summary in (tmp_path / "out/curve.md").read_text()
+    assert summary in (tmp_path / "out/curve.md").read_text(encoding="utf-8")
     for name in ("curve.csv", "curve.png", "curve.svg"):
         assert (tmp_path / "out" / name).stat().st_size > 100
 
@@ -151,8 +153,8 @@ def test_without_matplotlib_all_tables_are_written(runs, tmp_path, capsys, monke
 
 def test_two_runs_compared(runs, corpus_folder, tmp_path, capsys):
     run(runs / "de", runs / "fr", "--compare", "--languages", "de", "fr", "--output", tmp_path)
-    compared = json.loads((tmp_path / "compare.json").read_text())["test"]
-    matrix = json.loads((tmp_path / "matrix.json").read_text())
+    compared = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))["test"]
+    matrix = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))
     for language in ("de", "fr"):
         found = compared["found"][language]
         support = matrix["results"][["de", "fr"].index(language)]["scores"]["default"]["support"]
@@ -165,7 +167,7 @@ def test_two_runs_compared(runs, corpus_folder, tmp_path, capsys):
     example = compared["examples"]["only A"][0]
     rows = [json.loads(line) for line in (corpus_folder / "de/test.jsonl").read_text(encoding="utf-8").splitlines()]
     assert example["text"].replace("[", "").replace("]", "").split() == rows[example["sentence"]]["tokens"]
-    text = (tmp_path / "compare.md").read_text()
+    text = (tmp_path / "compare.md").read_text(encoding="utf-8")
     assert "Gold entities, by who found them" in text
     assert text.strip() in capsys.readouterr().out
 
@@ -174,12 +176,12 @@ def test_only_two_runs_on_the_same_sentences_are_compared(runs, tmp_path, capsys
     assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", runs / "de", "--compare")
     sampled = tmp_path / "sampled"
     shutil.copytree(runs / "de", sampled)
-    config = (sampled / "config.yaml").read_text()
-    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"))
+    config = (sampled / "config.yaml").read_text(encoding="utf-8")
+    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"), encoding="utf-8")
     message = failure(capsys, runs / "de", sampled, "--compare")
     assert "are tested on different de test sentences: 200 of" in message
     assert "100 of" in message
-    (sampled / "metrics.json").write_text("[]")
+    (sampled / "metrics.json").write_text("[]", encoding="utf-8")
     assert "metrics.json: not what train.py writes" in failure(capsys, sampled)
 
 
@@ -211,7 +213,7 @@ def test_missing_tags_are_named_before_anything_is_evaluated(runs, tmp_path, cap
     assert "it has O B-LOC" in message
     assert "--map-tags MISC=O reads" in message
     run(runs / "de", "--data", tmp_path, "--languages", "it", "--output", tmp_path / "out", "--map-tags", "MISC=O")
-    written = json.loads((tmp_path / "out/matrix.json").read_text())
+    written = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))
     assert written["results"][0]["scores"]["strict"]["support"] == 0
 
 
@@ -224,18 +226,18 @@ def test_other_data_in_columns(runs, corpus_folder, tmp_path, capsys):
     (tmp_path / "de.test.bio").write_text("\n\n".join(text), encoding="utf-8")
     sampled = tmp_path / "sampled"
     shutil.copytree(runs / "de", sampled)
-    config = (sampled / "config.yaml").read_text()
-    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"))
+    config = (sampled / "config.yaml").read_text(encoding="utf-8")
+    (sampled / "config.yaml").write_text(config.replace("sample:\n- all", "sample:\n- de=0.5"), encoding="utf-8")
     capsys.readouterr()
     run(sampled, "--data", tmp_path, "--on-bad-row", "skip", "--output", tmp_path / "out")
     error = capsys.readouterr().err
     assert f"note: {tmp_path}/de.test.bio: 1 of 202 rows skipped" in error
-    assert json.loads((tmp_path / "out/matrix.json").read_text())["results"][0]["num_sentences"] == 201
-    assert json.loads((tmp_path / "out/skipped.jsonl").read_text())["value"] == "kaputt"
+    assert json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["results"][0]["num_sentences"] == 201
+    assert json.loads((tmp_path / "out/skipped.jsonl").read_text(encoding="utf-8"))["value"] == "kaputt"
     assert re.search(rf"note: {sampled} was trained on \d+ of 201 de test sentences", error)
     run(sampled, "--output", tmp_path / "own")
-    assert json.loads((tmp_path / "own/matrix.json").read_text())["results"][0]["num_sentences"] == 100
-    (sampled / "config.yaml").write_text(config.replace(f"data: {corpus_folder}", "data: ./moved"))
+    assert json.loads((tmp_path / "own/matrix.json").read_text(encoding="utf-8"))["results"][0]["num_sentences"] == 100
+    (sampled / "config.yaml").write_text(config.replace(f"data: {corpus_folder}", "data: ./moved"), encoding="utf-8")
     run(sampled, "--data", tmp_path, "--on-bad-row", "skip", "--languages", "de")
     assert "its data is gone: ./moved: no such file or folder" in capsys.readouterr().err
 
@@ -265,7 +267,7 @@ def test_a_damaged_model_does_not_cost_the_results_of_the_others(runs, tmp_path,
     (tmp_path / "damaged/best/model.safetensors").write_bytes(b"cut off")
     message = failure(capsys, tmp_path / "damaged", runs / "de", "--languages", "de", "--output", tmp_path / "out")
     assert "damaged" in message
-    assert list(json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]) == ["de"]
+    assert list(json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]) == ["de"]
 
 
 def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatch):
@@ -277,7 +279,7 @@ def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatc
         "string", "string", "string", "int64", "int32", "string", "list<element: string>", "string", "string",
         "float", "float", "float", "float",
     ]  # fmt: skip
-    results = json.loads((tmp_path / "matrix.json").read_text())["results"]
+    results = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))["results"]
     assert list(dict.fromkeys(zip(*(table[name].to_pylist() for name in ("run", "language")), strict=True))) == [
         (str(runs / name), language) for name in ("de", "fr") for language in ("fr", "de")
     ]
@@ -326,7 +328,7 @@ def test_token_losses_are_read_by_all(runs, corpus_folder, tmp_path):
     loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded["gold"][:] == rows[0]["ner_tags"]
     assert loaded["sub_tokens"][:] == table["sub_tokens"].to_pylist()
-    mean = json.loads((tmp_path / "matrix.json").read_text())["results"][0]["scores"]["default"]["loss"]
+    mean = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))["results"][0]["scores"]["default"]["loss"]
     assert frame["loss"].mean() == pytest.approx(mean, rel=1e-6)
     duckdb = pytest.importorskip("duckdb")
     (found,) = duckdb.sql(f"select avg(loss), count(*), list(text) from '{file}'").fetchall()
@@ -337,8 +339,12 @@ def test_two_processes_score_every_word_once(runs, tmp_path):
     run(runs / "de", "--languages", "de", "fr", "--output", tmp_path / "one", "--token-losses")
     arguments = [runs / "de", "--languages", "de", "fr", "--output", tmp_path / "two", "--token-losses", *FLAGS]
     fork_ranks(2, Path(evaluate.__file__), *arguments)
-    one, two = (json.loads((tmp_path / name / "matrix.json").read_text())["results"] for name in ("one", "two"))
-    cells = [json.loads((tmp_path / name / "matrix.json").read_text())["cells"] for name in ("one", "two")]
+    one, two = (
+        json.loads((tmp_path / name / "matrix.json").read_text(encoding="utf-8"))["results"] for name in ("one", "two")
+    )
+    cells = [
+        json.loads((tmp_path / name / "matrix.json").read_text(encoding="utf-8"))["cells"] for name in ("one", "two")
+    ]
     assert cells[0] == cells[1]
     assert cells[0]["test"]["de"]["fr"]["interval"]["low"] > 0
     for mine, theirs in zip(one, two, strict=True):
@@ -365,7 +371,7 @@ def test_the_page_holds_what_was_found(runs, tmp_path):
         "Sentences",
     ):
         assert any(found.startswith(heading) for found in headings), headings
-    f1 = json.loads((tmp_path / "out/matrix.json").read_text())["f1"]["test"]
+    f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
     assert all(f"{value:.3f}" in page for row in f1.values() for value in row.values())
     assert page.count("data:image/svg+xml") == 1
     with pytest.raises(SystemExit) as caught:

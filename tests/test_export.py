@@ -152,11 +152,11 @@ def test_an_export_that_computes_something_else_is_refused(run, german, tmp_path
     sentences = {"de": encode(german.select(range(40)), tokenizer, tags, max_length=128)}
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / "model.onnx").write_text("old")
+    (folder / "model.onnx").write_text("old", encoding="utf-8")
     with model.register_forward_hook(shift), pytest.raises(ArithmeticError, match="words have another tag"):
         export.export(folder, model, tokenizer, tags, sentences, int8=False, source="model")
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
-    assert (folder / "model.onnx").read_text() == "old"
+    assert (folder / "model.onnx").read_text(encoding="utf-8") == "old"
 
 
 def test_an_encoder_that_can_not_be_exported(model, tmp_path):
@@ -231,6 +231,6 @@ def test_bad_input(run, corpus_folder, tmp_path, capsys, monkeypatch):
 
 
 def test_a_folder_that_can_not_be_written(run, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert status(run, "--output", tmp_path / "file/out", "--max-sentences", "5") == 1
     assert "file" in capsys.readouterr().err

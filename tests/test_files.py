@@ -14,16 +14,16 @@ def test_json_is_written_whole(tmp_path):
 
 
 def test_what_fails_leaves_the_file_as_it_was(tmp_path):
-    (tmp_path / "a").write_text("before")
+    (tmp_path / "a").write_text("before", encoding="utf-8")
 
     def fail() -> None:
         with files.written_aside(tmp_path / "a") as aside:
-            aside.write_text("half")
+            aside.write_text("half", encoding="utf-8")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before"}
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"a": "before"}
 
 
 def test_file_and_folder_are_synced_around_the_renaming(tmp_path, monkeypatch):
@@ -35,7 +35,7 @@ def test_file_and_folder_are_synced_around_the_renaming(tmp_path, monkeypatch):
 
 def test_an_error_of_the_system_names_its_file(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path}/none/a: No such file or directory"), file_errors("else"):
-        (tmp_path / "none/a").write_text("")
+        (tmp_path / "none/a").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="the file: it is broken"), file_errors("the file"):
         raise OSError("it is broken")
     with pytest.raises(ZeroDivisionError), file_errors("the file"):

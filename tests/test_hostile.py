@@ -46,14 +46,14 @@ AUTO_MAP = {
 
 def change(file: Path, **values: object) -> None:
     """Sets values of a JSON file; None removes one."""
-    content = json.loads(file.read_text()) | values
-    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    content = json.loads(file.read_text(encoding="utf-8")) | values
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding="utf-8")
 
 
 def stranger(folder: Path, encoder: Path, marker: Path, *, model_type: str, tokenizer_class: str | None) -> Path:
     """A tagger that brings code of its own for its config, its weights and its tokenizer."""
     write_tagger(folder, encoder)
-    (folder / "code.py").write_text(CODE.format(marker=str(marker)))
+    (folder / "code.py").write_text(CODE.format(marker=str(marker)), encoding="utf-8")
     change(folder / "config.json", auto_map=AUTO_MAP, model_type=model_type)
     tokenizer_map = {"AutoTokenizer": AUTO_MAP["AutoTokenizer"]} if tokenizer_class is None else None
     change(folder / "tokenizer_config.json", auto_map=tokenizer_map, tokenizer_class=tokenizer_class or "Tokenizer")
@@ -160,7 +160,7 @@ def test_train_takes_a_pickle_where_the_flag_says_so(pickled, corpus_folder, tmp
 def test_weights_are_those_of_the_folder(encoder_folder, tmp_path, file, values, reason):
     folder = write_tagger(tmp_path / "tagger", encoder_folder)
     if not (folder / file).exists():
-        (folder / file).write_text("{}")
+        (folder / file).write_text("{}", encoding="utf-8")
     change(folder / file, **values)
     with pytest.raises(InputError, match=reason):
         load_model(str(folder))
@@ -169,7 +169,7 @@ def test_weights_are_those_of_the_folder(encoder_folder, tmp_path, file, values,
 def test_a_model_folder_of_another_shape_is_refused_in_one_line(encoder_folder, tmp_path):
     folder = write_tagger(tmp_path / "tagger", encoder_folder)
     for config in ('{"model_type": 5}', "[]", "[" * 100_000, '{"model_type": "xlm-roberta", "hidden_size": "x"}'):
-        (folder / "config.json").write_text(config)
+        (folder / "config.json").write_text(config, encoding="utf-8")
         for reader in (load_model, lambda name: load_config(name, "model"), encoding.load_tokenizer):
             with pytest.raises(InputError) as refused:
                 reader(str(folder))

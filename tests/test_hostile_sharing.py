@@ -28,9 +28,9 @@ def run(tmp_path) -> Path:
     """A run folder with one file in best/, and a secret outside of it."""
     best = tmp_path / "run/best"
     best.mkdir(parents=True)
-    (tmp_path / "secret").write_text(SECRET)
-    (best / "config.json").write_text("{}")
-    (best / MANIFEST).write_text(json.dumps({"files": {"config.json": entry("{}")}}))
+    (tmp_path / "secret").write_text(SECRET, encoding="utf-8")
+    (best / "config.json").write_text("{}", encoding="utf-8")
+    (best / MANIFEST).write_text(json.dumps({"files": {"config.json": entry("{}")}}), encoding="utf-8")
     return tmp_path / "run"
 
 
@@ -38,7 +38,7 @@ def run(tmp_path) -> Path:
 def test_a_manifest_names_files_of_its_folder(run, tmp_path, name):
     assert model_files(run) == [run / "best/config.json"]
     name = name.format(secret=tmp_path / "secret")
-    (run / "best" / MANIFEST).write_text(json.dumps({"files": {name: entry(SECRET)}}))
+    (run / "best" / MANIFEST).write_text(json.dumps({"files": {name: entry(SECRET)}}), encoding="utf-8")
     with pytest.raises(InputError, match="which is no file of that folder"):
         verify(run / "best")
     with pytest.raises(InputError, match="which is no file of that folder"):
@@ -46,7 +46,7 @@ def test_a_manifest_names_files_of_its_folder(run, tmp_path, name):
 
 
 def test_links_and_pipes_are_not_uploaded(run, tmp_path):
-    (run / "best" / MANIFEST).write_text(json.dumps({"files": {"config.json": entry(SECRET)}}))
+    (run / "best" / MANIFEST).write_text(json.dumps({"files": {"config.json": entry(SECRET)}}), encoding="utf-8")
     (run / "best/config.json").unlink()
     (run / "best/config.json").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match=r"config\.json: is a link to .*secret, which is not uploaded"):
@@ -63,7 +63,7 @@ def test_links_and_pipes_are_not_uploaded(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["README.md", "config.yaml", "metrics.json", "evaluation.json"])
 def test_a_card_is_made_of_the_run_alone(run, tmp_path, name):
-    (run / "README.md").write_text("mine")
+    (run / "README.md").write_text("mine", encoding="utf-8")
     assert card_for(run, "me/run") == "mine"
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(tmp_path / "secret")
@@ -73,7 +73,7 @@ def test_a_card_is_made_of_the_run_alone(run, tmp_path, name):
 
 def card(folder: Path, head: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "README.md").write_text(f"---\n{head}\n---\n")
+    (folder / "README.md").write_text(f"---\n{head}\n---\n", encoding="utf-8")
     return folder
 
 
@@ -110,7 +110,7 @@ def test_a_data_card_has_its_files_in_its_folder(tmp_path):
     card(folder, config("train.jsonl"))
     (folder / "train.jsonl").symlink_to(tmp_path / "private/train.jsonl")
     assert "a link that leads there" in find(str(folder), ["de"], ["train"]).missing["de"]
-    (folder / ".huggingface.yaml").write_text(config("../private/train.jsonl"))
+    (folder / ".huggingface.yaml").write_text(config("../private/train.jsonl"), encoding="utf-8")
     with pytest.raises(InputError, match="is outside of the folder"):
         find(str(folder), ["de"], ["train"])
 
@@ -145,7 +145,7 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10
     ],
 )
 def test_yaml_is_bounded(tmp_path, text, reason):
-    (tmp_path / "run.yaml").write_text(text)
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=reason) as refused:
         read_config(TrainConfig, tmp_path / "run.yaml")
     assert len(str(refused.value)) < 1000
@@ -156,8 +156,8 @@ def test_yaml_is_bounded(tmp_path, text, reason):
 
 
 def test_aliases_are_read(tmp_path):
-    (tmp_path / "run.yaml").write_text("train_on: &all [de, fr]\ntrackers: *all\n")
+    (tmp_path / "run.yaml").write_text("train_on: &all [de, fr]\ntrackers: *all\n", encoding="utf-8")
     read = read_config(TrainConfig, tmp_path / "run.yaml")
     assert (read.train_on, read.trackers) == (("de", "fr"), ("de", "fr"))
-    (tmp_path / "again.yaml").write_text(to_yaml(read))
+    (tmp_path / "again.yaml").write_text(to_yaml(read), encoding="utf-8")
     assert read_config(TrainConfig, tmp_path / "again.yaml") == read

@@ -44,7 +44,7 @@ def test_what_made_the_rows(journal):
 
 
 def test_what_is_no_journal(journal):
-    journal.file.write_text("[1, 2]\n")
+    journal.file.write_text("[1, 2]\n", encoding="utf-8")
     with pytest.raises(ValueError, match="unfinished"):
         journal.open(MADE_BY, again=False)
     journal.file.write_bytes(b"\xff\n")

@@ -17,7 +17,7 @@ from tests.processes import fork_ranks
 
 
 def write(folder: Path) -> None:
-    (folder / "state.json").write_text('{"best": {"update": 0}}')
+    (folder / "state.json").write_text('{"best": {"update": 0}}', encoding="utf-8")
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -29,8 +29,8 @@ def run(tmp_path):
     """A run with two commits and a best model."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / CONFIG).write_text("lr: 1\n")
-    (folder / "log.jsonl").write_text("{}\n")
+    (folder / CONFIG).write_text("lr: 1\n", encoding="utf-8")
+    (folder / "log.jsonl").write_text("{}\n", encoding="utf-8")
     for name in ("best", of_update(Path(), 10), of_update(Path(), 20)):
         commit(folder / name, write, facts={"update": 10})
     return folder
@@ -47,7 +47,7 @@ def refusal(accelerator: Accelerator, run: Path, resume: str | None = "auto", ov
 
 def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
     for folder in checkpoint.found(run):
-        (folder / "state.json").write_text("?")
+        (folder / "state.json").write_text("?", encoding="utf-8")
     message = refusal(accelerator, run)
     assert message.startswith(f"{run}: none of its commits is sound; restore one of them, or begin again with --overwr")
     assert message.count("state.json has 1 bytes instead of 23") == 2
@@ -77,9 +77,9 @@ def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
 
 @pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"updates": 3}'])
 def test_broken_metrics_are_not_the_end(run, accelerator, content):
-    (run / "metrics.json").write_text(content)
+    (run / "metrics.json").write_text(content, encoding="utf-8")
     assert not find_start(run, "auto", False, accelerator).is_finished
-    (run / "metrics.json").write_text('{"best": {}}')
+    (run / "metrics.json").write_text('{"best": {}}', encoding="utf-8")
     assert find_start(run, "auto", False, accelerator).is_finished
 
 
@@ -106,7 +106,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
     assert find_start(run, path, False, accelerator).resume_from == of_update(run, 10)
     assert find_start(other, path, False, accelerator).resume_from == of_update(run, 10)
     other.mkdir()
-    (other / CONFIG).write_text("lr: 1\n")
+    (other / CONFIG).write_text("lr: 1\n", encoding="utf-8")
     commit(of_update(other, 5), write, facts={"update": 5})
     assert refusal(accelerator, other, path) == (
         f"--resume {path}: something else is in {other}; give a new folder as --output"
@@ -133,19 +133,19 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path, accelerator):
     with held(tmp_path / "new", accelerator):
         assert find_start(tmp_path / "new", "auto", False, accelerator) == keeper.Start()
     assert not (tmp_path / "new").exists()
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="file: File exists"), held(tmp_path / "file", accelerator):
         pass
 
 
 def test_what_replaces_a_run_keeps_other_files_and_a_card_of_ones_own(run):
-    (run / "notes.txt").write_text("mine")
-    (run / "README.md").write_text("by hand")
+    (run / "notes.txt").write_text("mine", encoding="utf-8")
+    (run / "README.md").write_text("by hand", encoding="utf-8")
     keeper.begin_run(run, "lr: 2\n", is_new=True)
     assert {path.name for path in run.iterdir()} == {CONFIG, "README.md", "notes.txt", checkpoint.REPLACED}
     kept = {path.name for path in (run / checkpoint.REPLACED).iterdir()}
     assert kept == {CONFIG, "log.jsonl", "best", checkpoint.FOLDER}
-    assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text())["update"] == 10
+    assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text(encoding="utf-8"))["update"] == 10
 
 
 RANKS = """
@@ -177,7 +177,7 @@ accelerator.end_training()
 
 
 def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     said = fork_ranks(2, RANKS, run, tmp_path / "file")
     assert said.count("goes on from update-00000020") == 2
     assert said.count("update-00000020: not there on ") == 2

@@ -43,7 +43,7 @@ def save_commit(run: Path, update: int, best: int, keep: int = 1) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
 
 
 def resume(run: Path) -> int | None:
@@ -169,7 +169,11 @@ def overwrite(run: Path) -> None:
 
 def models(run: Path) -> set[str]:
     """What sound best models hold, wherever they wait."""
-    return {(best / "model").read_text() for best in (run / "best", run / REPLACED / "best") if is_sound(best)}
+    return {
+        (best / "model").read_text(encoding="utf-8")
+        for best in (run / "best", run / REPLACED / "best")
+        if is_sound(best)
+    }
 
 
 def test_overwriting(tmp_path):
@@ -177,7 +181,9 @@ def test_overwriting(tmp_path):
         assert models(run) & {"model 20", "new 4"}
         start = keeper.look(run, "auto", overwrite=False)  # the next start, without --overwrite
         assert models(run) & {"model 20", "new 4"}
-        if "lr: 1" in (run / CONFIG).read_text():  # the new run had not begun: all of the old one is back
+        if "lr: 1" in (run / CONFIG).read_text(
+            encoding="utf-8"
+        ):  # the new run had not begun: all of the old one is back
             assert start.is_finished
             assert verify(run / "last")["update"] == verify(run / "best")["update"] == 20
             assert not (run / REPLACED).exists()

@@ -60,7 +60,9 @@ def test_a_signal_reaches_every_process(spawn, tmp_path, processes, number, arri
     process = spawn(processes, "waits")
     process.send_signal(number)
     assert process.wait(timeout=30) == 75
-    assert [(tmp_path / f"got-{rank}").read_text() for rank in range(processes)] == [arrives] * processes
+    assert [(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in range(processes)] == [
+        arrives
+    ] * processes
     assert not left(process.pid)
 
 
@@ -82,7 +84,7 @@ def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
         wait_until((tmp_path / "up-0").exists, process)
         process.send_signal(number)
         assert process.wait(timeout=30) == 75
-        assert (tmp_path / "got-0").read_text() == "SIGTERM"
+        assert (tmp_path / "got-0").read_text(encoding="utf-8") == "SIGTERM"
         assert not (tmp_path / "after").exists()
         assert not left(process.pid)
 
@@ -91,7 +93,7 @@ def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
 def no_gpu(tmp_path) -> dict[str, str]:
     """An environment whose nvidia-smi lists nothing."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "bin/nvidia-smi").write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
     (tmp_path / "bin/nvidia-smi").chmod(0o755)
     return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
 
@@ -120,7 +122,12 @@ def test_the_whole_experiment_with_no_processes(tmp_path):
 
 def test_an_old_bash_is_named():
     """macOS has bash 3.2, which can not wait for any of several processes."""
-    source = (LAUNCH / "spawn.sh").read_text().replace("BASH_VERSINFO[0]", "3").replace("BASH_VERSINFO[1]", "2")
+    source = (
+        (LAUNCH / "spawn.sh")
+        .read_text(encoding="utf-8")
+        .replace("BASH_VERSINFO[0]", "3")
+        .replace("BASH_VERSINFO[1]", "2")
+    )
     done = run(["bash", "-c", source, "spawn.sh", "2", "true"], check=False)
     assert done.returncode == 2
     assert "bash 4.4 or later" in done.stderr
@@ -129,5 +136,5 @@ def test_an_old_bash_is_named():
 @pytest.mark.parametrize("script", sorted(LAUNCH.glob("*.sh")), ids=lambda script: script.name)
 def test_scripts_are_bash_and_say_what_they_were_run_on(script):
     run(["bash", "-n", script])
-    header = script.read_text()
+    header = script.read_text(encoding="utf-8")
     assert ("Run on:" in header) != ("Not run yet:" in header)

@@ -36,7 +36,7 @@ def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
             process.send_signal(signal.SIGKILL)
     assert file.exists()
     with locked(file, "runs/de"):
-        assert f"process {os.getpid()} on " in file.read_text()
+        assert f"process {os.getpid()} on " in file.read_text(encoding="utf-8")
     assert not file.exists()
 
 

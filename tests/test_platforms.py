@@ -27,8 +27,16 @@ def imports(file: Path) -> set[str]:
 def test_annotations_are_read_as_every_version_has_them():
     """Since 3.14, `vars(cls)["__annotations__"]` is not there, and a config.yaml without keys was the result."""
     for file in SOURCES:
-        names = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
-        attributes = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+        names = {
+            node.value
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant)
+        }
+        attributes = {
+            node.attr
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute)
+        }
         assert "__annotations__" not in names | attributes, file
     keys = [line.partition(":")[0] for line in to_yaml(TrainConfig()).splitlines() if not line.startswith("-")]
     assert keys[0] == "model"

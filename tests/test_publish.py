@@ -190,7 +190,7 @@ def test_wherever_an_upload_fails_it_says_so_without_the_token(run, hub, tmp_pat
              "from ner.config import HubOptions", "from ner.publish import publish", "for _ in range(6):",
              "    for worked, message in publish(HubOptions(push_to_hub='team/swiss'), [Path(sys.argv[1])]):",
              "        print(worked, message)"]  # fmt: skip
-    (tmp_path / "push.py").write_text("\n".join(lines))
+    (tmp_path / "push.py").write_text("\n".join(lines), encoding="utf-8")
     done = script(str(tmp_path / "push.py"), str(run), address=hub.address, home=tmp_path / "home")
     said = [line for line in done.stdout.splitlines() if line.startswith(("True", "False"))]
     assert all(line.startswith(f"False {run}: not uploaded to team/swiss: ") for line in said[:5]), done.stderr
@@ -219,7 +219,9 @@ def test_a_dry_run_shows_what_would_go(run, capsys, monkeypatch, corpus_folder, 
 
 def test_an_old_config_does_not_push_again(corpus_folder, encoder_folder, tmp_path, capsys):
     train.main([*training(corpus_folder, encoder_folder, tmp_path / "x"), "--push-to-hub", "a/b", "--push-dry-run"])
-    assert "push_to_hub: null\npush_private: false\npush_dry_run: false\n" in (tmp_path / "x/config.yaml").read_text()
+    assert "push_to_hub: null\npush_private: false\npush_dry_run: false\n" in (tmp_path / "x/config.yaml").read_text(
+        encoding="utf-8"
+    )
     AcceleratorState._reset_state(reset_partial_state=True)
     capsys.readouterr()
 
@@ -268,7 +270,7 @@ def test_a_token_is_needed_and_never_shown(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match="needs a token that may write"):
         repositories(ONLINE, [tmp_path])
-    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
     assert repositories(ONLINE, [tmp_path]) == {tmp_path: "team/name"}
     monkeypatch.setenv("HF_TOKEN", f"{TOKEN}\x01")
     with pytest.raises(ValueError, match="characters that no token has") as caught:

@@ -73,7 +73,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     (yaml,) = blocks("yaml")
-    Path("run.yaml").write_text(yaml)
+    Path("run.yaml").write_text(yaml, encoding="utf-8")
     Path("lines.txt").write_text("Anna Keller wohnt in Bern.\nLe canton de Vaud\n", encoding="utf-8")
     small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "64",
              "--mixed-precision", "no"]  # fmt: skip
@@ -97,7 +97,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
         elif words[:3] == ["accelerate", "launch", "-m"]:
             run_module(words[3], words[4:], corpus_folder, encoder_folder)
         elif words[0] == "make":
-            makefile = (ROOT / "Makefile").read_text()
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
         else:
             assert words[0] in ("git", "cd", "pip", "accelerate"), f"README: {command} is not tested"

@@ -157,7 +157,7 @@ def test_of_too_many_sentences_those_of_the_greatest_loss_are_kept(tmp_path):
     assert columns["number"].tolist() == [0, 7]
     assert columns["start"].tolist() == [0, 3, 4]
     write_report(tmp_path / "page.html", SMALL, title="t", max_sentences=2)
-    assert "2 of 4 sentences: those of the greatest total loss." in (tmp_path / "page.html").read_text()
+    assert "2 of 4 sentences: those of the greatest total loss." in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -46,14 +46,17 @@ def test_log_appends_one_object_a_line(tmp_path):
     log = runtime.JsonLinesLog(tmp_path / "log.jsonl", Accelerator(cpu=True))
     log.write({"update": 1, "loss": 0.5})
     log.write({"update": 2, "loss": 0.25})
-    assert [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [0.5, 0.25]
+    assert [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()] == [
+        0.5,
+        0.25,
+    ]
 
 
 def test_log_of_a_run_that_was_killed_goes_on(tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_bytes(b'{"update": 1}\n{"update": 2}\n{"update": 3}\n\x00\x00\n{"upda')
     runtime.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"update": 3, "again": True})
-    assert [json.loads(line) for line in file.read_text().splitlines()] == [
+    assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == [
         {"update": 1}, {"update": 2}, {"update": 3, "again": True},
     ]  # fmt: skip
 

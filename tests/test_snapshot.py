@@ -55,7 +55,7 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
     for _ in range(5):
         step(*run)
     other = training()
-    (tmp_path / "manifest.json").write_text('{"files": {}}')
+    (tmp_path / "manifest.json").write_text('{"files": {}}', encoding="utf-8")
     give_back(read_snapshot(tmp_path), accelerator, *other)
     assert other[1].param_groups[0]["lr"] == snapshot.state["scheduler"]["_last_lr"][0]
     for _ in range(5):

@@ -13,7 +13,7 @@ def files(tmp_path):
     def write(*names: str) -> Path:
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text("")
+            (tmp_path / name).write_text("", encoding="utf-8")
         return tmp_path
 
     return write
@@ -99,7 +99,7 @@ def hub_layout(tmp_path):
         (tmp_path / config).mkdir()
         Dataset.from_dict({"tokens": [["a"]], "ner_tags": [[0]]}).to_parquet(tmp_path / config / "x.parquet")
         card += [f"- config_name: {config}", "  data_files:", "  - split: dev", f"    path: {config}/*.parquet"]
-    (tmp_path / "README.md").write_text("\n".join([*card, "---"]))
+    (tmp_path / "README.md").write_text("\n".join([*card, "---"]), encoding="utf-8")
     return tmp_path
 
 

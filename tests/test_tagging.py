@@ -140,7 +140,7 @@ def test_another_input_is_refused(run, lines, tmp_path, capsys):
     first = rows_of(output)[0]
     begun = Tagger.from_pretrained(run, precision="no").fingerprint()
     header = {"model": begun, "column": None}
-    journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n")
+    journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n", encoding="utf-8")
     said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
     assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in said
     said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")

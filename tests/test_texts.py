@@ -34,11 +34,11 @@ def test_lines(tmp_path):
 
 def test_json_lines(tmp_path):
     file = tmp_path / "a.jsonl"
-    file.write_text('{"id": 1, "text": "Bern"}\n\n{"text": ""}\n')
+    file.write_text('{"id": 1, "text": "Bern"}\n\n{"text": ""}\n', encoding="utf-8")
     assert [sound(item) for item in read(file)] == [
         Text(1, "Bern", {"id": 1, "text": "Bern"}), Text(3, "", {"text": ""})
     ]  # fmt: skip
-    file.write_text('{"tokens": ["in", "Bern"], "title": "Genf"}\n')
+    file.write_text('{"tokens": ["in", "Bern"], "title": "Genf"}\n', encoding="utf-8")
     assert contents(file) == [["in", "Bern"]]
     assert contents(file, "title") == ["Genf"]
 
@@ -61,7 +61,7 @@ def test_parquet(tmp_path):
 )
 def test_columns(tmp_path, text):
     file = tmp_path / "a.conll"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     assert contents(file) == [["in", "Bern"], ["Zug"]]
 
 
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_row(tmp_path, line, reason):
 
 def test_all_faults_at_once(tmp_path):
     file = tmp_path / "a.jsonl"
-    file.write_text("{}\n" * 30)
+    file.write_text("{}\n" * 30, encoding="utf-8")
     with pytest.raises(ValueError, match="30 faults in the data") as caught:
         count(file)
     assert "and 10 more" in str(caught.value)
@@ -101,7 +101,7 @@ def test_what_is_no_input(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.txt: empty"):
         count(tmp_path / "a.txt")
-    (tmp_path / "mixed.jsonl").write_text('{"text": "Bern"}\n{"tokens": ["Bern"]}\n')
+    (tmp_path / "mixed.jsonl").write_text('{"text": "Bern"}\n{"tokens": ["Bern"]}\n', encoding="utf-8")
     with pytest.raises(ValueError, match="1 of 2 rows are words and the others texts"):
         count(tmp_path / "mixed.jsonl")
     (fault,) = read_lines("standard input", ["B\udcffern\n"])
@@ -161,7 +161,7 @@ def test_parquet_out(tmp_path):
 
 def test_fields_that_go_along_are_json(tmp_path):
     """Half a surrogate pair in another field is the same escape in what is written."""
-    (tmp_path / "a.jsonl").write_text('{"text": "Anna, Bern", "note": "\\ud83d"}\n')
+    (tmp_path / "a.jsonl").write_text('{"text": "Anna, Bern", "note": "\\ud83d"}\n', encoding="utf-8")
     (text,) = read(tmp_path / "a.jsonl")
     write([row_of(sound(text), TAGGED, as_words=False)], tmp_path / "b.jsonl", None)
-    assert json.loads((tmp_path / "b.jsonl").read_text())["note"] == "\ud83d"
+    assert json.loads((tmp_path / "b.jsonl").read_text(encoding="utf-8"))["note"] == "\ud83d"

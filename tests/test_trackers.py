@@ -37,7 +37,7 @@ def run(corpus_folder, encoder_folder, tmp_path, monkeypatch):
 
 
 def logged(tmp_path) -> list[float]:
-    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [row["loss"] for row in rows if "loss" in row]
 
 

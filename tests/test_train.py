@@ -70,14 +70,14 @@ def still(encoder_folder, tmp_path_factory) -> Path:
     """The embedded encoder without dropout."""
     folder = tmp_path_factory.mktemp("models") / "still"
     shutil.copytree(encoder_folder, folder)
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
 def log_of(folder: Path) -> tuple[list[dict], list[dict]]:
-    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [e for e in entries if "loss" in e], [e for e in entries if "validation" in e]
 
 
@@ -101,11 +101,11 @@ def test_a_run_folder(run, small):
     assert points[-1]["loss"] < points[0]["loss"]
     assert [e["epoch"] for e in evaluations] == [1.0, 2.0]
     assert set(evaluations[0]["validation"]["languages"]) == {"de", "fr"}
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["updates"] == 16
     assert metrics["train_sentences"] == 240
     assert metrics["best"]["f1"] == max(e["validation"]["f1"] for e in evaluations)
-    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert stored["train_on"] == ["de", "fr"]
     assert stored["data"] == str(small)
     resolved = {"output": str(folder), "sample": ["all"], "packing": "on", "mixed_precision": "no"}
@@ -170,7 +170,7 @@ def test_evaluation_cadence_and_early_stopping(run):
     stopped = run("--evaluate-every", "1u", "--max-updates", "30", "--patience", "2", "--lr", "1e-9", output="b")
     _, evaluations = log_of(stopped)
     assert len(evaluations) == 3  # the first is the best, two are not better
-    assert json.loads((stopped / "metrics.json").read_text())["updates"] == 3
+    assert json.loads((stopped / "metrics.json").read_text(encoding="utf-8"))["updates"] == 3
 
 
 def test_best_is_the_best_and_last_the_last(run):
@@ -179,7 +179,7 @@ def test_best_is_the_best_and_last_the_last(run):
     scores = [e["validation"]["f1"] for e in evaluations]
     assert len(set(scores)) > 3
     best = scores.index(max(scores))
-    assert json.loads((folder / "metrics.json").read_text())["best"]["update"] == 20 * (best + 1)
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["best"]["update"] == 20 * (best + 1)
     assert same(weights(folder, "best"), weights(folder)) == (best == len(scores) - 1)
 
 
@@ -221,13 +221,13 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     broken = tmp_path / "broken"
     shutil.copytree(small, broken)
     write_json_lines(broken / "de/validation.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["O"]}])
-    (broken / "de/train.jsonl").write_text("{")
+    (broken / "de/train.jsonl").write_text("{", encoding="utf-8")
     message = failures(capsys, *base, "--data", str(broken))
     assert message[0].endswith("2 faults in the data")
     assert message[1].endswith("train.jsonl:1: not JSON: the line breaks off at character 1")
     assert message[2].endswith("validation.jsonl:1: 2 tokens but 1 tags")
     shutil.copy(small / "de/train.jsonl", broken / "de/train.jsonl")
-    (broken / "de/validation.jsonl").write_text("")
+    (broken / "de/validation.jsonl").write_text("", encoding="utf-8")
     assert "de/validation.jsonl: empty" in failure(capsys, *base, "--data", str(broken))
     assert not (tmp_path / "x").exists()
 
@@ -251,12 +251,14 @@ def test_a_customers_column_files(run, small, tmp_path, capsys):
     assert f"note: {file}: 1 of 82 rows skipped" in capsys.readouterr().err
     (skipped,) = (json.loads(line) for line in (folder / "skipped.jsonl").read_text(encoding="utf-8").splitlines())
     assert skipped["value"] == "0\tkaputt"
-    assert json.loads((folder / "metrics.json").read_text())["train_sentences"] == 61  # 81 without a quarter
+    assert (
+        json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["train_sentences"] == 61
+    )  # 81 without a quarter
     model = AutoModelForTokenClassification.from_pretrained(folder / "best")
     assert list(model.config.id2label.values()) == ["O", "B-GPE", "I-GPE", "B-ORG", "I-ORG", "B-PER", "I-PER"]
-    notes = json.loads((folder / "log.jsonl").read_text().splitlines()[0])["notes"]
+    notes = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[0])["notes"]
     assert f"{file}: 1 of 82 rows skipped" in notes
-    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert stored["map_tags"] == "MISC=O,LOC=GPE"
     run("--max-updates", "1", "--overwrite")  # other data: what was skipped before is not in the folder any more
     assert not (folder / "skipped.jsonl").exists()
@@ -264,12 +266,12 @@ def test_a_customers_column_files(run, small, tmp_path, capsys):
 
 def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsys):
     folder = run("--max-updates", "1")
-    before = (folder / "log.jsonl").read_text()
+    before = (folder / "log.jsonl").read_text(encoding="utf-8")
     message = failure(
         capsys, "--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--max-updates", "1"
     )  # fmt: skip
     assert "not empty" in message
-    assert (folder / "log.jsonl").read_text() == before
+    assert (folder / "log.jsonl").read_text(encoding="utf-8") == before
     run("--max-updates", "2", "--overwrite")
     assert len(log_of(folder)[0]) == 1
 
@@ -347,12 +349,16 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, m
     assert results(stopped) == results(whole)
     for name in ("best", "last"):
         assert same(weights(stopped, name), weights(whole, name))
-    mine, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (stopped, whole))
+    mine, theirs = (json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (stopped, whole))
     for volatile in ("training_seconds", "sentences_per_second", "tokens_per_second"):
         del mine[volatile], theirs[volatile]
     mine["best"]["seconds"] = theirs["best"]["seconds"]
     assert mine == theirs
-    written = [json.loads(line) for line in (stopped / "log.jsonl").read_text().splitlines() if "checkpoint" in line]
+    written = [
+        json.loads(line)
+        for line in (stopped / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        if "checkpoint" in line
+    ]
     assert set(written[0]["checkpoint"]) == {"update", "stopped_seconds", "seconds", "megabytes"}
 
 
@@ -380,9 +386,9 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     assert "batch_size is 16, and was 32" in message
     assert "seed is 7, and was 42" in message
     assert "log_every" not in message
-    first, *others = (small / "de/train.jsonl").read_text().splitlines(True)
+    first, *others = (small / "de/train.jsonl").read_text(encoding="utf-8").splitlines(True)
     changed = first.replace('"tokens": ["', '"tokens": ["x')
-    stored = (folder / "checkpoints/update-00000010/config.yaml").read_text()
+    stored = (folder / "checkpoints/update-00000010/config.yaml").read_text(encoding="utf-8")
     os.truncate(folder / "checkpoints/update-00000010/state.safetensors", 100)
     again = run(*flags)
     assert "damaged commit passed over" in (text := capsys.readouterr().err)
@@ -392,7 +398,7 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     assert f"data: {small}" in stored
     (folder / "metrics.json").unlink()
     shutil.move(small / "de/train.jsonl", tmp_path / "kept.jsonl")
-    (small / "de/train.jsonl").write_text("".join([changed, *others]))
+    (small / "de/train.jsonl").write_text("".join([changed, *others]), encoding="utf-8")
     try:
         assert "the training or validation sentences are not the same" in refused("--resume", str(found(folder)[0]))
     finally:
@@ -421,9 +427,9 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_fo
     encoder, data = poisoned(encoder_folder, tmp_path)
     flags = ["--model", str(encoder), "--data", str(data), "--batch-size", "8", "--epochs", "3"]
     folder = run(*flags)
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["bad_updates"] == 3  # one of the four updates of each epoch
-    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     bad = [entry for entry in entries if "not_finite" in entry]
     assert [(entry["update"] - 1) // 4 for entry in bad] == [0, 1, 2]
     assert len(set.intersection(*(set(entry["not_finite"]["sentences"]) for entry in bad))) >= 1

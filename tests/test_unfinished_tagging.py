@@ -137,12 +137,12 @@ def test_another_finishes_it_just_before(run, lines, tmp_path, capsys, monkeypat
     output, count = tmp_path / "out.jsonl", texts.count
 
     def slow(*arguments):
-        output.write_text("of the other")
+        output.write_text("of the other", encoding="utf-8")
         return count(*arguments)
 
     monkeypatch.setattr(texts, "count", slow)
     assert "is there already; --overwrite" in ended(capsys, 2, run, "--input", lines, "--output", output)
-    assert output.read_text() == "of the other"
+    assert output.read_text(encoding="utf-8") == "of the other"
     assert not list(tmp_path.glob(".*"))
 
 
@@ -207,7 +207,7 @@ def test_zeros_at_the_end_are_cut_off(journal):
 def test_the_command_says_that_the_journal_is_damaged(run, lines, tmp_path, capsys):
     output, journal = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.unfinished"
     header = {"model": Tagger.from_pretrained(run, precision="no").fingerprint(), "column": None}
-    journal.write_text(f"{json.dumps(header)}\n\0\0\0\0\n")
+    journal.write_text(f"{json.dumps(header)}\n\0\0\0\0\n", encoding="utf-8")
     said = ended(capsys, 2, run, "--input", lines, "--output", output)
     assert said.endswith(f"{journal}:2: damaged, b'\\x00\\x00\\x00\\x00\\n'; --overwrite tags all rows again\n")
     main(run, "--input", lines, "--output", output, "--overwrite")

@@ -79,11 +79,13 @@ def program(taggers, trap, tmp_path_factory):
     command = [sys.executable, "-m", "ner.widget", *taggers, "--no-browser"]
     environment = online | proxies | {name.upper(): proxy for name in proxies}
     with output.open("wb") as file, started(command, stdout=file, stderr=file, env=environment) as process:
-        wait_until(lambda: re.search(r"^http\S+(?=  Ctrl-C)", output.read_text(), re.MULTILINE), process)
-        yield process, re.search(r"^http\S+", output.read_text(), re.MULTILINE)[0]
+        wait_until(
+            lambda: re.search(r"^http\S+(?=  Ctrl-C)", output.read_text(encoding="utf-8"), re.MULTILINE), process
+        )
+        yield process, re.search(r"^http\S+", output.read_text(encoding="utf-8"), re.MULTILINE)[0]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-        assert "Traceback" not in output.read_text()
+        assert "Traceback" not in output.read_text(encoding="utf-8")
 
 
 def test_it_serves_this_machine_alone(program):

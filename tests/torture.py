@@ -42,7 +42,7 @@ class Runs:
             for split, size in (("train", 600), ("validation", 200)):
                 (folder / "corpus/de").mkdir(parents=True, exist_ok=True)
                 rows = [json.dumps(row) + "\n" for row in demo.sentences("de", split)[:size]]
-                (folder / "corpus/de" / f"{split}.jsonl").write_text("".join(rows))
+                (folder / "corpus/de" / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
         self.expected = self.result(self.finish("untouched"))
 
     def start(self, name: str, *options: str) -> subprocess.Popen:
@@ -50,7 +50,7 @@ class Runs:
         command = [sys.executable, str(ROOT / "train.py"), "--model", str(self.folder / "encoder"), "--data",
                    str(self.folder / "corpus"), "--output", str(self.folder / name), *OPTIONS, *options]  # fmt: skip
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-        with (self.folder / f"{name}.err").open("a") as errors:
+        with (self.folder / f"{name}.err").open("a", encoding="utf-8") as errors:
             return subprocess.Popen(
                 ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
                 env=environment, stderr=errors, stdout=errors, start_new_session=True,
@@ -65,15 +65,15 @@ class Runs:
 
     def errors(self, name: str) -> str:
         """What was printed."""
-        return (self.folder / f"{name}.err").read_text()
+        return (self.folder / f"{name}.err").read_text(encoding="utf-8")
 
     def result(self, run: Path) -> dict:
         """What must be the same: losses and learning rates, validation scores, weights."""
-        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         points = [(e["update"], e["loss"], e["lr"], e["grad_norm"]) for e in entries if "loss" in e]
         scores = [(e["update"], e["validation"]["f1"], e["validation"]["loss"]) for e in entries if "validation" in e]
         weights = {name: load_file(run / name / "model.safetensors") for name in ("best", "last")}
-        best = json.loads((run / "metrics.json").read_text())["best"]["update"]
+        best = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]["update"]
         return {"points": points, "scores": scores, "best": best, "weights": weights}
 
     def difference(self, run: Path) -> float:
@@ -93,11 +93,11 @@ class Runs:
 def moment(kind: str, run: Path, printed_before: int, rng: random.Random) -> Callable[[], bool]:
     """Whether the moment to strike has come. printed_before: characters, by runs of that name before this one."""
     log = run / "log.jsonl"
-    lines_before = len(log.read_text().splitlines()) if log.exists() else 0
+    lines_before = len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
     after = rng.uniform(0, 3)
 
     def logged() -> list[str]:
-        return log.read_text().splitlines()[lines_before:] if log.exists() else []
+        return log.read_text(encoding="utf-8").splitlines()[lines_before:] if log.exists() else []
 
     if kind == "inside a save":
         return lambda: any((run / "checkpoints").glob("update-*.unfinished")) or any(run.glob("best.unfinished"))
@@ -107,7 +107,7 @@ def moment(kind: str, run: Path, printed_before: int, rng: random.Random) -> Cal
         started = [0.0]
 
         def first() -> bool:
-            text = (run.parent / f"{run.name}.err").read_text()[printed_before:]
+            text = (run.parent / f"{run.name}.err").read_text(encoding="utf-8")[printed_before:]
             if not started[0] and "training on" in text:
                 started[0] = time.monotonic() + rng.uniform(0, 0.4)
             return bool(started[0]) and time.monotonic() > started[0]
@@ -140,7 +140,7 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
         while True:
             kind = rng.choice(KINDS)
             errors = run.parent / f"{name}.err"
-            has_come = moment(kind, run, len(errors.read_text()) if errors.exists() else 0, rng)
+            has_come = moment(kind, run, len(errors.read_text(encoding="utf-8")) if errors.exists() else 0, rng)
             process = runs.start(name)
             deadline = time.monotonic() + 600
             while process.poll() is None and (struck.total() >= times or not has_come()):
@@ -210,7 +210,10 @@ def full_disk(runs: Runs) -> str:
     try:
         process = runs.start("full", "--checkpoint-every", "100u")
         log = run / "log.jsonl"
-        wait_until(lambda: process.poll() is not None or (log.exists() and '"loss"' in log.read_text()), seconds=300)
+        wait_until(
+            lambda: process.poll() is not None or (log.exists() and '"loss"' in log.read_text(encoding="utf-8")),
+            seconds=300,
+        )
         process.send_signal(signal.SIGTERM)
         first = process.wait(timeout=60)
         assert first == 75, runs.errors("full")[-2000:]

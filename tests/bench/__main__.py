@@ -63,7 +63,7 @@ def main() -> None:
                      f"{r['peak_megabytes']:,}"] for r in results["linear"]]  # fmt: skip
             print("German sentences repeated, the embedded encoder of 3 layers\n")
             print(table(["sentences", "s an epoch", "ms a sentence", "peak MB"], rows))
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def print_stages(measured: dict[str, Any], trainer_seconds: dict[str, float] | None) -> None:
@@ -95,7 +95,7 @@ def linear(folder: Path, model: str, data: str) -> list[dict[str, float]]:
                    "--epochs", "1", "--sample", "all", "--output", str(output), "--overwrite"]  # fmt: skip
         start = time.perf_counter()
         _, peak = run(command)
-        metrics = json.loads((output / "metrics.json").read_text())
+        metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
         seconds = {"training": metrics["training_seconds"], "whole": round(time.perf_counter() - start, 1)}
         results.append({"sentences": count, **seconds, "peak_megabytes": round(peak)})
         print(f"linear: {results[-1]}", file=sys.stderr)

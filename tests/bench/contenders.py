@@ -66,9 +66,9 @@ class Contender:
         """One run."""
         output, peak = run(self.command)
         if self.folder:
-            self.last = json.loads((self.folder / "metrics.json").read_text())
+            self.last = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
             if self.is_compiled:  # without the updates that compile
-                points = map(json.loads, (self.folder / "log.jsonl").read_text().splitlines())
+                points = map(json.loads, (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
                 rates = [point["sentences_per_second"] for point in points if "loss" in point]
                 self.last["sentences_per_second"] = statistics.median(rates[len(rates) // 2 :])
         else:
@@ -207,5 +207,9 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.split(":")[1].strip()
+        for line in info.read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
     return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else 'a CPU'}"

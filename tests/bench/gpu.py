@@ -52,7 +52,7 @@ def whole_run(folder: Path, material: Material, encoder: str, precision: str, wi
     if with_f1:
         report = folder / "report"
         run([sys.executable, "evaluate.py", str(run_folder), "--languages", *LANGUAGES, "--output", str(report)])
-        results[0]["matrix"] = json.loads((report / "matrix.json").read_text())
+        results[0]["matrix"] = json.loads((report / "matrix.json").read_text(encoding="utf-8"))
     return results
 
 
@@ -93,7 +93,7 @@ def main() -> None:
                     seconds = [run["last"].get("training_seconds") or run["last"]["seconds"] for run in whole]
                     print(f"{shape}, {precision}, three epochs: {seconds[0]} s, the Trainer in fp16 {seconds[1]} s\n")
                 results["shapes"][shape] = of_shape
-                options.json.write_text(json.dumps(results, indent=2) + "\n")  # what is done is kept
+                options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")  # what is done is kept
 
 
 if __name__ == "__main__":
