@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import CACHES
 from tests.processes import ROOT, fork
 
 MEASURED = """
@@ -69,3 +70,9 @@ def test_a_file_in_the_encoding_of_a_locale_is_seen():
     ]
     source = "\n".join([*calls, "open(a, 'rb')"])
     assert in_the_locales_encoding(source) == [1, 3, 4, 6, 7]
+
+
+def test_programs_of_tests_share_the_folder_of_caches():
+    """A fork ends without its finalizers: a folder of its own would stay for ever."""
+    _, output = fork("from tests.environment import CACHES; print(CACHES)", env={"MASTER_PORT": "1"})
+    assert output.split() == [str(CACHES)]
