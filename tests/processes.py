@@ -9,6 +9,7 @@ import multiprocessing
 import multiprocessing.forkserver as forkserver
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 120  # the deadline of everything that names none
@@ -63,6 +64,20 @@ def run(
         output, errors = process.communicate(timeout=timeout)
     assert not check or process.returncode == 0, f"status {process.returncode}\n{output}\n{errors[-5000:]}"
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def line_of(pipe: IO | None, seconds: float = SECONDS) -> str:
+    """The next line that a program writes. Raises AssertionError at the deadline, or when the program's pipe ends."""
+    assert pipe is not None
+    deadline = time.monotonic() + seconds
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"no line in {seconds} seconds, only {line!r}"
+        byte = os.read(pipe.fileno(), 1)
+        assert byte, f"the pipe ended after {line!r}"
+        line += byte
+    return line.decode("utf-8")
 
 
 def left(session: int) -> list[int]:
@@ -156,7 +171,7 @@ def stop_the_server() -> None:
 def fork(program: Path | str, *arguments: object, check: bool = True, **settings: Any) -> tuple[int, str]:
     """Runs a program of `forked` to its end: (status, what it said). Raises AssertionError as `run` does."""
     with forked(program, *arguments, **settings) as process:
-        status = process.wait()
+        status = process.wait(SECONDS)
         output = process.output
     assert not check or status == 0, f"status {status}\n{output[-5000:]}"
     return status, output
@@ -177,7 +192,7 @@ def fork_ranks(processes: int, program: Path | str, *arguments: object, env: Map
             )
             for rank in range(processes)
         ]
-        statuses = [rank.wait() for rank in ranks]
+        statuses = [rank.wait(SECONDS) for rank in ranks]
         output = "".join(rank.output for rank in ranks)
     assert not any(statuses), f"statuses {statuses}\n{output[-5000:]}"
     return output

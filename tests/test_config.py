@@ -10,7 +10,7 @@ from ner.commands import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.faults import InputError
 from ner.options import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
-from tests.processes import run, started
+from tests.processes import line_of, run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
@@ -157,19 +157,17 @@ main()
 """
 
 
-def test_a_reader_that_stops_ends_it_quietly():
-    settings = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.PIPE,
-        "env": {**os.environ, "PYTHONIOENCODING": "utf-8"},
-    }
-    with started([sys.executable, "-c", PRINTS], **settings) as process:
-        assert process.stdout
-        line = process.stdout.readline().decode()
+def test_a_reader_that_stops_ends_it_quietly(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", PRINTS]
+    with (
+        (tmp_path / "errors").open("wb") as errors,
+        started(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process,
+    ):
+        line = line_of(process.stdout)
         process.stdout.close()
-        assert process.stderr
-        assert process.stderr.read() == b""
         assert process.wait(timeout=60) == READER_GONE
+    assert (tmp_path / "errors").read_bytes() == b""
     assert line == "Zürich \\x1b]0;title\\x07 \\u202etfel\n"
 
 
