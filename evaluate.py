@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from ner import comparison, curve, pictures, runtime, tables, token_losses
 from ner.card import write_card
@@ -31,6 +30,7 @@ from ner.matrix import Result, f1_cells
 from ner.metrics import SCORINGS
 from ner.model import load_tagger, max_positions
 from ner.options import BAD_INPUT, FAILED, bad_input_ends_here, command, echo, parse
+from ner.progress import tqdm
 from ner.publish import publish, repositories
 from ner.report import write_report
 from ner.rows import WORDS

@@ -19,7 +19,6 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner import checkpoint, runtime
@@ -39,6 +38,7 @@ from ner.loss import update_loss
 from ner.metrics import Counts
 from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
 from ner.options import FAILED, bad_input_ends_here, command, parse, read_config, to_yaml
+from ner.progress import tqdm
 from ner.publish import repositories, share
 from ner.sampling import join_languages, parse_sample
 from ner.snapshot import NOT_WRITTEN

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
@@ -16,7 +17,7 @@ from ner.facts import EVALUATION, Facts, Scores, last_part, place, read_facts
 from ner.faults import InputError, printable
 from ner.files import write_whole
 from ner.intervals import Interval
-from ner.markdown import table
+from ner.markdown import quoted, table
 from ner.sampling import parse_sample
 from ner.tables import DASH, aligned
 
@@ -48,11 +49,13 @@ def make_card(folder: Path, repository: str | None = None) -> str:
         facts = read_facts(folder)
         head = metadata(facts, repository).to_yaml()
         parts = [
-            f"# {printable((repository or facts.name).rpartition('/')[2])}", summary(facts), *evaluations(facts),
+            f"# {quoted((repository or facts.name).rpartition('/')[2])}", summary(facts), *evaluations(facts),
             training(facts), usage(facts, repository or "best"), limits(facts), license_text(facts), all_options(facts),
             OURS,
         ]  # fmt: skip
-    except (KeyError, TypeError, AttributeError) as error:
+    except InputError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # JSON of any shape
         raise InputError(f"{folder}: metrics.json or {EVALUATION} lacks what a card needs: {error!r}") from error
     return f"---\n{head}\n---\n\n" + "\n\n".join(parts) + "\n"
 
@@ -92,7 +95,7 @@ def metadata(facts: Facts, repository: str | None) -> ModelCardData:
 
 def summary(facts: Facts) -> str:
     """What the model is."""
-    kinds = f"entities of the types {', '.join(facts.types)}" if facts.types else "entities"
+    kinds = f"entities of the types {', '.join(map(quoted, facts.types))}" if facts.types else "entities"
     return (
         f"Finds {kinds} in text: {shown(facts, 'model')}, fine-tuned on {codes(facts.options.train_on)} of "
         f"{shown(facts, 'data')}."
@@ -102,7 +105,8 @@ def summary(facts: Facts) -> str:
 def shown(facts: Facts, which: str) -> str:
     """The encoder (`model`) or the `data`: linked on the Hub, by the last part of its path where it is local."""
     if name := facts.hub[which]:
-        return f"[{name}](https://huggingface.co/{'datasets/' if which == 'data' else ''}{name})"
+        kind = "datasets/" if which == "data" else ""
+        return f"[{quoted(name)}](https://huggingface.co/{kind}{quote(name)})"
     return f"{code(last_part(getattr(facts.options, which)))} (local)"
 
 
@@ -130,10 +134,10 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
     order = [*trained_on, *(scores["language"] for scores in group)]
     group = sorted(group, key=lambda scores: order.index(scores["language"]))
     first, own = group[0], {scores["language"]: scores["scores"]["default"] for scores in group}
-    read_as = [] if first["sample"] == ["all"] else [f"sample {' '.join(first['sample'])}"]
-    read_as += [f"types read as {first['map_tags']}"] if first["map_tags"] else []
-    heading = f"## F1 on {first['split']} of {code(first['data'])}" + "".join(f", {what}" for what in read_as)
-    rows = [["+".join(trained_on), *(f"{scores['f1']:.3f}" for scores in own.values())]]
+    read_as = [] if first["sample"] == ["all"] else [f"sample {quoted(' '.join(first['sample']))}"]
+    read_as += [f"types read as {quoted(first['map_tags'])}"] if first["map_tags"] else []
+    heading = f"## F1 on {quoted(first['split'])} of {code(first['data'])}" + "".join(f", {what}" for what in read_as)
+    rows = [[quoted("+".join(trained_on)), *(f"{scores['f1']:.3f}" for scores in own.values())]]
     if all("interval" in scores for scores in own.values()):
         rows.append(["95% interval", *(str(Interval(**scores["interval"])) for scores in own.values())])
     rows += [
@@ -149,13 +153,14 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
         text.append(f"It was trained on no {codes(others)}: there it works zero-shot.")
     if first["split"] == "validation":
         text.append("The model was chosen by its score on validation sentences, which flatters it there.")
+    keys = ("precision", "recall", "f1")
     lines = [
-        [language, kind, f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}", row["support"]]
+        [quoted(language), quoted(kind), *(f"{row[key]:.3f}" for key in keys), row["support"]]
         for language, scores in own.items()
         for kind, row in [*scores["per_type"].items(), ("all", scores)]
     ]
     types = table(["language", "type", "precision", "recall", "F1", "entities"], lines)
-    return [heading, aligned(list(own), rows), " ".join(text), types]
+    return [heading, aligned(list(map(quoted, own)), rows), " ".join(text), types]
 
 
 def training(facts: Facts) -> str:
@@ -163,8 +168,8 @@ def training(facts: Facts) -> str:
     options, metrics = facts.options, facts.metrics
     best = metrics["best"]
     shares = parse_sample(options.sample)
-    kept = [f"{lang} {shares[lang]:.1%}" for lang in options.train_on if lang in shares]
-    each = ", ".join(f"{language} {number:,}" for language, number in facts.sentences.items())
+    kept = [f"{quoted(lang)} {shares[lang]:.1%}" for lang in options.train_on if lang in shares]
+    each = ", ".join(f"{quoted(language)} {number:,}" for language, number in facts.sentences.items())
     cut = "the first after a shuffle of " if options.max_train_sentences else ""
     rows = {
         "encoder": shown(facts, "model"),
@@ -229,7 +234,9 @@ def limits(facts: Facts) -> str:
     if not any(scores["split"] == "test" for scores in facts.scores):
         found.append("It was not tested yet: the scores above are of the sentences that chose the model.")
     if facts.types:
-        found.append(f"It knows {', '.join(facts.types)} and no other type: other names it passes over or mistakes.")
+        found.append(
+            f"It knows {', '.join(map(quoted, facts.types))} and no other type: other names it passes over or mistakes."
+        )
     return "## Before you trust it\n\n" + "\n".join(f"- {text}" for text in found)
 
 
@@ -252,4 +259,6 @@ def all_options(facts: Facts) -> str:
     plain |= {which: facts.hub[which] or last_part(getattr(facts.options, which)) for which in ("model", "data")}
     kept = {key: value for key, value in plain.items() if key not in PRIVATE}
     text = yaml.safe_dump(kept, sort_keys=True, allow_unicode=True)
-    return f"<details>\n<summary>All options</summary>\n\n```yaml\n{text}```\n\n</details>"
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)  # longer than what stands in it
+    return f"<details>\n<summary>All options</summary>\n\n{fence}yaml\n{text}{fence}\n\n</details>"

@@ -61,7 +61,9 @@ def convert(
                 arrow.write_table(
                     pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
                 )
-        (folder / "summary.json").write_text(json.dumps({"tally": vars(tally), "num_faults": num_faults}))
+        (folder / "summary.json").write_text(
+            json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8"
+        )
 
     folder = cached((rows.folder.name, own_names, names.names, sorted(mapping.items()), tags.names), write)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 python -m ner.encoding --model xlm-roberta-base bert-base-multilingual-cased --text "Jack Sparrow loves New York!"
 """
 
-import argparse
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +22,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from ner.ahead import ahead
 from ner.faults import InputError, one_line
 from ner.markdown import table
-from ner.options import bad_input_ends_here, command, echo
+from ner.options import Parser, bad_input_ends_here, command, echo
 from ner.pretrained import load, load_config
 from ner.rows import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
 from ner.spans import split_words
@@ -303,7 +302,7 @@ def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["f
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(description="Shows what encoders make of a text, one below the other.")
+    parser = Parser(description="Shows what encoders make of a text, one below the other.")
     parser.add_argument("--model", nargs="+", required=True, metavar="NAME", help="Hub names or local folders")
     parser.add_argument("--text", required=True)
     parser.add_argument("--label-tokens", choices=("first", "all"), default="first", help="as in train.py")

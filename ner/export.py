@@ -24,7 +24,6 @@ import transformers
 from accelerate import Accelerator
 from datasets import disable_progress_bars
 from torch import nn
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner import session
@@ -40,6 +39,7 @@ from ner.markdown import table
 from ner.metrics import Counts
 from ner.model import load_tagger, max_positions, save_tokenizer
 from ner.options import FAILED, bad_input_ends_here, command, echo, parse
+from ner.progress import tqdm
 from ner.runs import check_tags, find_run
 from ner.session import OnnxModel
 from ner.snapshot import NOT_WRITTEN

@@ -25,9 +25,16 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     with the reason in one line.
     """
     torch.manual_seed(seed)
-    labels = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
-    pickles = {"allow_pickle": allow_pickle, "convert": "AutoModel", "flag": "--allow-pickle"}
-    return load(name, ignore_mismatched_sizes=True, **pickles, **labels)
+    return load(
+        name,
+        convert="AutoModel",
+        flag="--allow-pickle",
+        allow_pickle=allow_pickle,
+        ignore_mismatched_sizes=True,
+        id2label=dict(enumerate(tags.names)),
+        label2id=tags.ids,
+        num_labels=len(tags),
+    )
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:

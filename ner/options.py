@@ -10,8 +10,11 @@ import difflib
 import functools
 import inspect
 import io
+import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, asdict, field, fields
 from pathlib import Path
@@ -25,6 +28,7 @@ from ner.yaml_text import parse_yaml
 
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 FAILED = 1  # of what was asked for rightly and can not be done: a disk that is full, a Hub that refuses
 
@@ -203,6 +207,21 @@ def bad_input_ends_here() -> Iterator[None]:
         sys.exit(BAD_INPUT)
 
 
+class Record(logging.LogRecord):
+    """What a library logs: it may quote names from files. Colours, which some add themselves, are left out."""
+
+    def getMessage(self) -> str:  # noqa: N802  # its name
+        return harmless(COLOURS.sub("", super().getMessage()))
+
+
+plain_format = warnings.formatwarning
+
+
+def format_warning(message: Any, *arguments: Any, **more: Any) -> str:
+    """A warning of a library, which may quote names from files."""
+    return harmless(plain_format(message, *arguments, **more))
+
+
 Main = Callable[[Sequence[str] | None], None]
 
 
@@ -210,11 +229,13 @@ def command(main: Main) -> Callable[..., None]:
     """Makes a `main` a good citizen of pipes: who reads its output may stop, and need not read UTF-8.
 
     A reader that has gone ends it quietly with the status that SIGPIPE gives; characters that the output's encoding
-    lacks are written as escapes.
+    lacks are written as escapes. What libraries log and warn of is as harmless to a terminal as what we print.
     """
 
     @functools.wraps(main)
     def run(arguments: Sequence[str] | None = None) -> None:
+        logging.setLogRecordFactory(Record)
+        warnings.formatwarning = format_warning
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:

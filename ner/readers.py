@@ -8,16 +8,16 @@ import contextlib
 import gzip
 import io
 import json
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Features
 
@@ -28,9 +28,19 @@ from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
 SUFFIXES = (".jsonl", *COLUMN_FILES, ".parquet")
-LONGEST_LINE = 1 << 24  # characters
 HOPELESS = 10  # this many bad lines before the first good one: it is another kind of file
+ROWS_PER_BATCH = 10_000  # of Parquet
 PROBE = 2_000  # lines that tell which columns a file has
+# What no corpus has, and a small file may: compressed, it says in some bytes what fills the memory when it is read.
+LONGEST_LINE = 1 << 24  # characters of a line of text or JSON: some books
+LONGEST_WORD = 10_000  # characters of a word
+LONGEST_WORD_LINE = 100_000  # characters of a line of a column file: a word, and what is said of it
+MOST_WORDS = 100_000  # of a sentence
+MOST_VALUES = 1_000_000  # in a line of JSON: brackets and commas. Python takes some 60 bytes for each
+MOST_FROM_A_BYTE = 100  # words or rows of a Parquet file for each of its bytes, beyond ANYHOW; text takes a byte a word
+ANYHOW = 10_000_000
+MOST_UNPACKED = 200  # bytes from a byte of a gzipped Parquet file, beyond ANYHOW_UNPACKED
+ANYHOW_UNPACKED = 1 << 28
 
 
 def suffix_of(file: Path) -> str:
@@ -49,8 +59,21 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
         if suffix_of(file) == ".parquet":
             yield from read_parquet(file, columns or {})
         else:
-            reader = read_json_lines if suffix_of(file) == ".jsonl" else read_columns
-            yield from reader(file, lines(file), columns or {})
+            is_json = suffix_of(file) == ".jsonl"
+            text = lines(file, LONGEST_LINE if is_json else LONGEST_WORD_LINE)
+            for row in (read_json_lines if is_json else read_columns)(file, text, columns or {}):
+                yield row if isinstance(row, Fault) else within_bounds(row, str(file))
+
+
+def within_bounds(row: Row, place: str) -> Row | Fault:
+    """The row, unless its words are too many or too long."""
+    reason = ""
+    if len(row.words) > MOST_WORDS:
+        reason = f"{len(row.words):,} words, where {MOST_WORDS:,} are the most of a sentence"
+    elif long := next((i for i, word in enumerate(row.words, start=1) if len(word) > LONGEST_WORD), None):
+        word = row.words[long - 1]
+        reason = f"word {long} has {len(word):,} characters, where {LONGEST_WORD:,} are the most: {shorten(word[:60])}"
+    return Fault(place, reason, row.number) if reason else row
 
 
 @contextlib.contextmanager
@@ -69,8 +92,8 @@ def whole(file: Path) -> Iterator[None]:
         raise InputError(error.strerror or f"not a sound {suffix_of(file)} file: {one_line(error)[:200]}") from error
 
 
-def lines(file: Path) -> Iterator[str]:
-    """The lines of a text file, with their ends as \\n; a byte order mark is dropped.
+def lines(file: Path, longest: int = LONGEST_LINE) -> Iterator[str]:
+    """The lines of a text file, with their ends as \\n; a byte order mark is dropped. longest: in characters.
 
     Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.
     """
@@ -88,12 +111,37 @@ def lines(file: Path) -> Iterator[str]:
         if zipped:
             data.seek(0)
         with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape") as text:
-            number = 0
-            while line := text.readline(LONGEST_LINE):
-                number += 1
-                if len(line) == LONGEST_LINE:
-                    raise InputError(f"line {number} is longer than {LONGEST_LINE:,} characters; not a file of rows")
-                yield line
+            yield from bounded(text, longest)
+
+
+def bounded(text: TextIO, longest: int = LONGEST_LINE) -> Iterator[str]:
+    """The lines of a text. Raises InputError for one that is longer, in characters."""
+    number = 0
+    while line := text.readline(longest):
+        number += 1
+        if len(line) == longest:
+            raise InputError(f"line {number} is longer than {longest:,} characters; not a file of rows")
+        yield line
+
+
+def parse_json(line: str) -> Any:
+    """What a line of JSON says. Raises ValueError and RecursionError; InputError, which is one, if it says too much."""
+    num_values = sum(map(line.count, "[{,"))
+    if num_values > MOST_VALUES:
+        raise InputError(f"{num_values:,} brackets and commas, where {MOST_VALUES:,} are the most of a line")
+    return json.loads(line)
+
+
+def begin(text: Iterator[str]) -> list[str]:
+    """The first PROBE lines, and no more than a line may have of characters."""
+    probe: list[str] = []
+    size = 0
+    for line in islice(text, PROBE):
+        probe.append(line)
+        size += len(line)
+        if size > LONGEST_LINE:
+            break
+    return probe
 
 
 def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
@@ -104,7 +152,7 @@ def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) ->
         if not line.strip():
             continue
         try:
-            words, tags = json_row(json.loads(line), *names)
+            words, tags = json_row(parse_json(line), *names)
         except (ValueError, RecursionError) as error:
             if not num_good and not num_bad and line.lstrip().startswith("["):
                 raise InputError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
@@ -156,7 +204,7 @@ def read_columns(file: Path, text: Iterable[str], columns: dict[str, str]) -> It
     Lines of -DOCSTART- and comments are passed over. A row's number is that of its first line.
     """
     text = iter(text)
-    probe = list(islice(text, PROBE))
+    probe = begin(text)
     separator, width, word, tag = guess_columns(probe, columns)
     known = {fields[tag] for _, sentence in sentences(probe, separator) for fields in sentence if len(fields) == width}
 
@@ -175,14 +223,17 @@ def read_columns(file: Path, text: Iterable[str], columns: dict[str, str]) -> It
 def sentences(
     text: Iterable[str], separator: str, is_comment: Callable[[Sequence[str]], bool] = lambda _: True
 ) -> Iterator[tuple[int, list[list[str]]]]:
-    """(number of its first line, columns of each line) of every sentence. is_comment: of lines that begin with #."""
+    """(number of its first line, columns of each line) of every sentence. is_comment: of lines that begin with #.
+
+    Raises InputError for one that does not end.
+    """
     sentence: list[list[str]] = []
-    first = 0
+    first = size = 0
     for number, line in enumerate(text, start=1):
         if line.isspace():
             if sentence:
                 yield first, sentence
-                sentence = []
+                sentence, size = [], 0
             continue
         fields = fields_of(line, separator)
         if line.startswith("-DOCSTART-") or (line[0] == "#" and is_comment(fields)):
@@ -190,6 +241,12 @@ def sentences(
         if not sentence:
             first = number
         sentence.append(fields)
+        size += len(line)
+        if len(sentence) > MOST_WORDS or size > LONGEST_LINE:
+            raise InputError(
+                f"line {first}: a sentence of more than {MOST_WORDS:,} words, or {LONGEST_LINE:,} characters; blank "
+                "lines stand between sentences"
+            )
     if sentence:
         yield first, sentence
 
@@ -243,7 +300,7 @@ def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
     """Tables of a Parquet file with the columns tokens, ner_tags and row. Raises as `read` does."""
     with open_parquet(file) as parquet:
         names = word_and_tag(parquet.schema_arrow, columns)
-        yield from as_rows(parquet.iter_batches(10_000, columns=list(names)), parquet.schema_arrow, columns)
+        yield from as_rows(parquet.batches(names), parquet.schema_arrow, columns)
 
 
 def as_rows(
@@ -284,16 +341,92 @@ def class_names(features: Features | None, columns: dict[str, str]) -> tuple[str
     return tuple(names) if names else None
 
 
+class Parquet:
+    """An open Parquet file that takes no more memory than its rows may. size: of the file, in bytes.
+
+    Its texts are read as a dictionary and numbers: a file of 1 kB can hold one text of 20 MB a thousand times.
+    """
+
+    def __init__(self, source: Any, size: int) -> None:
+        metadata = pq.read_metadata(source)
+        self.schema_arrow = pq.read_schema(source)
+        check_counts(metadata, size)
+        leaves = [metadata.schema.column(i) for i in range(metadata.num_columns)]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        self.file = pq.ParquetFile(source, read_dictionary=texts)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Its rows, in parts. Raises InputError for a row of too many words, or too long ones."""
+        schema = pa.schema([self.schema_arrow.field(name) for name in columns])
+        first = 0
+        for batch in self.file.iter_batches(ROWS_PER_BATCH, columns=list(columns)):
+            batch.validate(full=True)
+            sizes = np.zeros(len(batch), np.int64)
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                sizes += num_bytes(column, name, first)
+            if sizes.max(initial=0) > 4 * LONGEST_LINE:
+                raise InputError(
+                    f"row {first + int(sizes.argmax())} has {sizes.max():,} bytes of text; not a data file"
+                )
+            # Parts of about as much as the largest row may be.
+            part = np.cumsum(sizes) // (4 * LONGEST_LINE)
+            starts = np.flatnonzero(np.diff(part, prepend=-1))
+            for start, end in pairwise([*starts.tolist(), len(batch)]):
+                parts = [batch[name].slice(start, end - start).cast(schema.field(name).type) for name in columns]
+                yield pa.RecordBatch.from_arrays(parts, schema=schema)
+            first += len(batch)
+
+
+def num_bytes(column: pa.Array, name: str, first: int) -> np.ndarray:
+    """int64 [rows]: bytes of text in each row. Raises InputError for a row of too many words, or one that is too long.
+
+    column: texts as a dictionary, or lists of them, or anything else, which has none; first: number of its first row.
+    """
+    if is_list(column.type):
+        counts = np.nan_to_num(pc.list_value_length(column).to_numpy(zero_copy_only=False)).astype(np.int64)
+        if counts.max(initial=0) > MOST_WORDS:
+            row = first + int(counts.argmax())
+            raise InputError(f"row {row}: {name} has {counts.max():,} values, where {MOST_WORDS:,} are the most")
+        inner = num_bytes(column.flatten(), name, first)
+        if pa.types.is_dictionary(column.type.value_type) and inner.max(initial=0) > 4 * LONGEST_WORD:
+            row = first + int(np.searchsorted(np.cumsum(counts), inner.argmax(), side="right"))
+            raise InputError(f"row {row}: a word of {inner.max():,} bytes, where {LONGEST_WORD:,} are the most")
+        ends = np.cumsum(counts)
+        sums = np.concatenate([[0], np.cumsum(inner)])
+        return sums[ends] - sums[ends - counts]
+    if not pa.types.is_dictionary(column.type):
+        return np.zeros(len(column), np.int64)
+    lengths = pc.fill_null(pc.binary_length(column.dictionary), 0)
+    sizes = np.append(lengths.to_numpy(zero_copy_only=False), 0).astype(np.int64)
+    return sizes[pc.fill_null(column.indices, len(sizes) - 1).to_numpy(zero_copy_only=False)]
+
+
 @contextlib.contextmanager
-def open_parquet(file: Path) -> Iterator[pq.ParquetFile]:
+def open_parquet(file: Path) -> Iterator[Parquet]:
     """An open Parquet file; of a gzipped one, its content in a temporary file: it is read from its end."""
     with contextlib.ExitStack() as stack:
         source: Any = file
         if file.name.lower().endswith(".gz"):
             source = stack.enter_context(tempfile.TemporaryFile())
+            size = file.stat().st_size
             with gzip.open(file) as packed:
-                shutil.copyfileobj(packed, source)
-        yield stack.enter_context(pq.ParquetFile(source))
+                while part := packed.read(1 << 20):
+                    source.write(part)
+                    if source.tell() > ANYHOW_UNPACKED + MOST_UNPACKED * size:
+                        raise InputError(f"{size:,} bytes that unpack to more than {source.tell():,}; not a data file")
+        parquet = Parquet(source, file.stat().st_size)
+        stack.enter_context(parquet.file)
+        yield parquet
+
+
+def check_counts(metadata: pq.FileMetaData, size: int) -> None:
+    """Raises InputError for a file that says too much in that many bytes: one word, some billions of times."""
+    most = ANYHOW + MOST_FROM_A_BYTE * size
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    counts = [sum(group.column(i).num_values for group in groups) for i in range(metadata.num_columns)]
+    number = max(metadata.num_rows, *counts)
+    if number > most:
+        raise InputError(f"{number:,} values in {size:,} bytes, where {most:,} are the most; not a data file")
 
 
 def word_and_tag(schema: pa.Schema, columns: dict[str, str]) -> tuple[str, str]:

@@ -25,13 +25,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
-from tqdm import tqdm
 
 from ner import faults
 from ner.checkpoint import MANIFEST, is_sound
 from ner.faults import Fault, InputError, one_line, shorten
 from ner.files import sha256
 from ner.locking import LOCK, locked
+from ner.progress import tqdm
 from ner.tags import TagSet
 
 WORDS, TAGS, ROW = "tokens", "ner_tags", "row"

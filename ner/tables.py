@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ner.intervals import Interval
+from ner.markdown import cell, one_line
 from ner.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
 
 DASH = "–"  # noqa: RUF001
@@ -23,7 +24,7 @@ def to_text(of_split: Mapping[str, Cells], scoring: str) -> str:
 
 def title(split: str, scoring: str) -> str:
     """What the numbers are."""
-    return f"F1 on {split} (entities, micro average, {scoring} scoring)"
+    return f"F1 on {one_line(split)} (entities, micro average, {scoring} scoring)"
 
 
 def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None) -> str:
@@ -40,7 +41,8 @@ def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None)
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of rows (name and cells) that reads as text too; cells to the right."""
-    lines = [["trained on", *columns], ["---"] + ["---:"] * len(columns), *rows]
+    head, *body = [[cell(text) for text in line] for line in (["trained on", *columns], *rows)]
+    lines = [head, ["---"] + ["---:"] * len(columns), *body]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
     first, *others = widths
     return "\n".join(
@@ -146,7 +148,7 @@ def latex_cell(cell: Cell | None, is_best: bool) -> str:
 
 def escape(text: str) -> str:
     """Text in which no character means something to LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return "".join(LATEX.get(character, character) for character in one_line(text))
 
 
 def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
@@ -179,9 +181,10 @@ def type_report(results: Sequence[Result], languages: Sequence[str], scoring: st
         label = name if len(runs_of[name]) == 1 or name.endswith("]") else f"{name} [{result.run}]"
         scores = result.scores[scoring]
         rows = [*scores["per_type"].items(), ("all (micro)", scores), ("all (macro)", scores["macro"])]
+        where = f"{cell(label)} | {cell(result.language)}"
         lines += [
-            f"| {label} | {result.language} | {kind} | {row['precision']:.3f} | {row['recall']:.3f} | "
-            f"{row['f1']:.3f} | {row.get('support', '')} |"
+            f"| {where} | {cell(kind)} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | "
+            f"{row.get('support', '')} |"
             for kind, row in rows
         ]
     return "\n".join(lines)

@@ -13,7 +13,6 @@ from types import FrameType
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from tqdm import tqdm
 
 from ner import texts
 from ner.commands import TaggerConfig
@@ -22,6 +21,7 @@ from ner.files import file_errors
 from ner.journal import Journal, check_sum
 from ner.locking import locked
 from ner.options import FAILED, echo
+from ner.progress import tqdm
 from ner.runtime import decided, say
 from ner.stopping import SIGNALS, STOPPED
 from ner.tagged import Tag

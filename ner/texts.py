@@ -69,7 +69,7 @@ def read_stdin() -> Iterator[Text | Fault]:
     """The lines of standard input, UTF-8 whatever the terminal's language."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    return read_lines("standard input", sys.stdin)
+    return read_lines("standard input", readers.bounded(sys.stdin))
 
 
 def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
@@ -78,7 +78,7 @@ def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = readers.parse_json(line)
         except (ValueError, RecursionError) as error:
             yield Fault(str(file), readers.reason_of(error), number, line.rstrip("\n"))
             continue
@@ -99,7 +99,7 @@ def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
         if column not in columns:
             raise InputError(f"{column} is {parquet.schema_arrow.field(column).type}, neither text nor lists of words")
         number = 0
-        for batch in parquet.iter_batches(ROWS_PER_TABLE, columns=columns):
+        for batch in parquet.batches(columns):
             for row in batch.to_pylist():
                 yield checked(str(file), number, row[column], row)
                 number += 1
@@ -107,14 +107,15 @@ def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
 
 def read_words(file: Path) -> Iterator[Text | Fault]:
     """Sentences of a column file, of a single column too."""
-    probe = list(islice(readers.lines(file), readers.PROBE))
+    probe = readers.begin(readers.lines(file, readers.LONGEST_WORD_LINE))
     separator, width, word = readers.layout(probe)
     if width > 1:
         for item in readers.read(file):
             assert not isinstance(item, pa.Table)
             yield item if isinstance(item, Fault) else checked(str(file), item.number, item.words, {WORDS: item.words})
         return
-    for number, sentence in readers.sentences(readers.lines(file), separator, lambda fields: len(fields) > 1):
+    text = readers.lines(file, readers.LONGEST_WORD_LINE)
+    for number, sentence in readers.sentences(text, separator, lambda fields: len(fields) > 1):
         words = [fields[word] for fields in sentence]
         yield checked(str(file), number, words, {WORDS: words})
 
@@ -129,6 +130,11 @@ def checked(place: str, number: int, content: Any, row: dict[str, Any]) -> Text 
         return Fault(place, f"{reason}; it has {listed(map(str, row))}", number, row)
     if fault := not_unicode(Row(number, content if is_words else [content], [])):
         return Fault(place, fault, number, row)
+    if is_words and (long := next((word for word in content if len(word) > readers.LONGEST_WORD), None)):
+        reason = (
+            f"a word of {len(long):,} characters, where {readers.LONGEST_WORD:,} are the most: {shorten(long[:60])}"
+        )
+        return Fault(place, reason, number, row)
     if is_words and any(not word or set(word) & set("\t\r\n") for word in content):
         return Fault(place, f"a word of {shorten(content)} is empty, or holds a tab or a line break", number, row)
     return Text(number, content, row)

@@ -2,13 +2,15 @@
 
     python -m ner.widget runs/all runs/de
 
-The page is for this machine alone: it is served on the loopback address, the browser is told to load nothing from
-anywhere else, and gradio's telemetry is off. The models are loaded before it opens.
+The page is for this machine alone: it is served on the loopback address, to itself and to no page of another site, the
+browser is told to load nothing from anywhere else, and gradio's telemetry is off. What gradio can do and the page does
+not need (uploads, files, other people's servers) is shut. The models are loaded before it opens.
 """
 
 import contextlib
 import importlib.util
 import os
+import re
 import socket
 import threading
 import webbrowser
@@ -26,13 +28,23 @@ from ner.options import bad_input_ends_here, command, parse
 from ner.tagger import Tagger
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from gradio import Blocks
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MISSING = "gradio is not installed; pip install gradio, or the extra: pip install -e '.[widget]'"
 HOST = "127.0.0.1"
 # gradio's page runs inline scripts and compiles templates; what matters is that all of it is its own.
-POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; form-action 'self'; base-uri 'self'"
+POLICY = (
+    b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; form-action 'self'; base-uri 'self'; "
+    b"frame-ancestors 'none'"
+)
+HEADERS = [(b"content-security-policy", POLICY), (b"x-frame-options", b"DENY"), (b"x-content-type-options", b"nosniff")]
+# All that the page asks for; whatever else gradio offers, now or in a later version, is not there.
+NEEDED = re.compile(
+    r"/|/(config|theme\.css|favicon\.ico|manifest\.json|pwa_icon(/\d+)?)/?|/(assets|static|svelte)/.*"
+    r"|/gradio_api/(queue/(join|data)|run/predict|heartbeat/\w+|startup-events|theme\.css|info|app_id|login_check|reset|cancel)/?"
+)
 TITLE = "Named entities"
 LEAD = "Type or paste text. It is tagged as you type, on this machine, and sent nowhere."
 EXAMPLES = {
@@ -96,11 +108,9 @@ def listen(port: int) -> socket.socket:
         raise InputError(f"--port {port}: {reason}; name another one, or 0 for one that is free") from error
 
 
-@contextlib.contextmanager
-def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
-    """Serves the page while the block runs; gives its address."""
+def make_app(page: "Blocks", host: str, port: int) -> "FastAPI":
+    """The page as a web application: for itself, and for nobody else."""
     import gradio as gr
-    import uvicorn
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -108,13 +118,22 @@ def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
     app = FastAPI(openapi_url=None)
     # Else a page of another site, under a name that leads here, could read this one.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    app.add_middleware(OwnContentAlone)
+    app.add_middleware(ItselfAlone)
     system = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
     css = (files("ner") / "page" / "widget.css").read_text(encoding="utf-8")
     gr.mount_gradio_app(
-        app, page, "/", *listener.getsockname(), footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
+        app, page, "/", host, port, footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
         theme=system, css=css,
     )  # fmt: skip
+    return app
+
+
+@contextlib.contextmanager
+def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
+    """Serves the page while the block runs; gives its address."""
+    import uvicorn
+
+    app = make_app(page, *listener.getsockname())
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -126,18 +145,29 @@ def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class OwnContentAlone:
-    """Tells the browser, with every answer, to load from this server only."""
+class ItselfAlone:
+    """Answers the page, and no page of another site; tells the browser to load from here only, and into no frame."""
 
     app: "ASGIApp"
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        from starlette.datastructures import Headers
+        from starlette.responses import PlainTextResponse
+
         async def send_with_policy(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", POLICY)]
+                message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
-        await self.app(scope, receive, send_with_policy)
+        app = self.app
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            own = f"http://{headers.get('host')}"  # of which TrustedHostMiddleware knows that it is this machine
+            if scope["type"] == "websocket" or headers.get("origin", own) != own:
+                app = PlainTextResponse("This page answers to itself alone.", 403)
+            elif not NEEDED.fullmatch(scope["path"]):
+                app = PlainTextResponse("There is no such thing here.", 404)
+        await app(scope, receive, send_with_policy)
 
 
 @command

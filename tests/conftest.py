@@ -14,7 +14,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from ner import demo
 from ner.corpus import Source, load_corpus
@@ -66,7 +71,7 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def embedded_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small encoder with random weights, and its tokenizer."""
     folder = tmp_path_factory.mktemp("demo") / "encoder"
     demo.write_encoder(folder)
@@ -74,8 +79,26 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(encoder_folder: Path) -> PreTrainedTokenizerBase:
-    return load_tokenizer(str(encoder_folder))
+def encoder_folder(embedded_encoder: Path) -> Path:
+    """The encoder of a test; files where it does not matter what one learns take a smaller one, for time."""
+    return embedded_encoder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(embedded_encoder: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(str(embedded_encoder))
+
+
+@pytest.fixture(scope="session")
+def thin_encoder(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of a single narrow layer."""
+    return write_small_encoder(tmp_path_factory.mktemp("thin") / "encoder", tokenizer, hidden_size=32, num_layers=1)
+
+
+@pytest.fixture(scope="session")
+def narrow_encoder(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of two narrow layers, which learns a little."""
+    return write_small_encoder(tmp_path_factory.mktemp("narrow") / "encoder", tokenizer, hidden_size=64, num_layers=2)
 
 
 @pytest.fixture
@@ -115,6 +138,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = webdriver.Chrome(options, webdriver.ChromeService(binaries["chromedriver"]))
     yield driver
     driver.quit()
+
+
+def write_small_encoder(folder: Path, tokenizer: PreTrainedTokenizerBase, *, hidden_size: int, num_layers: int) -> Path:
+    torch.manual_seed(0)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    config = demo.build_encoder(tokenizer, hidden_size=hidden_size, num_layers=num_layers)
+    AutoModelForTokenClassification.from_config(config).base_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def part_of(corpus: Path, folder: Path, **sizes: int) -> Path:

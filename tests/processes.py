@@ -28,14 +28,16 @@ SERVER.set_forkserver_preload(
 )
 
 
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen | None = None, seconds: float = SECONDS) -> None:
+def wait_until(
+    condition: Callable[[], Any], process: "subprocess.Popen | Fork | None" = None, seconds: float = SECONDS
+) -> None:
     """Waits for a condition. Raises AssertionError at the deadline, or when the process that should bring it ended."""
     deadline = time.monotonic() + seconds
     while not condition():
         ended = process is not None and process.poll() is not None
         if ended and condition():  # it was its last act
             return
-        assert not ended, f"the process ended, with status {process and process.returncode}, before it came to that"
+        assert not ended, f"the process ended, with status {process and process.poll()}, before it came to that"
         assert time.monotonic() < deadline, f"nothing came in {seconds} seconds"
         time.sleep(0.005)
 
@@ -132,11 +134,13 @@ def forked(
         place = str(cwd or Path.cwd())
         process = SERVER.Process(target=child, args=(program, argv, environment, place, str(output)), daemon=True)
         process.start()
+        assert process.pid  # 0 would be the group of the tests
         try:
             yield Fork(process, output)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.kill()  # it may not have come to a session of its own
             process.join(SECONDS)
             process.close()
 
@@ -179,7 +183,7 @@ def fork(program: Path | str, *arguments: object, check: bool = True, **settings
 
 def fork_ranks(processes: int, program: Path | str, *arguments: object, env: Mapping[str, str] | None = None) -> str:
     """Runs a program as so many processes of one training, as torchrun does. Returns what they said."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # its documented place
 
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # bound here: no port is lost to others
     shared = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1",

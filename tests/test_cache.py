@@ -157,7 +157,8 @@ def test_another_process_is_faster_by_a_moment(cache, monkeypatch, was_damaged):
     if was_damaged:
         stored()
         cut(next(cache.glob("*/rows.arrow")))
-    rename, others = Path.rename, []
+    rename = Path.rename
+    others: list[Path] = []
 
     def late(self: Path, target: Path) -> Path:
         if self.name == "made" and not others:

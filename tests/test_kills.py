@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def resume(run: Path) -> int | None:
     return state["update"]
 
 
-def killed_at(number: int, work: Callable[[], None], folder: Path) -> bool:
+def killed_at(number: int, work: Callable[[], Any], folder: Path) -> bool:
     """Works in a fork that is killed before its file operation of that number. Whether it came that far."""
     child = os.fork()
     if child == 0:
@@ -79,7 +80,7 @@ def killed_at(number: int, work: Callable[[], None], folder: Path) -> bool:
     return code == KILLED
 
 
-def every_kill(start: Callable[[Path], None], work: Callable[[Path], None], tmp_path: Path):
+def every_kill(start: Callable[[Path], Any], work: Callable[[Path], Any], tmp_path: Path):
     """The run folder after a kill at each operation in turn."""
     start(tmp_path / "before")
     for number in itertools.count(1):

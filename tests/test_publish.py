@@ -79,6 +79,11 @@ class Hub:
         return 200, {"commitUrl": f"{self.address}{path[11:-5]}/{'1' * 40}", "commitOid": "1" * 40}
 
 
+@pytest.fixture(scope="session")
+def encoder_folder(thin_encoder) -> Path:
+    return thin_encoder
+
+
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     found = Hub()

@@ -61,6 +61,11 @@ def write_wikineural(folder: Path, corpus_folder: Path) -> None:
         (folder / f"{language}.validation.conllu.gz").write_bytes(data)
 
 
+@pytest.fixture(scope="session")
+def encoder_folder(thin_encoder) -> Path:
+    return thin_encoder
+
+
 @pytest.fixture
 def small_corpus(corpus_folder, tmp_path_factory):
     """A part of the embedded corpus: the programs train on all of it."""

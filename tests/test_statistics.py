@@ -55,7 +55,7 @@ def test_description():
 
 def test_table():
     assert table(["a", "b|"], [["x|y", 1234], ["", 5]]).splitlines() == [
-        "| a    |    b| |",
+        "| a    |   b\\| |",
         "|------|------:|",
         "| x\\|y | 1,234 |",
         "|      |     5 |",

@@ -18,6 +18,11 @@ TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.
 
 
 @pytest.fixture(scope="session")
+def encoder_folder(thin_encoder) -> Path:
+    return thin_encoder
+
+
+@pytest.fixture(scope="session")
 def run(encoder_folder, tmp_path_factory):
     return str(write_tagger(tmp_path_factory.mktemp("taggers") / "attends", encoder_folder))
 
@@ -77,7 +82,7 @@ def test_standard_input(run, tmp_path, capsys, monkeypatch, expected):
         main(run, *output)
     assert len(capsys.readouterr().out.splitlines()) == len(TEXTS)
     assert same(rows_of(tmp_path / "out.jsonl"), expected)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bern\nB\xffern\n")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bern\nB\xffern\n"), encoding="utf-8"))
     assert "standard input:2: not UTF-8: byte 0xff" in failure(capsys, run, "--output", tmp_path / "bad.jsonl")
 
 

@@ -14,6 +14,11 @@ import train
 from tests.processes import fork
 
 
+@pytest.fixture(scope="session")
+def encoder_folder(thin_encoder) -> Path:
+    return thin_encoder
+
+
 @pytest.fixture
 def run(corpus_folder, encoder_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -40,6 +40,11 @@ def _fresh_state():
     PartialState._reset_state()
 
 
+@pytest.fixture(scope="session")
+def encoder_folder(narrow_encoder) -> Path:
+    return narrow_encoder
+
+
 @pytest.fixture(scope="module")
 def small(corpus_folder, tmp_path_factory) -> Path:
     """The first 120 training and 60 validation sentences of German and French."""
@@ -484,7 +489,7 @@ def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch)
 
 
 def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, capfd):
-    load = train.load_corpus
+    load = train.load_corpus  # type: ignore[attr-defined]  # as it finds it
 
     def signalled(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)

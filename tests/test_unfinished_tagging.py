@@ -93,7 +93,7 @@ def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatc
 
 
 def test_what_nohup_ignores_stays_ignored(run, lines, tmp_path, monkeypatch):
-    load = tagger.load
+    load = tagger.load  # type: ignore[attr-defined]  # as it finds it
 
     def hung_up(name):
         os.kill(os.getpid(), signal.SIGHUP)

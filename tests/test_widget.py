@@ -82,7 +82,8 @@ def program(taggers, trap, tmp_path_factory):
         wait_until(
             lambda: re.search(r"^http\S+(?=  Ctrl-C)", output.read_text(encoding="utf-8"), re.MULTILINE), process
         )
-        yield process, re.search(r"^http\S+", output.read_text(encoding="utf-8"), re.MULTILINE)[0]
+        (address,) = re.findall(r"^http\S+", output.read_text(encoding="utf-8"), re.MULTILINE)
+        yield process, address
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert "Traceback" not in output.read_text(encoding="utf-8")

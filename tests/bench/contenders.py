@@ -91,7 +91,10 @@ def run(command: Sequence[str]) -> tuple[str, float]:
             free, total = torch.cuda.mem_get_info()
             gpu_peak[0] = max(gpu_peak[0], (total - free) / 2**20)
 
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+    ):
         process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT)
         if torch.cuda.is_available():
             threading.Thread(target=watch).start()
