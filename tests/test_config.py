@@ -164,6 +164,7 @@ def test_a_reader_that_stops_ends_it_quietly(tmp_path):
         (tmp_path / "errors").open("wb") as errors,
         started(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process,
     ):
+        assert process.stdout
         line = line_of(process.stdout)
         process.stdout.close()
         assert process.wait(timeout=60) == READER_GONE

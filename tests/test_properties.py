@@ -201,9 +201,9 @@ def test_damaged_parquet_is_rows_or_bad_input(tmp_path_factory, kind, edits):
     broken = file.with_name("broken.parquet")
     broken.write_bytes(edited(file.read_bytes(), edits))
     with contextlib.suppress(InputError):
-        readers.tag_names(broken, {})
         for item in readers.read(broken):
             assert isinstance(item, Row | Fault | pa.Table)
+        readers.tag_names(broken, {})  # in the order of `corpus.read_file`
 
 
 ORDERLY = st.lists(st.tuples(SOLID, st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])), min_size=1, max_size=8)
