@@ -3,4 +3,4 @@
 # --batch-size stays the sentences of an update over all of them. Not run yet: no GPU was at hand; the same with two
 # CPU processes (cpu2.sh) is tested.
 cd "$(dirname "$0")/.." || exit 1
-exec bash launch/spawn.sh "${NUM_GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | wc -l)}" python train.py --resume auto "$@"
+exec bash launch/spawn.sh gpus python train.py --resume auto "$@"

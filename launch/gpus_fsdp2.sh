@@ -6,4 +6,4 @@
 cd "$(dirname "$0")/.." || exit 1
 export ACCELERATE_USE_FSDP=true FSDP_VERSION=2 FSDP_AUTO_WRAP_POLICY=TRANSFORMER_BASED_WRAP
 export FSDP_RESHARD_AFTER_FORWARD=true FSDP_STATE_DICT_TYPE=FULL_STATE_DICT
-exec bash launch/spawn.sh "${NUM_GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | wc -l)}" python train.py --resume auto "$@"
+exec bash launch/spawn.sh gpus python train.py --resume auto "$@"

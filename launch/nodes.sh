@@ -4,4 +4,4 @@
 # Not run yet: no second machine was at hand.
 cd "$(dirname "$0")/.." || exit 1
 : "${NUM_NODES:?}" "${NODE_RANK:?}" "${MASTER_ADDR:?}" "${MASTER_PORT:?}"
-exec bash launch/spawn.sh "${NUM_GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | wc -l)}" python train.py --resume auto "$@"
+exec bash launch/spawn.sh gpus python train.py --resume auto "$@"

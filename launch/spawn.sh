@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts a program as N processes on this machine, passes signals on to all of them, and ends with their status:
 #   bash launch/spawn.sh N PROGRAM [ARGUMENT ...]
+# N may be `gpus`: NUM_GPUS, else as many as nvidia-smi lists.
 # accelerate launch and torchrun do neither: with one process the first leaves the child running when it is told to
 # stop, and both turn every status into 1. Here TERM, HUP, INT and USR1 reach each process; the status is 75 if they stopped
 # with everything committed (--resume auto goes on), else that of the first that failed, and then the others are killed.
@@ -9,8 +10,19 @@
 set -u
 n=${1-}
 shift
+if [ "$n" = gpus ]; then # not its lines: parts of a GPU have their own, and so does a driver that fails
+    n=${NUM_GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU [0-9]')}
+fi
 if ! [[ $n =~ ^[1-9][0-9]*$ ]]; then
     echo "spawn.sh: ${n:-nothing}: give at least 1 process (of GPUs: NUM_GPUS, else what nvidia-smi lists)" >&2
+    exit 2
+fi
+if ! [[ ${NUM_NODES:-1} =~ ^[1-9][0-9]*$ ]]; then
+    echo "spawn.sh: NUM_NODES=$NUM_NODES: give at least 1 machine" >&2
+    exit 2
+fi
+if (($# == 0)); then
+    echo "spawn.sh: no program: bash launch/spawn.sh N PROGRAM [ARGUMENT ...]" >&2
     exit 2
 fi
 if ((n == 1 && ${NUM_NODES:-1} == 1)); then exec "$@"; fi

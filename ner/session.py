@@ -1,12 +1,15 @@
 """An ONNX file as a model: onnxruntime on the CPU behind what `ner.inference` calls."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import TokenClassifierOutput
 
+# Since 1.29, its import makes an identifier of the machine and starts an uploader, before anything can be called.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 

@@ -9,6 +9,7 @@ import multiprocessing
 import multiprocessing.forkserver as forkserver
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 120  # the deadline of everything that names none
@@ -65,6 +66,20 @@ def run(
         output, errors = process.communicate(timeout=timeout)
     assert not check or process.returncode == 0, f"status {process.returncode}\n{output}\n{errors[-5000:]}"
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def line_of(pipe: IO | None, seconds: float = SECONDS) -> str:
+    """The next line that a program writes. Raises AssertionError at the deadline, or when the program's pipe ends."""
+    assert pipe is not None
+    deadline = time.monotonic() + seconds
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"no line in {seconds} seconds, only {line!r}"
+        byte = os.read(pipe.fileno(), 1)
+        assert byte, f"the pipe ended after {line!r}"
+        line += byte
+    return line.decode("utf-8")
 
 
 def left(session: int) -> list[int]:
@@ -119,11 +134,13 @@ def forked(
         place = str(cwd or Path.cwd())
         process = SERVER.Process(target=child, args=(program, argv, environment, place, str(output)), daemon=True)
         process.start()
+        assert process.pid  # 0 would be the group of the tests
         try:
             yield Fork(process, output)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid or 0, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()  # it may not have come to a session of its own
             process.join(SECONDS)
             process.close()
 
@@ -158,7 +175,7 @@ def stop_the_server() -> None:
 def fork(program: Path | str, *arguments: object, check: bool = True, **settings: Any) -> tuple[int, str]:
     """Runs a program of `forked` to its end: (status, what it said). Raises AssertionError as `run` does."""
     with forked(program, *arguments, **settings) as process:
-        status = process.wait()
+        status = process.wait(SECONDS)
         output = process.output
     assert not check or status == 0, f"status {status}\n{output[-5000:]}"
     return status, output
@@ -179,7 +196,7 @@ def fork_ranks(processes: int, program: Path | str, *arguments: object, env: Map
             )
             for rank in range(processes)
         ]
-        statuses = [rank.wait() for rank in ranks]
+        statuses = [rank.wait(SECONDS) for rank in ranks]
         output = "".join(rank.output for rank in ranks)
     assert not any(statuses), f"statuses {statuses}\n{output[-5000:]}"
     return output

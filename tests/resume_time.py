@@ -19,7 +19,7 @@ STOP_AFTER = 150  # of 313 updates, with 20,000 sentences in updates of 64
 def start(flags: list[str], run: Path) -> subprocess.Popen:
     """Training for one epoch that logs each update."""
     options = ["--output", str(run), "--epochs", "1", "--log-every", "1", "--sample", "all", "--resume", "auto"]
-    with run.with_suffix(".err").open("a") as errors:
+    with run.with_suffix(".err").open("a", encoding="utf-8") as errors:
         return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *flags, *options], stderr=errors)
 
 

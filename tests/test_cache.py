@@ -20,6 +20,7 @@ from ner.faults import InputError
 from ner.rows import Row
 from ner.sampling import join_languages
 from tests.conftest import TAGS, write_json_lines
+from tests.processes import line_of, started
 
 ROWS = [Row(1, ["a", "b"], ["O", "B-X"]), Row(4, ["ü"], ["O"])]
 
@@ -186,10 +187,9 @@ rows.cached("other", write)
 
 def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not(cache):
     command = [sys.executable, "-c", HOLD, str(cache)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
-            assert process.stdout
-            assert process.stdout.readline() == "writing\n"
+            assert line_of(process.stdout) == "writing\n"
             (unfinished,) = cache.glob("ner-unfinished-*")
             os.utime(unfinished, (0, 0))  # however old
             stored()

@@ -10,7 +10,7 @@ from ner.commands import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.faults import InputError
 from ner.options import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
-from tests.processes import run, started
+from tests.processes import line_of, run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
@@ -147,24 +147,28 @@ def test_a_traceback_of_bad_input_on_demand(monkeypatch):
         raise InputError("why")
 
 
-PRINTS = """
+PRINTS = r"""
 from ner.options import command, echo
 @command
 def main(arguments=None):
     for _ in range(20_000):
-        echo("Z\\xfcrich \x1b]0;title\x07 \u202etfel")
+        echo("Z\xfcrich \x1b]0;title\x07 \u202etfel")
 main()
 """
 
 
-def test_a_reader_that_stops_ends_it_quietly():
-    with started([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_a_reader_that_stops_ends_it_quietly(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", PRINTS]
+    with (
+        (tmp_path / "errors").open("wb") as errors,
+        started(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process,
+    ):
         assert process.stdout
-        line = process.stdout.readline().decode()
+        line = line_of(process.stdout)
         process.stdout.close()
-        assert process.stderr
-        assert process.stderr.read() == b""
         assert process.wait(timeout=60) == READER_GONE
+    assert (tmp_path / "errors").read_bytes() == b""
     assert line == "Zürich \\x1b]0;title\\x07 \\u202etfel\n"
 
 

@@ -7,7 +7,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from ner import encoding
 from ner.encoding import IGNORED, encode, encode_once
 from tests.conftest import TAGS
-from tests.processes import forked
+from tests.processes import SECONDS, forked
 
 
 def dataset(*rows: tuple[str, str]) -> Dataset:
@@ -214,7 +214,7 @@ tokenizer = load_tokenizer({str(encoder_folder)!r})
 print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).fingerprint())
 """
     with forked(program) as one, forked(program) as two:
-        assert [one.wait(), two.wait()] == [0, 0]
+        assert [one.wait(SECONDS), two.wait(SECONDS)] == [0, 0]
         assert one.output.splitlines()[-1] == two.output.splitlines()[-1] != ""
     assert len(list(tmp_path.glob("ner-*/encoded.safetensors"))) == 1
     assert not list(tmp_path.glob("ner-unfinished-*"))

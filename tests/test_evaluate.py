@@ -69,7 +69,7 @@ def test_the_matrix(runs, tmp_path, capsys):
     assert matrix["de"]["de"] > matrix["fr"]["de"]
     assert matrix["fr"]["fr"] > matrix["de"]["fr"]
     assert f"{matrix['de+fr']['it']:.3f}" in printed
-    rows = list(csv.DictReader((tmp_path / "out/matrix.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out/matrix.csv").open(encoding="utf-8")))
     assert float(rows[0]["it"]) == pytest.approx(matrix["de"]["it"], abs=1e-6)
     assert "| de+fr | it | PER |" in (tmp_path / "out/matrix.md").read_text(encoding="utf-8")
     assert len(written["results"]) == 9
@@ -120,7 +120,7 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     assert f"**{written['f1']['test']['fr']['fr']:.3f}**" in printed
     assert f"{cell['gap']:.3f} [" in printed
     assert r"\toprule" in (output / "matrix.tex").read_text(encoding="utf-8")
-    row = next(csv.DictReader((output / "matrix.csv").open()))
+    row = next(csv.DictReader((output / "matrix.csv").open(encoding="utf-8")))
     assert float(row["fr_low"]) == pytest.approx(cell["interval"]["low"], abs=1e-6)
 
 

@@ -25,6 +25,7 @@ from ner.metrics import count
 from ner.model import load_tagger
 from ner.session import OnnxModel
 from tests.conftest import TAGS
+from tests.processes import fork
 
 pytestmark = pytest.mark.skipif(bool(session.missing()), reason=session.missing())
 
@@ -234,3 +235,26 @@ def test_a_folder_that_can_not_be_written(run, tmp_path, capsys):
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert status(run, "--output", tmp_path / "file/out", "--max-sentences", "5") == 1
     assert "file" in capsys.readouterr().err
+
+
+LOADS = """
+import sys
+import onnx
+from pathlib import Path
+from onnx import TensorProto, helper
+ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("input_ids", "logits")]
+graph = helper.make_graph([helper.make_node("Identity", ["input_ids"], ["logits"])], "same", ends[:1], ends[1:])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[1])
+from ner.session import OnnxModel
+OnnxModel(Path(sys.argv[1]))
+"""
+
+
+def test_nothing_is_told_of_who_runs_it(tmp_path):
+    """onnxruntime makes an identifier of the machine, and sends it, unless it is told not to before it is imported."""
+    folders = {name: tmp_path / name.lower() for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    for folder in folders.values():
+        folder.mkdir()
+    fork(LOADS, tmp_path / "model.onnx", env={name: str(folder) for name, folder in folders.items()})
+    assert (tmp_path / "model.onnx").is_file()
+    assert [file for folder in folders.values() for file in folder.rglob("*")] == []

@@ -138,3 +138,69 @@ def test_scripts_are_bash_and_say_what_they_were_run_on(script):
     run(["bash", "-n", script])
     header = script.read_text(encoding="utf-8")
     assert ("Run on:" in header) != ("Not run yet:" in header)
+
+
+@pytest.fixture
+def programs(tmp_path) -> dict[str, str]:
+    """An environment in which `python` says what it was started with, and there is no other program than ours."""
+    folder = tmp_path / "bin"
+    folder.mkdir(exist_ok=True)
+    says = '#!/bin/sh\necho "$RANK of $WORLD_SIZE on $NUM_NODES, $MASTER_ADDR:$MASTER_PORT: $*"\n'
+    script(folder / "python", says)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "MASTER_PORT": "29500"}
+
+
+def script(file: Path, text: str) -> None:
+    """An executable file."""
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o755)
+
+
+FAILS = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\nMake sure that it runs.\n"
+TWO = "GPU 0: NVIDIA A100 (UUID: GPU-0)\n  MIG 1g.10gb Device 0: (UUID: MIG-0)\nGPU 1: NVIDIA A100 (UUID: GPU-1)\n"
+
+
+@pytest.mark.parametrize("name", ["gpus_ddp.sh", "gpus_fsdp2.sh", "nodes.sh"])
+@pytest.mark.parametrize(("listed", "processes"), [(FAILS, 0), ("No devices found.\n", 0), (TWO, 2)])
+def test_gpus_are_counted_not_lines(programs, tmp_path, name, listed, processes):
+    """nvidia-smi writes to standard output that it failed, and lists parts of GPUs below them."""
+    script(tmp_path / "bin/nvidia-smi", f"#!/bin/sh\ncat <<'END'\n{listed}END\nexit {0 if processes else 9}\n")
+    nodes = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    done = run(["bash", LAUNCH / name, "--seed", "1"], env=programs | nodes, check=False)
+    assert done.returncode == (0 if processes else 2)
+    assert len(done.stdout.splitlines()) == processes
+    assert ("NUM_GPUS" in done.stderr) == (not processes)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_no_program_is_no_success(processes):
+    done = run(["bash", LAUNCH / "spawn.sh", processes], check=False)
+    assert done.returncode == 2
+    assert "spawn.sh: no program: " in done.stderr
+
+
+@pytest.mark.parametrize("machines", ["0", "two", "-1"])
+def test_a_number_of_machines_that_makes_no_sense(programs, machines):
+    done = run(["bash", LAUNCH / "spawn.sh", "1", "python"], env=programs | {"NUM_NODES": machines}, check=False)
+    assert done.returncode == 2
+    assert f"NUM_NODES={machines}: " in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(("gpus", "status"), [("2", 75), ("", 2), ("0", 2)])
+def test_a_job_of_slurm(programs, tmp_path, gpus, status):
+    """With stand-ins for its programs: a process a GPU, and what stopped is put in the queue again."""
+    script(
+        tmp_path / "bin/scontrol",
+        f'#!/bin/sh\n[ "$1" = show ] && echo n1 && echo n2\n[ "$1" = show ] || echo "$*" > {tmp_path}/asked\n',
+    )
+    script(tmp_path / "bin/srun", '#!/bin/sh\nexec "$@"\n')
+    script(tmp_path / "bin/python", '#!/bin/sh\necho "$RANK of $WORLD_SIZE, $MASTER_ADDR:$MASTER_PORT: $*"\nexit 75\n')
+    job = {"SLURM_NNODES": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_NODEID": "0"}
+    environment = programs | job | {"SLURM_GPUS_ON_NODE": gpus}
+    done = run(["bash", LAUNCH / "slurm.sh", "--lr", "1"], env=environment, cwd=LAUNCH.parent, check=False)
+    assert done.returncode == status
+    ranks = [f"{rank} of 2, n1:20007: train.py --resume auto --lr 1" for rank in range(2)] if status == 75 else []
+    assert sorted(done.stdout.splitlines()) == ranks
+    assert (tmp_path / "asked").exists() == (status == 75)
+    assert status == 75 or "NUM_GPUS" in done.stderr

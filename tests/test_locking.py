@@ -9,7 +9,7 @@ import pytest
 
 from ner.faults import InputError
 from ner.locking import locked
-from tests.processes import started
+from tests.processes import line_of, started
 
 HOLD = """
 import sys
@@ -27,8 +27,7 @@ def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
     command = [sys.executable, "-c", HOLD, str(file)]
     with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout
-            assert process.stdout.readline() == "held\n"
+            assert line_of(process.stdout) == "held\n"
             message = rf"runs/de: process {process.pid} on .* \(since 20.*\) is writing there; wait"
             with pytest.raises(InputError, match=message), locked(file, "runs/de"):
                 pass

@@ -14,10 +14,12 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from ner import readers
 from ner.config import TrainConfig
+from ner.corpus import parse_columns
 from ner.faults import Fault, InputError
 from ner.options import read_config
 from ner.rows import Row
 from ner.spans import split_words, tagged_words
+from tests.test_formats import TEXTS, parquet, spans
 from tests.test_schemes import convert, write
 
 TYPES = st.sampled_from(["PER", "LOC", "a-b", "É"])
@@ -136,3 +138,81 @@ def test_any_text_is_options_or_bad_input(tmp_path_factory, text):
     file.write_text(text, encoding="utf-8")
     with contextlib.suppress(InputError):
         assert isinstance(read_config(TrainConfig, file), TrainConfig)
+
+
+# What separates the columns and lines of such files can not be in a word of them.
+SOLID = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=6)
+SENTENCES = st.lists(
+    st.lists(st.tuples(SOLID, st.sampled_from(["O", "B-PER", "B-LOC"])), min_size=1, max_size=5), min_size=1, max_size=4
+)
+AS_WRITTEN = [form for form in TEXTS if form not in ("spans", "jsonl ids", "IOB1", "IOBES", "BILOU")]
+
+
+def read_rows(folder: Path, form: str, packed: bool, content: bytes) -> list[Any]:
+    """Whatever is read of a file in a form of `test_formats`."""
+    suffix, _, options = TEXTS[form]
+    file = folder / f"x{suffix}{'.gz' * packed}"
+    file.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    return list(readers.read(file, parse_columns(options.get("columns", "auto"))))
+
+
+@pytest.mark.parametrize("form", AS_WRITTEN)
+@given(sentences=SENTENCES, packed=st.booleans())
+def test_rows_of_every_format_come_back(tmp_path_factory, form, sentences, packed):
+    rows = [([word for word, _ in sentence], [tag for _, tag in sentence]) for sentence in sentences]
+    content = TEXTS[form][1](rows).encode()
+    found = read_rows(tmp_path_factory.getbasetemp(), form, packed, content)
+    assert [(row.words, row.tags) for row in found] == rows
+
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, 10**6), st.integers(0, 30), st.one_of(st.binary(max_size=4), SOLID.map(str.encode))),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(content: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """Content in which pieces are replaced: (a place, how many bytes go, what comes instead)."""
+    for place, length, new in edits:
+        at = place % (len(content) + 1)
+        content = content[:at] + new + content[at + length :]
+    return content
+
+
+@pytest.mark.parametrize("form", TEXTS)
+@given(sentences=SENTENCES, edits=EDITS, packed=st.booleans())
+def test_good_files_that_were_damaged_are_rows_or_bad_input(tmp_path_factory, form, sentences, edits, packed):
+    tags = {"jsonl ids": ["O", "B-PER"]}.get(form, ["O", "B-PER", "B-LOC"])
+    rows = [
+        ([word for word, _ in sentence], [tag if tag in tags else "O" for _, tag in sentence]) for sentence in sentences
+    ]
+    content = edited(TEXTS[form][1](rows).encode(), edits)
+    with contextlib.suppress(InputError):  # and nothing else is raised
+        for item in read_rows(tmp_path_factory.getbasetemp(), form, packed, content):
+            assert isinstance(item, Row | Fault)
+
+
+@given(kind=st.sampled_from(["names", "ids", "labels"]), edits=EDITS)
+def test_damaged_parquet_is_rows_or_bad_input(tmp_path_factory, kind, edits):
+    file = tmp_path_factory.getbasetemp() / f"{kind}.parquet"
+    if not file.exists():
+        parquet(file, [(["Bern", "ist", "schön"], ["B-LOC", "O", "O"])] * 5, kind)
+    broken = file.with_name("broken.parquet")
+    broken.write_bytes(edited(file.read_bytes(), edits))
+    with contextlib.suppress(InputError):
+        for item in readers.read(broken):
+            assert isinstance(item, Row | Fault | pa.Table)
+        readers.tag_names(broken, {})  # in the order of `corpus.read_file`
+
+
+ORDERLY = st.lists(st.tuples(SOLID, st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])), min_size=1, max_size=8)
+
+
+@given(ORDERLY)
+def test_words_and_tags_become_spans_and_come_back(pairs):
+    """Spans of characters, beside the words' own: what an annotation tool writes, and what is read of it."""
+    words, tags = [word for word, _ in pairs], [tag for _, tag in pairs]
+    (tags,), _ = convert([tags])
+    row = json.loads(spans([(words, tags)], with_tokens=True))
+    assert tagged_words(row) == (words, tags)

@@ -24,6 +24,7 @@ from ner.config import EvaluateConfig, HubOptions, TrainConfig
 from ner.publish import hub_part, repositories
 from tests import processes
 from tests.conftest import part_of
+from tests.processes import SECONDS
 
 ROOT = Path(train.__file__).parent
 TOKEN = "hf_secretsecret"
@@ -106,11 +107,12 @@ def hub() -> Iterator[Hub]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         found.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield found
         server.shutdown()
-        thread.join()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ from accelerate import Accelerator
 
 from ner.stopping import SIGNALS, STOPPED, StoppedError, Stopper
 
+pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
+
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_kept_until_somebody_asks(number):

@@ -15,6 +15,7 @@ from ner.locking import locked
 from ner.tagger import Tagger
 from tests.taggers import write_tagger
 
+pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
 TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
 MADE_BY = {"model": "a"}
 ASKED = ("SIGTERM", "SIGHUP", "SIGINT")

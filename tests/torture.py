@@ -50,7 +50,7 @@ class Runs:
         command = [sys.executable, str(ROOT / "train.py"), "--model", str(self.folder / "encoder"), "--data",
                    str(self.folder / "corpus"), "--output", str(self.folder / name), *OPTIONS, *options]  # fmt: skip
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-        with (self.folder / f"{name}.err").open("a") as errors:
+        with (self.folder / f"{name}.err").open("a", encoding="utf-8") as errors:
             return subprocess.Popen(
                 ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
                 env=environment, stderr=errors, stdout=errors, start_new_session=True,
