@@ -82,8 +82,8 @@ def prepare(folder: Path) -> Good:
     demo.write_encoder(folder / "encoder")
     write_tagger(folder / "tagger", folder / "encoder")
     for split in ("train", "validation", "test"):
-        rows = (good.data / f"de/{split}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
-        (good.data / f"de/{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        few = (good.data / f"de/{split}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+        (good.data / f"de/{split}.jsonl").write_text("\n".join(few) + "\n", encoding="utf-8")
     main(train.main, *training(good, folder / "run"), "--max-updates", "2", "--checkpoint-every", "1u")
     main(evaluate.main, str(folder / "run"), "--languages", "de", "--output", str(folder / "losses"), "--token-losses",
          *FLAGS)  # fmt: skip
@@ -276,11 +276,11 @@ def journal(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
                 kept.append(path.read_bytes())
             replace(path, missing_ok=missing_ok)
 
-        Path.unlink = keep  # type: ignore[method-assign]
+        setattr(Path, "unlink", keep)  # noqa: B010  # else mypy
         try:
             main(tagger.main, *arguments, "--output", str(good.folder / "again.jsonl"))
         finally:
-            Path.unlink = replace  # type: ignore[method-assign]
+            setattr(Path, "unlink", replace)  # noqa: B010
         recorded.write_bytes(b"\n".join(kept[0].split(b"\n")[:30]) + b"\n")
     shutil.copy(recorded, unfinished)
     what = damage(rng, unfinished)

@@ -15,6 +15,7 @@ import pytest
 from ner import readers, texts
 from ner.corpus import Source, load_corpus
 from ner.faults import InputError
+from ner.rows import Row
 from tests.conftest import write_json_lines
 
 MOST_MEGABYTES = 700  # more than the program takes before it reads; unbounded, some of these take gigabytes
@@ -122,11 +123,15 @@ def test_a_sentence_of_the_limits_is_read(tmp_path):
     file = tmp_path / "large.conll"
     file.write_text("".join("w" * 20 + f"{i} O\n" for i in range(99_999)) + "a" * 10_000 + " O\n\n", encoding="utf-8")
     (row,) = readers.read(file)
+    assert isinstance(row, Row)
     assert len(row.words) == 100_000
     rows = [{"tokens": [f"{i}" for i in range(100_000)], "ner_tags": ["O"] * 100_000}]
     (row,) = readers.read(write_json_lines(tmp_path / "large.jsonl", rows))
+    assert isinstance(row, Row)
     pq.write_table(pa.Table.from_pylist(rows * 3), tmp_path / "large.parquet")
-    assert sum(map(len, readers.read(tmp_path / "large.parquet"))) == 3
+    (table,) = readers.read(tmp_path / "large.parquet")
+    assert isinstance(table, pa.Table)
+    assert len(table) == 3
 
 
 def test_lists_of_all_kinds_come_back_from_parquet(tmp_path):
