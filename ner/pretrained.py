@@ -64,6 +64,11 @@ def load_config(name: str, what: str) -> Any:
         value = getattr(config, key, None)
         if isinstance(value, int) and value > largest:
             raise InputError(f"{name}: its config.json says {key} {value:,}; more than {largest:,} is not believed")
+    labels = getattr(config, "id2label", None) or {}
+    if sorted(labels, key=str) != sorted(range(len(labels)), key=str) or not all(
+        isinstance(label, str) for label in labels.values()
+    ):
+        raise InputError(f"{name}: its config.json has no id2label that names each id from 0 on: {shorten(labels)}")
     for key in ("_attn_implementation", "_experts_implementation"):
         if "/" in str(getattr(config, key, None)):
             raise InputError(

@@ -152,6 +152,8 @@ def test_train_takes_a_pickle_where_the_flag_says_so(pickled, corpus_folder, tmp
         ("model.safetensors.index.json", {"weight_map": ["a"]}, "not an index of weights"),
         ("config.json", {"transformers_weights": "adapter_model.bin"}, "no .safetensors file"),
         ("config.json", {"attn_implementation": "somebody/kernel"}, "names code on the Hub"),
+        ("config.json", {"id2label": {"0": "O", "1": 5}}, "no id2label that names each id"),
+        ("config.json", {"id2label": {"0": "O", "2": "B-PER"}}, "no id2label that names each id"),
         ("config.json", {"vocab_size": 10**12}, "vocab_size 1,000,000,000,000; more than"),
         ("config.json", {"num_hidden_layers": 10**9}, "num_hidden_layers 1,000,000,000; more than"),
         ("adapter_config.json", {"base_model_name_or_path": "somebody/else"}, "merge the two"),

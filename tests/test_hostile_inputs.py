@@ -1,0 +1,13 @@
+"""A small part of tests.hostile, the same each time."""
+
+import pytest
+
+from tests import hostile
+
+
+@pytest.mark.timeout(120, method="thread")  # it sets the alarm itself
+def test_hostile_and_damaged_inputs_are_read_or_refused(tmp_path):
+    found = hostile.check(tmp_path, range(40), seed=2)
+    assert found["inputs"] == 40
+    assert found["refused"] > 15
+    assert found["failures"] == []
