@@ -10,12 +10,13 @@ will make again, wait in replaced/ until the new run has written a model. `recov
 import contextlib
 import json
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ner.faults import InputError, one_line, shorten
-from ner.files import sha256, sync
+from ner.files import read_json, sha256, sync
 
 MANIFEST = "manifest.json"
 FOLDER = "checkpoints"  # in the run folder
@@ -65,22 +66,26 @@ def verify(folder: Path) -> dict[str, Any]:
     Raises OSError where that can not be told: a disk or network that fails now may have the commit again later.
     """
     try:
-        manifest = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        manifest = dict(read_json(folder / MANIFEST))
         files = [(str(name), int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of any shape, or none
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # JSON of any shape, or none
         raise InputError(f"{folder}: its {MANIFEST} is broken") from error
+    if not files:
+        raise InputError(f"{folder}: its {MANIFEST} lists no files")
     for name, size, expected in files:
         if name != Path(name).name or name in ("", "..") or set(name) & set("\\\0"):
             raise InputError(f"{folder}: its {MANIFEST} names {shorten(name)}, which is no file of that folder")
         file = folder / name
         try:
-            there = file.stat().st_size
+            there = file.stat()
         except FileNotFoundError as error:
             raise InputError(f"{folder}: {name} is missing") from error
-        if there != size:
-            raise InputError(f"{folder}: {name} has {there:,} bytes instead of {size:,}")
+        if not stat.S_ISREG(there.st_mode):  # to read a pipe is to wait for ever
+            raise InputError(f"{folder}: {name} is no file")
+        if there.st_size != size:
+            raise InputError(f"{folder}: {name} has {there.st_size:,} bytes instead of {size:,}")
         if sha256(file) != expected:
             raise InputError(f"{folder}: {name} is not what was written, by its SHA-256")
     return manifest
@@ -98,8 +103,8 @@ def is_sound(folder: Path) -> bool:
 def update_of(folder: Path) -> int | None:
     """The update in a manifest, None if it can not be read."""
     try:
-        return int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["update"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(read_json(folder / MANIFEST)["update"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -244,6 +249,6 @@ def restore_best(run: Path, update: int) -> bool:
 def read_state(folder: Path) -> dict[str, Any]:
     """The numbers of a commit, without its tensors. Raises InputError."""
     try:
-        return dict(json.loads((folder / "state.json").read_text(encoding="utf-8")))
+        return dict(read_json(folder / "state.json"))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{folder}: no state.json to read: {one_line(error)}") from error

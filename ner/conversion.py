@@ -14,6 +14,7 @@ from datasets import List as ListOf
 
 from ner import faults
 from ner.faults import Fault, shorten
+from ner.files import read_json
 from ner.rows import ROW, TAGS, WORDS, Rows, cached
 from ner.schemes import Converter, Names, Tally
 from ner.tags import TagSet
@@ -66,7 +67,7 @@ def convert(
         )
 
     folder = cached((rows.folder.name, own_names, names.names, sorted(mapping.items()), tags.names), write)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = read_json(folder / "summary.json")
     tally = Tally(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
     return Converted(
         Dataset.from_file(str(folder / "rows.arrow")), tally, folder / "faults.jsonl", summary["num_faults"]

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ner.ahead import ahead
-from ner.faults import InputError, one_line
+from ner.faults import InputError, one_line, shorten
 from ner.markdown import table
 from ner.options import Parser, bad_input_ends_here, command, echo
 from ner.pretrained import load, load_config
@@ -42,6 +42,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         raise InputError(f"{name}: its tokenizer_class is {type(tokenizer).__name__}, which is no tokenizer")
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or isinstance(longest, bool) or longest < 1:
+        raise InputError(f"{name}: its tokenizer_config.json says model_max_length {shorten(longest)}, not a number")
     return tokenizer
 
 

@@ -3,7 +3,6 @@
 `evaluate.py` keeps what it found in evaluation.json there; before that, metrics.json has the validation scores.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from ner.checkpoint import MANIFEST
 from ner.config import TrainConfig
 from ner.corpus import Source
 from ner.faults import InputError, one_line
-from ner.files import sha256, write_json
+from ner.files import read_json, sha256, write_json
 from ner.intervals import interval, resampled_f1
 from ner.matrix import Result
 from ner.metrics import SCORINGS
@@ -68,7 +67,7 @@ def read_facts(folder: Path) -> Facts:
 def read_object(file: Path) -> dict[str, Any]:
     """A file's JSON object. Raises InputError for anything else."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except ValueError as error:
         raise InputError(f"{file}: not JSON ({one_line(error)}); restore or delete it") from error
     if not isinstance(content, dict):

@@ -48,6 +48,14 @@ def write_json(file: Path, content: Any) -> None:
     write_whole(file, to_json(content))
 
 
+def read_json(file: Path) -> Any:
+    """The content of a JSON file. Raises OSError, and ValueError for what is no JSON."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def to_json(content: Any) -> str:
     """JSON as our files have it."""
     return json.dumps(legal(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,7 +1,6 @@
 """Keeps a run: commits it beside the training, finds where it stopped, and goes on from there."""
 
 import contextlib
-import json
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from ner import checkpoint, snapshot
 from ner.card import CARD, own_card
 from ner.facts import EVALUATION
 from ner.faults import InputError, listed, one_line
-from ner.files import file_errors, write_whole
+from ner.files import file_errors, read_json, write_whole
 from ner.locking import LOCK, locked
 from ner.runtime import JsonLinesLog, Meter, decided, say
 from ner.snapshot import NOT_WRITTEN, Snapshot
@@ -107,7 +106,7 @@ def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
 def is_finished(run: Path) -> bool:
     """Whether a run has its metrics.json, which is written last. Raises OSError where that can not be told."""
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        metrics = read_json(run / "metrics.json")
     except (FileNotFoundError, ValueError):  # a file that is empty or broken says nothing
         return False
     return isinstance(metrics, dict) and "best" in metrics

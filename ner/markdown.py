@@ -15,8 +15,10 @@ def one_line(text: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """A cell of a table, which stays one."""
-    return f"{value:,}" if isinstance(value, int) else one_line(str(value)).replace("|", "\\|")
+    """A cell of a table, which stays one: backslashes before a | are doubled, or it would not be escaped."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return re.sub(r"(\\*)\|", r"\1\1\\|", one_line(str(value)))
 
 
 def quoted(text: str) -> str:

@@ -6,15 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForTokenClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.collating import POSITIONS_BEHIND_PADDING
-from ner.faults import InputError, one_line
-from ner.pretrained import load_weights
+from ner.faults import InputError, one_line, shorten
+from ner.pretrained import load_config, load_token_classifier
 from ner.tags import TagSet
 
 
@@ -25,36 +21,25 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     with the reason in one line.
     """
     torch.manual_seed(seed)
-    return load(
-        name,
-        convert="AutoModel",
-        flag="--allow-pickle",
-        allow_pickle=allow_pickle,
-        ignore_mismatched_sizes=True,
-        id2label=dict(enumerate(tags.names)),
-        label2id=tags.ids,
-        num_labels=len(tags),
-    )
+    head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
+    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle, flag="--allow-pickle")
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
-    """A fine-tuned token classifier and its tags. Raises InputError with the reason in one line."""
-    model = load(name)
-    return model, TagSet.of_model(model.config, name)
-
-
-def load(name: str, *, convert: str = "AutoModelForTokenClassification", **settings: Any) -> PreTrainedModel:
-    """`from_pretrained` in fp32, of weights alone. Raises InputError with the reason in one line."""
-    return load_weights(AutoModelForTokenClassification, name, convert=convert, dtype=torch.float32, **settings)
+    """A fine-tuned token classifier in fp32 and its tags. Raises InputError with the reason in one line."""
+    tags = TagSet.of_model(load_config(name, "model"), name)
+    return load_token_classifier(name), tags
 
 
 def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest window the encoder takes, in sub-tokens with special tokens."""
+    """The longest window the encoder takes, with special tokens. Raises InputError for a broken config."""
     config: Any = model.config
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     if config.model_type in POSITIONS_BEHIND_PADDING:
+        if type(config.pad_token_id) is not int:
+            raise InputError(f"{model.name_or_path}: its config.json says pad_token_id {shorten(config.pad_token_id)}")
         positions -= config.pad_token_id + 1
-    return min(positions, tokenizer.model_max_length)
+    return int(min(positions, tokenizer.model_max_length))
 
 
 def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -> None:

@@ -3,14 +3,18 @@
 Nothing in it is run: no code that it brings (auto_map, kernels of the Hub), and no pickle unless that is asked for.
 """
 
+import contextlib
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, dynamic_module_utils
+import torch
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, dynamic_module_utils
 
-from ner.faults import InputError, one_line, shorten
+from ner.faults import InputError, listed, one_line, shorten
+from ner.files import read_json
 
 # A file may name a class (tokenizer_class: AutoModel) that hands `trust_remote_code` on to nobody; then transformers
 # asks on standard input, where a line of a text may say yes. Seconds that it waits for an answer; 0: it does not ask.
@@ -28,16 +32,25 @@ LARGEST = {
     "type_vocab_size": 1_000_000,
     "num_labels": 100_000,
 }
+# Weights that a model may have beyond those in its files: tables that are computed, a new head.
+SPARE_WEIGHTS = 50_000_000
+WEIGHTS_PER_BYTE = 2  # of a file in 4 bits
 
 
 def load(auto: Any, name: str, what: str, **settings: Any) -> Any:
-    """`auto.from_pretrained(name)`, without the code that may come with it.
+    """`auto.from_pretrained(name)`, without the code that may come with it. Raises InputError as `readable` does."""
+    with readable(name, what):
+        return auto.from_pretrained(name, trust_remote_code=False, **settings)
 
-    what: it is, for messages. Raises InputError with the reason in one line, whatever goes wrong: what is read is
-    others' files, and transformers raises all kinds of errors for those.
+
+@contextlib.contextmanager
+def readable(name: str, what: str) -> Iterator[None]:
+    """Turns whatever goes wrong with others' files into an InputError with the reason in one line.
+
+    transformers raises all kinds of errors for those. what: is read, for messages.
     """
     try:
-        return auto.from_pretrained(name, trust_remote_code=False, **settings)
+        yield
     except Exception as error:
         raise InputError(f"{name}: no {what} to load: {reason(error)}") from error
     except BaseException as error:
@@ -64,11 +77,6 @@ def load_config(name: str, what: str) -> Any:
         value = getattr(config, key, None)
         if isinstance(value, int) and value > largest:
             raise InputError(f"{name}: its config.json says {key} {value:,}; more than {largest:,} is not believed")
-    labels = getattr(config, "id2label", None) or {}
-    if sorted(labels, key=str) != sorted(range(len(labels)), key=str) or not all(
-        isinstance(label, str) for label in labels.values()
-    ):
-        raise InputError(f"{name}: its config.json has no id2label that names each id from 0 on: {shorten(labels)}")
     for key in ("_attn_implementation", "_experts_implementation"):
         if "/" in str(getattr(config, key, None)):
             raise InputError(
@@ -78,18 +86,30 @@ def load_config(name: str, what: str) -> Any:
     return config
 
 
-def load_weights(
-    auto: Any, name: str, *, allow_pickle: bool = False, convert: str, flag: str = "", **settings: Any
-) -> Any:
-    """A model with its weights, from safetensors.
+def load_token_classifier(
+    name: str, *, new_head: dict[str, Any] | None = None, allow_pickle: bool = False, flag: str = ""
+) -> PreTrainedModel:
+    """A token classifier in fp32 with all of its weights, from safetensors.
 
-    allow_pickle: from pytorch_model.bin, where there are no others. convert, flag: for the message, the class of
-    transformers that turns such a folder into one with safetensors, and what allows a pickle. Raises InputError.
+    new_head: id2label, label2id and num_labels of a head with random weights, in place of the model's own, if it has
+    one. allow_pickle: from pytorch_model.bin, where there are no others; flag: for the message, what allows that.
+    Raises InputError, also for weights that do not fit the config: `from_pretrained` makes up what is missing.
     """
     config = load_config(name, "model")
     check_weights(Path(name), config)
+    check_size(name, config)
     try:
-        return load(auto, name, "model", use_safetensors=None if allow_pickle else True, weights_only=True, **settings)
+        model, found = load(
+            AutoModelForTokenClassification,
+            name,
+            "model",
+            use_safetensors=None if allow_pickle else True,
+            weights_only=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # of the encoder, refused below; of a head that is replaced, as it should be
+            output_loading_info=True,
+            **(new_head or {}),
+        )
     except InputError as error:
         cause = str(error.__cause__)
         if allow_pickle or not isinstance(error.__cause__, OSError) or SAFE not in cause:
@@ -99,8 +119,33 @@ def load_weights(
         raise InputError(
             f"{name}: no {SAFE} file; a pytorch_model.bin is a pickle, which can run code of whoever made it, and is "
             f"not loaded. If you trust them, {f'pass {flag}, or ' if flag else ''}convert it: "
-            f"{conversion(name, convert)}"
+            f"{conversion(name, 'AutoModel' if new_head else 'AutoModelForTokenClassification')}"
         ) from error
+    lost = sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
+    of_encoder = [key for key in lost if key.startswith(f"{model.base_model_prefix}.")]
+    if lost and not of_encoder and not new_head:
+        raise InputError(f"{name}: its weights have no head for the labels of its config.json: {listed(lost, 3)}")
+    if lost := of_encoder:
+        raise InputError(
+            f"{name}: its weights do not fit its config.json: {len(lost):,} of {len(model.state_dict()):,} tensors "
+            f"are missing or of another size ({listed(lost, 3)}); fetch or save the model again"
+        )
+    return model
+
+
+def check_size(name: str, config: Any) -> None:
+    """Raises InputError if a local model is much larger by its config than its files are: it would fill the memory."""
+    if not Path(name).is_dir():
+        return
+    size = sum(file.stat().st_size for suffix in ("safetensors", "bin") for file in Path(name).glob(f"*.{suffix}"))
+    with readable(name, "model"), torch.device("meta"):  # takes none
+        model = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
+    number = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    if number > SPARE_WEIGHTS + WEIGHTS_PER_BYTE * size:
+        raise InputError(
+            f"{name}: its config.json describes {number:,} weights, and its files have {size:,} bytes; fetch or save "
+            "the model again"
+        )
 
 
 def conversion(name: str, auto: str) -> str:
@@ -118,6 +163,9 @@ def conversion(name: str, auto: str) -> str:
 
 def check_weights(folder: Path, config: Any) -> None:
     """Raises InputError for a local folder that names other files than safetensors of its own as its weights."""
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not (file.is_file() or file.is_dir()):  # to read a pipe is to wait for ever
+            raise InputError(f"{file}: neither a file nor a folder, or a link to nothing")
     if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{folder}: an adapter (adapter_config.json), which names another model; merge the two with "
@@ -127,8 +175,8 @@ def check_weights(folder: Path, config: Any) -> None:
     names = [getattr(config, "transformers_weights", None)]
     if index.is_file():
         try:
-            names += json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            names += read_json(index)["weight_map"].values()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{index}: not an index of weights: {one_line(error)}") from error
     for name in names:
         if name is not None and not (isinstance(name, str) and name.endswith((SAFE, f"{SAFE}.index.json"))):

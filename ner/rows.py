@@ -28,8 +28,8 @@ from datasets import Dataset
 
 from ner import faults
 from ner.checkpoint import MANIFEST, is_sound
-from ner.faults import Fault, InputError, one_line, shorten
-from ner.files import sha256
+from ner.faults import Fault, InputError, listed, one_line, shorten
+from ner.files import read_json, sha256
 from ner.locking import LOCK, locked
 from ner.progress import tqdm
 from ner.tags import TagSet
@@ -39,6 +39,8 @@ LAYOUT = 2  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
 HOUR = 3600  # seconds: by then the folder of a program that lives is locked
 WORDS_PER_BATCH = 200_000  # bounds memory
+CHARACTERS_PER_BATCH = 1 << 24  # as well: words may be long
+MOST_TAGS = 25_000  # of a column: twice what the corpora with the finest types have
 
 
 class Row(NamedTuple):
@@ -87,7 +89,7 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
                 bar.update(len(item) if isinstance(item, pa.Table) else 1)
 
     folder = cached((key, place), write)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = read_json(folder / "summary.json")
     return Rows(folder, place, **summary)
 
 
@@ -165,7 +167,7 @@ class RowWriter:
         self.folder = folder
         self.place = place
         self.rows: list[Row] = []
-        self.num_words = self.num_faults = 0
+        self.num_words = self.num_characters = self.num_faults = 0
         self.tag_counts: Counter[Any] = Counter()
         self.arrow: pa.RecordBatchStreamWriter | None = None
         self.has_ids: bool | None = None
@@ -205,7 +207,8 @@ class RowWriter:
                 return
             self.rows.append(item)
             self.num_words += len(item.words)
-            if self.num_words >= WORDS_PER_BATCH:
+            self.num_characters += sum(map(len, item.words))
+            if self.num_words >= WORDS_PER_BATCH or self.num_characters >= CHARACTERS_PER_BATCH:
                 self.flush()
 
     def fault(self, fault: Fault) -> None:
@@ -215,7 +218,7 @@ class RowWriter:
 
     def flush(self) -> None:
         """Writes the rows that wait."""
-        rows, self.rows, self.num_words = self.rows, [], 0
+        rows, self.rows, self.num_words, self.num_characters = self.rows, [], 0, 0
         try:
             self.write_table(table_of(rows, bool(self.has_ids)))
         except UnicodeEncodeError:
@@ -238,6 +241,9 @@ class RowWriter:
             return
         counts = pc.value_counts(table[TAGS].combine_chunks().flatten())
         self.tag_counts.update({entry["values"]: entry["counts"] for entry in counts.to_pylist()})
+        if len(self.tag_counts) > MOST_TAGS:
+            some = listed(map(str, self.tag_counts), 3)
+            raise InputError(f"more than {MOST_TAGS:,} different tags: {some}; not a column of tags")
         if self.arrow is None:
             self.has_ids = pa.types.is_integer(table.schema.field(TAGS).type.value_type)
             self.arrow = pa.ipc.new_stream(str(self.folder / "rows.arrow"), table.schema)

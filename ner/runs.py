@@ -1,6 +1,5 @@
 """What is tested and exported: runs of train.py and other token classifiers, and whether they fit the data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from ner.commands import ExportConfig
 from ner.config import EvaluateConfig, TrainConfig
 from ner.corpus import Corpus, Source, load_corpus
 from ner.facts import Seen
-from ner.faults import InputError, one_line
+from ner.faults import InputError, one_line, shorten
+from ner.files import file_errors, read_json
 from ner.options import read_config
 from ner.pretrained import load_config
 from ner.rows import content_hash, tag_set, used_tags
@@ -63,15 +63,16 @@ def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | 
     name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
     """
     folder = Path(name)
-    if (folder / "config.yaml").is_file():
-        model = folder / checkpoint
-        if not (model / "config.json").is_file():
-            raise InputError(f"{name}: no model in {model}; the training has not written it yet")
-        return str(model), read_config(TrainConfig, folder / "config.yaml")
-    if folder.exists() and not (folder / "config.json").is_file():
-        raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
-    if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
-        raise InputError(f"{name}: no such folder")
+    with file_errors(shorten(name)):  # a name that is too long, a folder that may not be looked into
+        if (folder / "config.yaml").is_file():
+            model = folder / checkpoint
+            if not (model / "config.json").is_file():
+                raise InputError(f"{name}: no model in {model}; the training has not written it yet")
+            return str(model), read_config(TrainConfig, folder / "config.yaml")
+        if folder.exists() and not (folder / "config.json").is_file():
+            raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
+        if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
+            raise InputError(f"{name}: no such folder")
     return name, None
 
 
@@ -81,8 +82,8 @@ def train_sentences(folder: Path) -> int | None:
     if not file.is_file():
         return None
     try:
-        return int(json.loads(file.read_text(encoding="utf-8"))["train_sentences"])
-    except (ValueError, KeyError, TypeError) as error:
+        return int(read_json(file)["train_sentences"])
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
 
 

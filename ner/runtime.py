@@ -152,7 +152,9 @@ class JsonLinesLog:
         if accelerator.is_main_process and file.exists():
             kept = []
             for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-                with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line, of a run that was killed
+                with contextlib.suppress(
+                    ValueError, KeyError, TypeError, RecursionError
+                ):  # half a line, of a run that was killed
                     if json.loads(line)["update"] <= resumed_at:
                         kept.append(line + "\n")
             write_whole(file, "".join(kept))

@@ -53,6 +53,12 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
     {lang}/{split}.jsonl and the like, or a Hub name. languages: those that are wanted, None for all.
     splits: a file by itself is the first of them.
     """
+    with file_errors(shorten(data)):  # a name that is too long, a folder that may not be looked into
+        return find_at(data, languages, splits, data_config)
+
+
+def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str) -> Listing:
+    """As `find`. Raises OSError, too."""
     path = Path(data)
     if "{" in data or "*" in data:
         return of_pattern(data, languages)
@@ -97,10 +103,14 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     order = re.findall(r"\{(lang|split)\}", pattern)
     if "split" not in order or len(set(order)) < len(order):
         raise InputError(f"{pattern}: a path needs {{split}} once, and {{lang}} once for several languages")
-    glob = re.sub(r"\{(lang|split)\}", "*", pattern)
+    glob = re.sub(r"\{(lang|split)\}", "*", re.sub(r"[\[?]", r"[\g<0>]", pattern))  # these stand for themselves
     anchor = Path(glob).anchor
     found: dict[str, dict[str, list[Path]]] = {}
-    for file in sorted(Path(anchor or ".").glob(str(Path(glob).relative_to(anchor) if anchor else Path(glob)))):
+    try:
+        files = sorted(Path(anchor or ".").glob(str(Path(glob).relative_to(anchor) if anchor else Path(glob))))
+    except ValueError as error:  # of ** beside something else
+        raise InputError(f"{pattern}: {one_line(error)}") from error
+    for file in files:
         if (match := regex.fullmatch(str(file))) and file.is_file():
             groups = dict(zip(order, match.groups(), strict=True))
             for language in [groups["lang"]] if "lang" in groups else only_one(pattern, languages):
@@ -209,9 +219,9 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     if Path(data).is_dir():
         check_card(Path(data))
     try:
-        configs = get_dataset_config_names(data)
-    except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        raise InputError(f"{data}: {one_line(error)}") from error
+        configs = [str(config) for config in get_dataset_config_names(data)]
+    except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
+        raise InputError(f"{data}: {shown(error)}") from error
     pattern = resolve_config(pattern, configs, languages)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
         raise InputError(f"--data-config {pattern} is one config for several languages; put {{lang}} into it")
@@ -230,11 +240,21 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
             continue
         try:
             builder = load_dataset_builder(data, config)
-            listing.configs[language] = config
+        except Exception as error:  # as above
+            listing.missing[language] = shown(error)
+            continue
+        listing.configs[language] = config
+        try:
             listing.places[language] = of_builder(data, builder)
-        except (OSError, RuntimeError, ValueError) as error:
+        except InputError as error:
             listing.missing[language] = one_line(error)
     return listing
+
+
+def shown(error: Exception) -> str:
+    """What a library says, in one line; errors that are not made for readers come with their kind."""
+    text = one_line(error)[:1000]
+    return text if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
 
 
 def resolve_config(pattern: str, configs: Sequence[str], languages: Sequence[str] | None) -> str:

@@ -28,8 +28,9 @@ from ner.faults import shorten
 from ner.inference import Alone, predict
 from ner.kernels import use_cpu_kernels
 from ner.metrics import entities, first_words
-from ner.model import load, max_positions
+from ner.model import max_positions
 from ner.options import bad_input_ends_here, command, parse
+from ner.pretrained import load_config, load_token_classifier
 from ner.runs import find_model
 from ner.runtime import best_precision, start_accelerator
 from ner.schemes import Converter, Names, collected_tags
@@ -37,7 +38,7 @@ from ner.sentences import sentence_starts
 from ner.spans import split_edges, split_offsets, split_spaces
 from ner.tagged import Entity, Offsets, Tagged
 from ner.tagging import ends_at_a_signal, print_tagged, tag_file
-from ner.tags import OUTSIDE, TagSet
+from ner.tags import OUTSIDE, TagSet, labels_of
 from ner.windows import Windows, chosen, encode_windows
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
@@ -101,8 +102,9 @@ class Tagger:
         Raises InputError for a name without a model, and a tokenizer that does not align words.
         """
         source, trained = find_model(str(name), checkpoint)
+        labels = labels_of(load_config(source, "model"), source)
         tokenizer = load_tokenizer(source)
-        model = load(source).eval()
+        model = load_token_classifier(source).eval()
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         limits = (max_length, trained.max_length if trained else None, max_positions(model, tokenizer))
         longest = min(limit for limit in limits if limit)
@@ -111,7 +113,6 @@ class Tagger:
             use_cpu_kernels(model)
         windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
         collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
-        labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
         chosen_precision = best_precision(where.type) if precision == "auto" else precision
         return cls(
             model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ner.faults import InputError
+from ner.faults import InputError, listed, shorten
 
 OUTSIDE = "O"
 
@@ -44,7 +44,7 @@ class TagSet:
     @classmethod
     def of_model(cls, config: Any, name: str) -> "TagSet":
         """The tags that a token classifier stores in its config. name: the model's, for the message of InputError."""
-        names = tuple(config.id2label[i] for i in range(config.num_labels))
+        names = labels_of(config, name)
         try:
             return cls(names)
         except InputError as error:
@@ -86,6 +86,20 @@ class TagSet:
     def ids_of(self, other: "TagSet") -> np.ndarray:
         """int64 [tags of other]: their ids here, -1 for a tag that is not here."""
         return np.array([self.ids.get(name, -1) for name in other.names])
+
+
+def labels_of(config: Any, name: str) -> tuple[str, ...]:
+    """The labels of a token classifier by id, from its config. Raises InputError if an id has none, or two have one."""
+    labels = dict(config.id2label or {})
+    where = f"{name}: id2label of its config.json"
+    if sorted(labels, key=str) != sorted(range(len(labels)), key=str):
+        raise InputError(f"{where} has the ids {listed(map(str, labels))}, not each from 0 on")
+    names = tuple(labels[i] for i in range(len(labels)))
+    if bad := [label for label in names if not isinstance(label, str) or not label.strip()]:
+        raise InputError(f"{where} holds {shorten(bad[0])}, which is no name")
+    if len(set(names)) < len(names):
+        raise InputError(f"{where} names {shorten(next(n for n in names if names.count(n) > 1))} twice")
+    return names
 
 
 def is_prefixed(name: str) -> bool:

@@ -66,6 +66,11 @@ def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
     assert events[2:] == [("sync", "c.unfinished"), ("rename", "c.unfinished"), ("sync", tmp_path.name)]
 
 
+def pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -79,6 +84,13 @@ def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
             "its manifest.json is broken",
         ),
         (lambda folder: (folder / MANIFEST).write_text("[]", encoding="utf-8"), "its manifest.json is broken"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 100_000, encoding="utf-8"), "its manifest.json is broken"),
+        (
+            lambda folder: (folder / MANIFEST).write_text('{"files": {"a": {"size": 1e999, "sha256": ""}}}'),
+            "its manifest.json is broken",
+        ),
+        (lambda folder: (folder / MANIFEST).write_text('{"files": {}}', encoding="utf-8"), "lists no files"),
+        (lambda folder: pipe(folder / "a"), "a is no file"),
     ],
 )
 def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):

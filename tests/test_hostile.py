@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -15,9 +16,10 @@ import evaluate
 import train
 from ner import encoding, export, tagger, widget
 from ner.faults import InputError
-from ner.model import build_model
-from ner.model import load as load_model
+from ner.model import build_model, load_tagger, max_positions
 from ner.pretrained import load_config
+from ner.pretrained import load_token_classifier as load_model
+from ner.tags import TagSet
 from tests.conftest import TAGS
 from tests.taggers import write_tagger
 
@@ -152,8 +154,10 @@ def test_train_takes_a_pickle_where_the_flag_says_so(pickled, corpus_folder, tmp
         ("model.safetensors.index.json", {"weight_map": ["a"]}, "not an index of weights"),
         ("config.json", {"transformers_weights": "adapter_model.bin"}, "no .safetensors file"),
         ("config.json", {"attn_implementation": "somebody/kernel"}, "names code on the Hub"),
-        ("config.json", {"id2label": {"0": "O", "1": 5}}, "no id2label that names each id"),
-        ("config.json", {"id2label": {"0": "O", "2": "B-PER"}}, "no id2label that names each id"),
+        ("config.json", {"intermediate_size": 900_000}, "describes .* weights, and its files have .* bytes"),
+        ("config.json", {"vocab_size": 1_500_000}, "describes .* weights, and its files have .* bytes"),
+        ("config.json", {"hidden_size": -64}, "no model to load"),
+        ("config.json", {"model_type": "t5"}, "do not fit its config.json"),
         ("config.json", {"vocab_size": 10**12}, "vocab_size 1,000,000,000,000; more than"),
         ("config.json", {"num_hidden_layers": 10**9}, "num_hidden_layers 1,000,000,000; more than"),
         ("adapter_config.json", {"base_model_name_or_path": "somebody/else"}, "merge the two"),
@@ -165,6 +169,69 @@ def test_weights_are_those_of_the_folder(encoder_folder, tmp_path, file, values,
         (folder / file).write_text("{}", encoding="utf-8")
     change(folder / file, **values)
     with pytest.raises(InputError, match=reason):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("values", [{"hidden_size": 64}, {"num_hidden_layers": 5}, {"vocab_size": 299}])
+def test_weights_that_do_not_fit_the_config_are_refused(encoder_folder, tmp_path, values):
+    """Else `from_pretrained` gives a random encoder and trains it."""
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    good = build_model(str(folder), TagSet(("O", "B-X")), seed=0)  # another head is none of it
+    assert good.config.num_labels == 2
+    weights = load_model(str(folder)).state_dict()
+    assert all(
+        torch.equal(weights[name], tensor) for name, tensor in good.base_model.state_dict(prefix="roberta.").items()
+    )
+    change(folder / "config.json", **values)
+    for load in (load_model, lambda name: build_model(name, TAGS, seed=0)):
+        with pytest.raises(InputError, match=r"do not fit its config.json: [\d,]+ of [\d,]+ tensors") as refused:
+            load(str(folder))
+        assert f"{folder}: " in str(refused.value)
+
+
+def test_an_encoder_is_no_tagger(encoder_folder, tmp_path):
+    for load in (load_model, tagger.Tagger.from_pretrained):
+        with pytest.raises(InputError, match=r"have no head for the labels of its config.json: classifier.bias"):
+            load(str(encoder_folder))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"0": "O", "2": "B-PER"}, "has the ids 0, 2, not each from 0 on"),
+        ({str(i): f"B-X{i}" for i in (0, 1, 2, 3, 4, 5, 9)}, "not each from 0 on"),
+        ({"0": "O", "1": 5}, "holds 5, which is no name"),
+        ({"0": "O", "1": None}, "holds None, which is no name"),
+        ({"0": "O", "1": "  "}, "holds '  ', which is no name"),
+        ({"0": "O", "1": "O"}, "names 'O' twice"),
+    ],
+)
+def test_labels_name_each_id_once(encoder_folder, tmp_path, labels, reason):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    change(folder / "config.json", id2label=labels, label2id={})
+    for load in (load_tagger, tagger.Tagger.from_pretrained):
+        with pytest.raises(InputError, match=reason):
+            load(str(folder))
+    assert build_model(str(folder), TAGS, seed=0).config.id2label == dict(enumerate(TAGS.names))
+
+
+def test_a_limit_is_a_number(encoder_folder, tmp_path):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    tokenizer = encoding.load_tokenizer(str(folder))
+    change(folder / "tokenizer_config.json", model_max_length="x")
+    with pytest.raises(InputError, match="model_max_length 'x'"):
+        encoding.load_tokenizer(str(folder))
+    model = load_model(str(folder))
+    model.config.pad_token_id = None
+    with pytest.raises(InputError, match="pad_token_id None"):
+        max_positions(model, tokenizer)
+
+
+def test_a_pipe_in_a_model_folder_is_not_waited_for(encoder_folder, tmp_path):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
         load_model(str(folder))
 
 

@@ -1,5 +1,6 @@
 """Runs and data that strangers made: nothing outside their folders is read, let alone uploaded."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -113,6 +114,26 @@ def test_a_data_card_has_its_files_in_its_folder(tmp_path):
     (folder / ".huggingface.yaml").write_text(config("../private/train.jsonl"), encoding="utf-8")
     with pytest.raises(InputError, match="is outside of the folder"):
         find(str(folder), ["de"], ["train"])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"configs": [7]},
+        {"configs": 7},
+        {"configs": [{"config_name": ["de"], "data_files": "train.jsonl"}]},
+        {"configs": [{"config_name": "de", "data_files": 7}]},
+        {"configs": [{"config_name": "de", "data_files": "train.jsonl"}], "dataset_info": {"features": 7}},
+        {"configs": [{"config_name": "de"}], "dataset_info": {"config_name": "de", "features": 7, "splits": 7}},
+        {"configs": [{"config_name": "de"}], "dataset_info": [7]},
+    ],
+)
+def test_a_broken_data_card_is_a_message(tmp_path, head):
+    write_json_lines(tmp_path / "data/train.jsonl", [{"tokens": ["Bern"], "ner_tags": ["O"]}])
+    folder = card(tmp_path / "data", yaml.safe_dump(head))
+    with contextlib.suppress(InputError):
+        listing = find(str(folder), ["de"], ["train"])
+        assert listing.missing or listing.places["de"]["train"].files == (folder / "train.jsonl",)
 
 
 def test_a_snapshot_of_the_hubs_cache_is_all_links(tmp_path):

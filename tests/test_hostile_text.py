@@ -14,7 +14,7 @@ from ner.card import make_card
 from ner.checkpoint import MANIFEST
 from ner.config import TrainConfig
 from ner.faults import InputError
-from ner.markdown import table
+from ner.markdown import cell, table
 from ner.matrix import Result
 from ner.options import command, to_yaml
 from ner.progress import tqdm
@@ -46,6 +46,14 @@ def test_cells_of_tables_are_cells():
         assert len(made.splitlines()) == 4
         assert len({len(line) for line in made.splitlines() if "---" not in line}) == 1
         assert obeyed(made) == []
+
+
+def test_a_cell_has_its_backslashes():
+    """A parser of Markdown takes a backslash for the escape of what follows, so a lone one would free the |."""
+    for text in ("a|b", "a\\|b", "a\\\\|b", "\\\\\\|"):
+        escaped = cell(text)
+        assert len(escaped.partition("|")[0].removeprefix("a")) % 2 == 1
+        assert re.sub(r"\\([\\|])", r"\1", escaped) == text
 
 
 def test_matrices_of_hostile_names():

@@ -68,6 +68,13 @@ def test_pages_of_another_site_get_nothing(client, origin):
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_no_other_site_asks_without_an_origin(client):
+    """As an image or a script of another page would; a link to the page is one that a person follows."""
+    for site, statuses in {"cross-site": (200, 403), "same-site": (200, 403), "same-origin": (200, 200)}.items():
+        answers = [client.get(path, headers={"Sec-Fetch-Site": site}).status_code for path in ("/", "/config")]
+        assert tuple(answers) == statuses
+
+
 def test_a_web_socket_is_refused(client):
     from starlette.testclient import WebSocketDenialResponse
 

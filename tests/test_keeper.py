@@ -75,7 +75,7 @@ def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
     assert "damaged commit passed over: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"updates": 3}'])
+@pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"updates": 3}', "[" * 100_000])
 def test_broken_metrics_are_not_the_end(run, accelerator, content):
     (run / "metrics.json").write_text(content, encoding="utf-8")
     assert not find_start(run, "auto", False, accelerator).is_finished

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from ner import faults, rows
-from ner.faults import Fault
+from ner.faults import Fault, InputError
 from ner.rows import Row
 
 
@@ -30,6 +30,23 @@ def test_rows_come_back_and_are_read_once(tmp_path):
     assert stored([Row(1, ["a"], [0])], key="other")[0].has_ids
     assert stored([], key="none")[1] == []
     assert not list((tmp_path / "cache").glob("ner-unfinished-*"))
+
+
+def test_long_words_do_not_wait_for_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "CHARACTERS_PER_BATCH", 1000)
+    with rows.RowWriter(tmp_path, "place") as writer:
+        waiting = []
+        for number in range(50):
+            writer.add(Row(number, ["a" * 90], ["O"]))
+            waiting.append(len(writer.rows))
+    assert max(waiting) == 11
+    assert sum(map(len, rows.Rows(tmp_path, "place", False, {}, 0).tables())) == 50
+
+
+def test_a_column_of_too_many_tags_is_none(monkeypatch):
+    monkeypatch.setattr(rows, "MOST_TAGS", 5)
+    with pytest.raises(InputError, match="more than 5 different tags: B-0, B-1, B-2 and 3 more; not a column of tags"):
+        stored([Row(i, ["a"], [f"B-{i}"]) for i in range(6)])
 
 
 def test_what_fails_leaves_nothing_behind(tmp_path):

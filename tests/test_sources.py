@@ -65,9 +65,26 @@ def test_paths_with_placeholders(files, monkeypatch):
     assert found("../{lang}/*-{split}.*", ["fr"])["fr"]["test"] == ["a-test.conll", "b-test.txt"]
     with pytest.raises(ValueError, match="no such files"):
         find("{lang}/{split}.jsonl", None, ["train"])
+    with pytest.raises(ValueError, match=r"\*\*x/\{split\}\.jsonl: "):
+        find("**x/{split}.jsonl", ["de"], ["train"])
     for wrong in ("{lang}.conll", "{split}/{split}/{lang}.conll"):
         with pytest.raises(ValueError, match=r"needs \{split\} once"):
             find(wrong, None, ["train"])
+
+
+@pytest.mark.parametrize("name", ["[de]", "[!x]", "what?", "a[0-9]b"])
+def test_brackets_in_a_path_are_no_pattern(files, name):
+    folder = files(f"{name}/de/train.conll", "d/de/train.conll")
+    assert found(folder / name / "{lang}" / "{split}.conll") == {"de": {"train": ["train.conll"]}}
+    assert found(folder / name) == {"de": {"train": ["train.conll"]}}
+    assert found(folder / name / "de" / "train.conll", ["de"]) == {"de": {"train": ["train.conll"]}}
+
+
+@pytest.mark.parametrize("form", ["{name}", "{name}.jsonl", "{name}/{{split}}.jsonl", "/{name}/{name}/x"])
+def test_a_name_that_is_too_long_is_named(form):
+    with pytest.raises(ValueError, match=r"aaa") as refused:
+        find(form.format(name="a" * 300), ["de"], ["train"])
+    assert "\n" not in str(refused.value)
 
 
 def test_shards(files):
