@@ -33,11 +33,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from accelerate.state import AcceleratorState
+from safetensors.numpy import load_file, save_file
 
 import evaluate
 import train
 from ner import corpus, demo, encoding, errors, publish, report, tagger
 from ner.config import HubOptions
+from ner.model import build_model
+from ner.tags import TagSet
 from tests.fuzz import mutate
 from tests.memory import peak_megabytes
 from tests.taggers import write_tagger
@@ -58,6 +61,9 @@ EXTRA = (
     "model.safetensors.index.json", "adapter_config.json", "added_tokens.json", "special_tokens_map.json",
     "chat_template.jinja", "generation_config.json",
 )  # fmt: skip
+
+
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
 
 
 class HangError(BaseException):
@@ -223,6 +229,43 @@ def model_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str,
     return f"{name}: {kind}/{file.name}: {what}", commands[name]
 
 
+def weights(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Callable[[], int]]:
+    """A tagger whose config says other sizes than its weights have, or one of whose weights is not as it should be."""
+    folder = shutil.copytree(good.folder / "tagger", work / "model")
+    if rng.random() < 0.5:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        key = str(rng.choice(SIZES))
+        config[key] = max(1, int(config[key] * rng.choice([0.5, 1.5, 2, 30])))
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        what = f"{key} {config[key]}"
+    else:
+        tensors = load_file(folder / "model.safetensors")
+        name = str(rng.choice(sorted(tensors)))
+        change = str(rng.choice(["remove", "rename", "cut", "flat", "more"]))
+        tensor = tensors.pop(name)
+        if change != "remove":
+            changed = {"cut": tensor[:-1], "flat": tensor.reshape(-1), "more": np.concatenate([tensor, tensor])}
+            tensors[f"x.{name}" if change == "rename" else name] = changed.get(change, tensor).copy()
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        what = f"{change} {name}"
+
+    def read() -> int:
+        status = main(tagger.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS)
+        if train_status := main(train.main, *training(good, work / "out", folder), "--max-updates", "1"):
+            return status and train_status
+        known = load_file(folder / "model.safetensors")
+        encoder = build_model(str(folder), TagSet(("O", "B-X")), seed=0).base_model
+        if made_up := [
+            name
+            for name, tensor in encoder.state_dict(prefix=f"{encoder.config.model_type.rpartition('-')[2]}.").items()
+            if name not in known or not np.array_equal(tensor.numpy(), known[name])
+        ]:
+            raise AssertionError(f"weights are made up: {made_up[:3]}")
+        return status
+
+    return f"weights: {what}", read
+
+
 def run_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Callable[[], int]]:
     """A run folder with one file damaged."""
     run = shutil.copytree(good.folder / "run", work / "run")
@@ -351,7 +394,7 @@ def data_card(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Ca
 
 
 KINDS = (
-    model_folder, model_folder, model_folder, run_folder, run_folder, options_file, journal, cache, data_file,
+    model_folder, model_folder, model_folder, weights, run_folder, run_folder, options_file, journal, cache, data_file,
     data_file, losses, data_card,
 )  # fmt: skip
 
