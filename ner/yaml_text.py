@@ -11,6 +11,7 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST = 2**22  # characters
 MOST_VALUES = 200_000  # with all aliases written out. PyYAML takes about 1 kB for each
 DEEPEST = 50  # lists in lists; PyYAML recurses
+LONGEST_NUMBER = 1000  # characters; Python does not print one of more than 4,300 digits
 # What PyYAML raises for values that it can not make: !!timestamp 2000-13-01, !!int without a digit, and the like.
 BROKEN = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
@@ -43,7 +44,12 @@ def parse_yaml(text: str, place: str) -> Any:
 
 
 def weight(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node stands for, aliases written out; infinite for one that holds itself."""
+    """How many values a node stands for, aliases written out; infinite for one that holds itself.
+
+    Raises ValueError for a number that is too long.
+    """
+    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(node.value):,} digits is too large")
     if id(node) not in known:
         known[id(node)] = float("inf")  # while its parts are counted
         inner = node.value if isinstance(node, yaml.CollectionNode) else []

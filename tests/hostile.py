@@ -212,11 +212,11 @@ def model_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str,
     """A tagger or encoder with one file damaged, which brings code too."""
     kind = str(rng.choice(["tagger", "encoder"]))
     folder = shutil.copytree(good.folder / kind, work / "model")
-    (folder / "code.py").write_text(CODE.format(marker=str(work / "guard/marker")))
+    (folder / "code.py").write_text(CODE.format(marker=str(work / "guard/marker")), encoding="utf-8")
     file = pick(rng, list(folder.glob("*.json")) * 3 + list(folder.glob("*.safetensors")))
     if rng.random() < 0.1:
         file = folder / str(rng.choice(EXTRA))
-        file.write_text(json.dumps({"weight_map": {"a": "pytorch_model.bin"}, "b": 1}))
+        file.write_text(json.dumps({"weight_map": {"a": "pytorch_model.bin"}, "b": 1}), encoding="utf-8")
     what = damage(rng, file)
     data = ["--data", str(good.data), "--languages", "de", *FLAGS]
     commands = {
@@ -412,7 +412,7 @@ def attempt(number: int, seed: int, good: Good, work: Path) -> tuple[str, str, s
     rng = np.random.default_rng([seed, number])
     shutil.rmtree(work, ignore_errors=True)
     (work / "guard").mkdir(parents=True)
-    (work / "guard/secret").write_text("a private key")
+    (work / "guard/secret").write_text("a private key", encoding="utf-8")
     datasets.config.HF_DATASETS_CACHE = good.folder / "cache"
     out, said = io.StringIO(), io.StringIO()
     before, stdin = (snapshot(work / "guard"), snapshot(good.data)), sys.stdin
