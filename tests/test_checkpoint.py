@@ -86,7 +86,9 @@ def pipe(file):
         (lambda folder: (folder / MANIFEST).write_text("[]", encoding="utf-8"), "its manifest.json is broken"),
         (lambda folder: (folder / MANIFEST).write_text("[" * 100_000, encoding="utf-8"), "its manifest.json is broken"),
         (
-            lambda folder: (folder / MANIFEST).write_text('{"files": {"a": {"size": 1e999, "sha256": ""}}}'),
+            lambda folder: (folder / MANIFEST).write_text(
+                '{"files": {"a": {"size": 1e999, "sha256": ""}}}', encoding="utf-8"
+            ),
             "its manifest.json is broken",
         ),
         (lambda folder: (folder / MANIFEST).write_text('{"files": {}}', encoding="utf-8"), "lists no files"),

@@ -159,7 +159,7 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10
         ("epochs: " + "9" * 5000, "not YAML"),
         ("epochs: 0x" + "f" * 5000, "a number of 5,002 digits is too large"),
         ("packing: 0x" + "f" * 5000, "a number of 5,002 digits is too large"),
-        ("0x" + "f" * 5000 + ": 1", "a number of 5,002 digits is too large"),
+        ("? 0x" + "f" * 5000 + "\n: 1", "a number of 5,002 digits is too large"),
         ("lr: 1" + "0" * 400, "a number of 1,329 bits is too large"),
         ("epochs: !!timestamp x", "not YAML"),
         ("epochs: !!int ''", "not YAML"),
