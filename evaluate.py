@@ -13,29 +13,32 @@ from typing import Any
 import pyarrow.parquet as pq
 from accelerate import Accelerator
 
-from ner import comparison, curve, pictures, runtime, tables, token_losses
-from ner.card import write_card
-from ner.collating import choose_collator
-from ner.comparison import Tagged
+from ner import runtime
+from ner.analysis import token_losses
+from ner.arguments import BAD_INPUT, FAILED, bad_input_ends_here, command, echo, parse
 from ner.config import EvaluateConfig
-from ner.corpus import Corpus, Source, load_corpus, write_skipped
-from ner.encoding import Encoded, encode_once, load_tokenizer
-from ner.facts import Seen, add_results
-from ner.faults import InputError, one_line
+from ner.data.arrow_store import WORDS
+from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
+from ner.data.faults import InputError, one_line
+from ner.evaluation import comparison, learning_curve
+from ner.evaluation.comparison import Tagged
+from ner.evaluation.inference import gather, predict, score
+from ner.evaluation.matrix import Result, f1_cells
+from ner.evaluation.metrics import SCORINGS
+from ner.evaluation.runs import Run, check_same_sentences, check_tags, content_key, find_run, notes
 from ner.files import file_errors, to_json, write_json, write_whole
-from ner.inference import gather, predict, score
-from ner.kernels import use_cpu_kernels
+from ner.inputs.collators import choose_collator
+from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
 from ner.locking import LOCK, locked
-from ner.matrix import Result, f1_cells
-from ner.metrics import SCORINGS
-from ner.model import load_tagger, max_positions
-from ner.options import BAD_INPUT, FAILED, bad_input_ends_here, command, echo, parse
+from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.model import load_tagger, max_positions
 from ner.progress import tqdm
-from ner.publish import publish, repositories
-from ner.report import write_report
-from ner.rows import WORDS
-from ner.runs import Run, check_same_sentences, check_tags, content_key, find_run, notes
-from ner.sections import sections, suspect_scores
+from ner.report import plots, tables
+from ner.report.page import write_report
+from ner.report.sections import sections, suspect_scores
+from ner.sharing.hub import publish, repositories
+from ner.sharing.model_card import write_card
+from ner.sharing.run_record import Seen, add_results
 
 Corpora = dict[Source, Corpus]
 Tags = dict[tuple[str, str, str], Tagged]  # of a run, split and language
@@ -174,10 +177,10 @@ def write(
     """
     of_split = {split: [result for result in results if result.split == split] for split in config.splits}
     cells = {split: f1_cells(part, languages, config.scoring) for split, part in of_split.items()}
-    found = {split: curve.curves(part, config.scoring) for split, part in of_split.items()}
+    found = {split: learning_curve.curves(part, config.scoring) for split, part in of_split.items()}
     curves = {split: of_one for split, (of_one, _) in found.items() if of_one}
     notes = dict.fromkeys(f"note: {note}" for _, of_one in found.values() for note in of_one)
-    matrix_text, curve_text = tables.to_text(cells, config.scoring), curve.to_text(curves)
+    matrix_text, curve_text = tables.to_text(cells, config.scoring), learning_curve.to_text(curves)
     echo("\n\n".join(filter(None, [matrix_text, curve_text, *notes])))
     if config.output is None:
         return
@@ -191,17 +194,17 @@ def write(
         "matrix.tex": tables.to_latex(cells, config.scoring),
     }
     if curves:
-        plain = {split: [curve.to_plain(one) for one in part] for split, part in curves.items()}
-        texts |= {"curve.md": curve_text, "curve.csv": curve.to_csv(curves), "curve.json": to_json(plain)}
+        plain = {split: [learning_curve.to_plain(one) for one in part] for split, part in curves.items()}
+        texts |= {"curve.md": curve_text, "curve.csv": learning_curve.to_csv(curves), "curve.json": to_json(plain)}
     for name, text in texts.items():
         write_whole(folder / name, text.rstrip() + "\n")
     write_skipped(corpora.values(), folder / "skipped.jsonl")
     names = list(texts)
-    if pictures.can_draw():
-        names += pictures.save(pictures.heat_map(cells), folder, "matrix")
-        names += pictures.save(pictures.learning_curves(curves), folder, "curve") if curves else []
+    if plots.can_draw():
+        names += plots.save(plots.heat_map(cells), folder, "matrix")
+        names += plots.save(plots.learning_curves(curves), folder, "curve") if curves else []
     else:
-        echo(f"no pictures: {pictures.MISSING}", sys.stderr)
+        echo(f"no pictures: {plots.MISSING}", sys.stderr)
     if losses:
         names.append(losses.name)
     if losses and config.report:

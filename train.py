@@ -21,30 +21,39 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
-from ner import checkpoint, runtime
-from ner.batching import EpochPlan
-from ner.collating import Collator, PackedCollator, choose_collator, to_device
+from ner import runtime
+from ner.arguments import FAILED, bad_input_ends_here, command, parse, read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
-from ner.corpus import Source, load_corpus, write_skipped
-from ner.encoding import Encoded, encode_once, load_tokenizer
-from ner.facts import hub_names
-from ner.faults import InputError, one_line
-from ner.feed import feed
+from ner.data.corpus import Source, load_corpus, write_skipped
+from ner.data.faults import InputError, one_line
+from ner.data.sampling import join_languages, parse_sample
+from ner.evaluation.inference import evaluate
+from ner.evaluation.metrics import Counts
 from ner.files import file_errors, write_json, write_whole
-from ner.inference import evaluate
-from ner.keeper import Keeper, Progress, begin_run, check_same, find_start, held
-from ner.kernels import use_cpu_kernels
-from ner.loss import update_loss
-from ner.metrics import Counts
-from ner.model import build_model, compile_layers, decay_groups, freeze, max_positions, save_model, training_mode
-from ner.options import FAILED, bad_input_ends_here, command, parse, read_config, to_yaml
+from ner.inputs.batching import EpochPlan
+from ner.inputs.collators import Collator, PackedCollator, choose_collator, to_device
+from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
+from ner.inputs.prefetch import feed
+from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.embedding_trimming import Vocabulary, trim
+from ner.modeling.loss import update_loss
+from ner.modeling.model import (
+    build_model,
+    compile_layers,
+    decay_groups,
+    freeze,
+    max_positions,
+    save_model,
+    training_mode,
+)
 from ner.progress import tqdm
-from ner.publish import repositories, share
-from ner.sampling import join_languages, parse_sample
-from ner.snapshot import NOT_WRITTEN
-from ner.stopping import STOPPED, StoppedError, Stopper
+from ner.sharing.hub import repositories, share
+from ner.sharing.run_record import hub_names
 from ner.tags import TagSet
-from ner.vocabulary import Vocabulary, trim
+from ner.training import checkpoint
+from ner.training.checkpointer import Keeper, Progress, begin_run, check_same, find_start, held
+from ner.training.signals import STOPPED, StoppedError, Stopper
+from ner.training.state import NOT_WRITTEN
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ner.faults import InputError
-from ner.options import flag, option
+from ner.arguments import flag, option
+from ner.data.faults import InputError
 
 
 @dataclass(frozen=True)

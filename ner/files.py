@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ner.faults import InputError, one_line
+from ner.data.faults import InputError, one_line
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ner.faults import InputError, printable
+from ner.data.faults import InputError, printable
 
 LOCK = ".lock"  # of a run, in its folder
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
-from ner.batching import Update
-from ner.faults import InputError, harmless, one_line
+from ner.data.faults import InputError, harmless, one_line
 from ner.files import to_json_line, write_whole
+from ner.inputs.batching import Update
 
 Decision = TypeVar("Decision")
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it

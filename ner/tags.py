@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ner.faults import InputError, listed, shorten
+from ner.data.faults import InputError, listed, shorten
 
 OUTSIDE = "O"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from ner.faults import InputError, one_line
+from ner.data.faults import InputError, one_line
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Far above what a file of options has, and above the largest data cards of the Hub: a config for each of 300 languages.

@@ -21,10 +21,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ner import demo
-from ner.corpus import Source, load_corpus
-from ner.encoding import Encoded, encode, load_tokenizer
-from ner.model import build_model
+from ner.data import synthetic
+from ner.data.corpus import Source, load_corpus
+from ner.inputs.encoding import Encoded, encode, load_tokenizer
+from ner.modeling.model import build_model
 from ner.tags import TagSet
 from tests.processes import stop_the_server
 
@@ -66,7 +66,7 @@ def _nothing_in_the_users_caches() -> Iterator[None]:
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded corpus as JSON Lines."""
     folder = tmp_path_factory.mktemp("demo") / "corpus"
-    demo.write_corpus(folder)
+    synthetic.write_corpus(folder)
     return folder
 
 
@@ -74,7 +74,7 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small encoder with random weights, and its tokenizer."""
     folder = tmp_path_factory.mktemp("demo") / "encoder"
-    demo.write_encoder(folder)
+    synthetic.write_encoder(folder)
     return folder
 
 
@@ -143,7 +143,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def write_small_encoder(folder: Path, tokenizer: PreTrainedTokenizerBase, *, hidden_size: int, num_layers: int) -> Path:
     torch.manual_seed(0)
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    config = demo.build_encoder(tokenizer, hidden_size=hidden_size, num_layers=num_layers)
+    config = synthetic.build_encoder(tokenizer, hidden_size=hidden_size, num_layers=num_layers)
     AutoModelForTokenClassification.from_config(config).base_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

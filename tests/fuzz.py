@@ -20,8 +20,8 @@ from types import FrameType
 import datasets
 import numpy as np
 
-from ner.corpus import Source, load_corpus
-from ner.faults import InputError
+from ner.data.corpus import Source, load_corpus
+from ner.data.faults import InputError
 from tests import test_formats as formats
 from tests.memory import peak_megabytes
 

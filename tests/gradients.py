@@ -14,13 +14,13 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from ner import demo
-from ner.batching import EpochPlan, MicroBatch
-from ner.collating import PackedCollator, collate
-from ner.corpus import Source, load_corpus
-from ner.encoding import encode, load_tokenizer
-from ner.loss import update_loss
-from ner.model import build_model
+from ner.data import synthetic
+from ner.data.corpus import Source, load_corpus
+from ner.inputs.batching import EpochPlan, MicroBatch
+from ner.inputs.collators import PackedCollator, collate
+from ner.inputs.encoding import encode, load_tokenizer
+from ner.modeling.loss import update_loss
+from ner.modeling.model import build_model
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE, ROW_LENGTH = 128, 64
@@ -64,8 +64,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        demo.write_corpus(folder / "corpus")
-        demo.write_encoder(folder / "encoder")
+        synthetic.write_corpus(folder / "corpus")
+        synthetic.write_encoder(folder / "encoder")
         ways = [(1, 1), (1, 2), (1, 7), (2, 1), (2, 2), (2, 7)]
         for processes, splits in ways:
             command = [sys.executable, "-m", "tests.gradients", name, str(splits)]

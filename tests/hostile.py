@@ -37,9 +37,14 @@ from safetensors.numpy import load_file, save_file
 
 import evaluate
 import train
-from ner import corpus, demo, encoding, errors, publish, report, tagger
+from ner.analysis import views
 from ner.config import HubOptions
-from ner.model import build_model
+from ner.data import corpus, synthetic
+from ner.inputs import encoding
+from ner.modeling.model import build_model
+from ner.report import page
+from ner.sharing import hub
+from ner.tagging import tagger
 from ner.tags import TagSet
 from tests.fuzz import mutate
 from tests.memory import peak_megabytes
@@ -84,8 +89,8 @@ class Good:
 def prepare(folder: Path) -> Good:
     """Makes all that is good."""
     good = Good(folder)
-    demo.write_corpus(good.data)
-    demo.write_encoder(folder / "encoder")
+    synthetic.write_corpus(good.data)
+    synthetic.write_encoder(folder / "encoder")
     write_tagger(folder / "tagger", folder / "encoder")
     for split in ("train", "validation", "test"):
         few = (good.data / f"de/{split}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
@@ -254,7 +259,7 @@ def weights(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
         if train_status := main(train.main, *training(good, work / "out", folder), "--max-updates", "1"):
             return status and train_status
         known = load_file(folder / "model.safetensors")
-        encoder = build_model(str(folder), TagSet(("O", "B-X")), seed=0).base_model
+        encoder: Any = build_model(str(folder), TagSet(("O", "B-X")), seed=0).base_model
         if made_up := [
             name
             for name, tensor in encoder.state_dict(prefix=f"{encoder.config.model_type.rpartition('-')[2]}.").items()
@@ -286,7 +291,7 @@ def run_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, C
 
 def preview(run: Path) -> int:
     """What would be uploaded, as train.py and evaluate.py show it."""
-    done = list(publish.publish(HubOptions(push_to_hub="me/run", push_dry_run=True), [run]))
+    done = list(hub.publish(HubOptions(push_to_hub="me/run", push_dry_run=True), [run]))
     for worked, message in done:
         sys.stderr.write(message)
         if worked and "a private key" in message:
@@ -372,8 +377,8 @@ def losses(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Calla
     shutil.copy(good.folder / "losses/token_losses.parquet", file)
     what = damage(rng, file)
     commands = {
-        "errors": lambda: main(errors.main, str(file), "--by", "word", "--kinds", "--confusion", "--top", "3"),
-        "report": lambda: main(report.main, str(file), "--output", str(work / "out.html")),
+        "errors": lambda: main(views.main, str(file), "--by", "word", "--kinds", "--confusion", "--top", "3"),
+        "report": lambda: main(page.main, str(file), "--output", str(work / "out.html")),
     }
     command = str(rng.choice(list(commands)))
     return f"{command}: token_losses.parquet: {what}", commands[command]

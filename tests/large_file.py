@@ -11,14 +11,14 @@ from pathlib import Path
 
 import datasets
 
-from ner import demo
-from ner.corpus import Source, load_corpus
+from ner.data import synthetic
+from ner.data.corpus import Source, load_corpus
 from tests.memory import peak_megabytes
 
 
 def write(file: Path, num_sentences: int) -> None:
     """Sentences of the embedded corpus over and over, each with its number, so that all differ."""
-    rows = [row for language in demo.LANGUAGES for row in demo.sentences(language, "train")]
+    rows = [row for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "train")]
     with file.open("w", encoding="utf-8") as lines:
         for number, row in enumerate(itertools.islice(itertools.cycle(rows), num_sentences)):
             lines.write(f"{number}\tO\n")

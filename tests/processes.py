@@ -24,7 +24,12 @@ ROOT = Path(__file__).parent.parent
 SECONDS = 120  # the deadline of everything that names none
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["ner.keeper", "ner.publish", "ner.tagger", "transformers.models.xlm_roberta.modeling_xlm_roberta"]
+    [
+        "ner.training.checkpointer",
+        "ner.sharing.hub",
+        "ner.tagging.tagger",
+        "transformers.models.xlm_roberta.modeling_xlm_roberta",
+    ]
 )
 
 

@@ -15,22 +15,23 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 
-from ner import runtime, token_losses
-from ner.collating import choose_collator
+from ner import runtime
+from ner.analysis import token_losses
+from ner.analysis.label_errors import of_sentences, suspicion
+from ner.analysis.token_losses import losses, read, sentence_offsets
+from ner.analysis.views import tag_ids
 from ner.config import EvaluateConfig
-from ner.corpus import load_corpus
-from ner.encoding import encode, load_tokenizer
-from ner.errors import tag_ids
-from ner.inference import predict
-from ner.kernels import use_cpu_kernels
+from ner.data.arrow_store import TAGS, tag_set
+from ner.data.corpus import load_corpus
+from ner.evaluation.inference import predict
+from ner.evaluation.metrics import entities
+from ner.evaluation.runs import find_run
+from ner.inputs.collators import choose_collator
+from ner.inputs.encoding import encode, load_tokenizer
 from ner.markdown import table as markdown
-from ner.metrics import entities
-from ner.model import load_tagger, max_positions
-from ner.rows import TAGS, tag_set
-from ner.runs import find_run
-from ner.suspects import of_sentences, suspicion
+from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.model import load_tagger, max_positions
 from ner.tags import OUTSIDE, TagSet
-from ner.token_losses import losses, read, sentence_offsets
 
 Random = np.random.Generator
 Span = tuple[int, int, str]  # first word, the one behind the last, type
@@ -177,7 +178,7 @@ RANKINGS: dict[str, Callable[[pa.Table], np.ndarray]] = {
     "highest margin, confident": lambda table: of_sentences(np.maximum, confident(table), table),
     "sum of loss - entropy": lambda table: sums(surprise(table), table),
     "highest loss - entropy": lambda table: of_sentences(np.maximum, surprise(table), table),
-    "highest loss - mean of the gold tag": suspicion,  # the choice of ner.suspects
+    "highest loss - mean of the gold tag": suspicion,  # the choice of ner.analysis.label_errors
 }
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ner.batching import EpochPlan, balance, group_by_length, pack
+from ner.inputs.batching import EpochPlan, balance, group_by_length, pack
 
 
 def plan(encoded, **changes):

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ner import rows
-from ner.corpus import Source, load_corpus
-from ner.encoding import Encoded, encode, encode_once
-from ner.faults import InputError
-from ner.rows import Row
-from ner.sampling import join_languages
+from ner.data import arrow_store
+from ner.data.arrow_store import Row
+from ner.data.corpus import Source, load_corpus
+from ner.data.faults import InputError
+from ner.data.sampling import join_languages
+from ner.inputs.encoding import Encoded, encode, encode_once
 from tests.conftest import TAGS, write_json_lines
 from tests.processes import line_of, started
 
@@ -34,7 +34,9 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 def stored(items=ROWS) -> list[dict]:
     """The sentences of the cache, which are read if it has them not."""
-    return [row for table in rows.store("key", "place", lambda: iter(items)).tables() for row in table.to_pylist()]
+    return [
+        row for table in arrow_store.store("key", "place", lambda: iter(items)).tables() for row in table.to_pylist()
+    ]
 
 
 def forbidden():
@@ -96,7 +98,7 @@ def test_damage_is_noticed_and_made_again(cache, name, damage):
     damage(folder / name)
     assert stored(items) == found
     assert content_of(folder) == before
-    rows.store("key", "place", forbidden)
+    arrow_store.store("key", "place", forbidden)
 
 
 def test_a_folder_without_its_files_is_made_again(cache):
@@ -142,11 +144,14 @@ def test_the_slower_of_two_takes_what_the_faster_made(cache, was_damaged):
 
     def read():
         yield ROWS[0]
-        rows.store("key", "place", lambda: iter(ROWS))
+        arrow_store.store("key", "place", lambda: iter(ROWS))
         inode.append(next(cache.glob("ner-*/rows.arrow")).stat().st_ino)
         yield ROWS[1]
 
-    assert [row["row"] for table in rows.store("key", "place", read).tables() for row in table.to_pylist()] == [1, 4]
+    assert [row["row"] for table in arrow_store.store("key", "place", read).tables() for row in table.to_pylist()] == [
+        1,
+        4,
+    ]
     assert len(list(cache.iterdir())) == 1
     assert next(cache.glob("ner-*/rows.arrow")).stat().st_ino == inode[0]
 
@@ -175,13 +180,13 @@ HOLD = """
 import sys
 from pathlib import Path
 import datasets
-from ner import rows
+from ner.data import arrow_store
 datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
 def write(folder):
     (folder / "half").write_bytes(b"x")
     print("writing", flush=True)
     sys.stdin.read()
-rows.cached("other", write)
+arrow_store.cached("other", write)
 """
 
 
@@ -196,10 +201,10 @@ def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not
             assert (unfinished / "made/half").exists()
         finally:
             process.kill()
-    rows.cached("one", lambda folder: None)
+    arrow_store.cached("one", lambda folder: None)
     assert not unfinished.exists()
     unfinished.mkdir()  # of one that just began, and has no lock yet
-    rows.cached("two", lambda folder: None)
+    arrow_store.cached("two", lambda folder: None)
     assert unfinished.exists()
 
 

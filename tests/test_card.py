@@ -12,10 +12,10 @@ from huggingface_hub import ModelCard
 
 import evaluate
 import train
-from ner.card import OURS, make_card, write_card
+from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
-from ner.facts import hub_name, last_part
-from ner.options import read_config, to_yaml
+from ner.sharing.model_card import OURS, make_card, write_card
+from ner.sharing.run_record import hub_name, last_part
 from tests.conftest import part_of
 
 FLAGS = ["--mixed-precision", "no"]

@@ -5,9 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from ner import checkpoint, files
-from ner.checkpoint import MANIFEST, commit, forget_after, found, newest, of_update, prune, restore_best, verify
-from ner.snapshot import read_snapshot
+from ner import files
+from ner.training import checkpoint
+from ner.training.checkpoint import (
+    MANIFEST,
+    commit,
+    forget_after,
+    found,
+    newest,
+    of_update,
+    prune,
+    restore_best,
+    verify,
+)
+from ner.training.state import read_snapshot
 
 
 def write(text: str, **more: str):

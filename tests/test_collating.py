@@ -8,10 +8,10 @@ import torch
 import transformers
 from transformers import AutoModelForTokenClassification
 
-from ner.batching import MicroBatch
-from ner.collating import PackedCollator, PaddedCollator, choose_collator, collate, packing_fault
-from ner.encoding import IGNORED
-from ner.loss import update_loss
+from ner.inputs.batching import MicroBatch
+from ner.inputs.collators import PackedCollator, PaddedCollator, choose_collator, collate, packing_fault
+from ner.inputs.encoding import IGNORED
+from ner.modeling.loss import update_loss
 from tests.conftest import gradients
 
 LABELS: dict[str, Any] = {"num_labels": 7}

@@ -4,9 +4,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from ner.comparison import EXAMPLES, GROUPS, Tagged, comparison, to_markdown
-from ner.intervals import compare
-from ner.metrics import SCORINGS
+from ner.evaluation.bootstrap import compare
+from ner.evaluation.comparison import EXAMPLES, GROUPS, Tagged, comparison, to_markdown
+from ner.evaluation.metrics import SCORINGS
 from ner.tags import TagSet
 
 TAGS = TagSet(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.commands import CorpusConfig
+from ner.arguments import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
+from ner.cli.options import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
-from ner.faults import InputError
-from ner.options import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
+from ner.data.faults import InputError
 from tests.processes import line_of, run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
@@ -148,7 +148,7 @@ def test_a_traceback_of_bad_input_on_demand(monkeypatch):
 
 
 PRINTS = r"""
-from ner.options import command, echo
+from ner.arguments import command, echo
 @command
 def main(arguments=None):
     for _ in range(20_000):

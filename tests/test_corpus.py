@@ -7,11 +7,11 @@ import pytest
 import yaml
 from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 
-from ner import corpus as room
-from ner import faults
-from ner.corpus import Source, load_corpus, parse_columns, read_hub, to_parquet, write_skipped
-from ner.rows import tag_set, used_tags
-from ner.sampling import SWISS, join_languages
+from ner.data import corpus as room
+from ner.data import faults
+from ner.data.arrow_store import tag_set, used_tags
+from ner.data.corpus import Source, load_corpus, parse_columns, read_hub, to_parquet, write_skipped
+from ner.data.sampling import SWISS, join_languages
 from tests.conftest import write_json_lines
 
 PANX = os.environ.get("PANX")  # a folder with PAN-X in Hub layout

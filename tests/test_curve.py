@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ner.config import TrainConfig
-from ner.curve import Curve, crossings, curves, in_words, to_csv, to_markdown, to_plain, to_text
-from ner.matrix import Result
-from ner.metrics import ratios
+from ner.evaluation.learning_curve import Curve, crossings, curves, in_words, to_csv, to_markdown, to_plain, to_text
+from ner.evaluation.matrix import Result
+from ner.evaluation.metrics import ratios
 
 SENTENCES = 400
 GOLD = np.random.default_rng(0).poisson(1.4, SENTENCES)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ner import encoding
-from ner.encoding import IGNORED, encode, encode_once
+from ner.inputs import encoding
+from ner.inputs.encoding import IGNORED, encode, encode_once
 from tests.conftest import TAGS
 from tests.processes import SECONDS, forked
 
@@ -207,8 +207,8 @@ def test_two_processes_encode_at_once(corpus_folder, encoder_folder, tmp_path):
     program = f"""
 import datasets
 datasets.config.HF_DATASETS_CACHE = {str(tmp_path)!r}
-from ner.corpus import Source, load_corpus
-from ner.encoding import encode_once, load_tokenizer
+from ner.data.corpus import Source, load_corpus
+from ner.inputs.encoding import encode_once, load_tokenizer
 corpus = load_corpus(Source({str(corpus_folder)!r}), ["de"], ["train"])
 tokenizer = load_tokenizer({str(encoder_folder)!r})
 print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).fingerprint())

@@ -9,8 +9,8 @@ import pytest
 import seqeval.metrics
 from seqeval.metrics.sequence_labeling import get_entities
 
-from ner import errors, token_losses
-from ner.matching import KINDS
+from ner.analysis import token_losses, views
+from ner.analysis.entity_errors import KINDS
 
 # words with "|" between their sub-tokens, gold, predicted, losses; "-": a word without a sub-token
 SENTENCES = [
@@ -22,7 +22,7 @@ SENTENCES = [
 
 
 def words_table(sentences=SENTENCES, run="runs/de", split="test") -> pa.Table:
-    """A table in the form that `ner.token_losses` writes."""
+    """A table in the form that `ner.analysis.token_losses` writes."""
     rows = []
     numbers: dict[str, int] = {}
     for language, words, gold, predicted, losses in sentences:
@@ -59,36 +59,36 @@ def rows_of(table: pa.Table) -> list[tuple]:
 
 
 def test_groups_by_hand(file):
-    assert rows_of(errors.by_token(file)) == [
+    assert rows_of(views.by_token(file)) == [
         ("▁An", 2, 2.25, 4.5), ("▁Bern", 2, 1.75, 3.5), ("▁Basel", 1, 3.0, 3.0), ("▁in", 2, 0.25, 0.5),
         ("▁Uni", 1, 0.5, 0.5), ("▁wohnt", 1, 0.25, 0.25), ("▁dort", 1, 0.0, 0.0),
     ]  # fmt: skip
-    words = {row[0]: row[1:] for row in rows_of(errors.by_word(file))}
+    words = {row[0]: row[1:] for row in rows_of(views.by_word(file))}
     assert words["Anton"] == (1, 4.0, 4.0)
     assert "-" not in words  # it has no loss
-    assert rows_of(errors.by_tag(file)) == [
+    assert rows_of(views.by_tag(file)) == [
         ("B-LOC", 2, 2.5, 5.0), ("O", 5, 0.95, 4.75), ("I-ORG", 1, 1.5, 1.5), ("B-PER", 1, 0.5, 0.5),
         ("B-ORG", 1, 0.5, 0.5),
     ]  # fmt: skip
-    assert rows_of(errors.by_language(file)) == [("de", 8, 8.25 / 8, 8.25), ("fr", 2, 2.0, 4.0)]
-    assert rows_of(errors.by_length(file)) == [("1-5", 10, 1.225, 12.25)]
-    assert rows_of(errors.by_length(file, (1, 4, 5))) == [
+    assert rows_of(views.by_language(file)) == [("de", 8, 8.25 / 8, 8.25), ("fr", 2, 2.0, 4.0)]
+    assert rows_of(views.by_length(file)) == [("1-5", 10, 1.225, 12.25)]
+    assert rows_of(views.by_length(file, (1, 4, 5))) == [
         ("1-3", 2, 2.0, 4.0),
         ("4-4", 4, 0.75, 3.0),
         ("5+", 4, 5.25 / 4, 5.25),
     ]
 
 
-@pytest.mark.parametrize("view", list(errors.VIEWS))
+@pytest.mark.parametrize("view", list(views.VIEWS))
 def test_groups_add_up_to_the_evaluation_loss(file, view):
-    found = errors.VIEWS[view](file)
+    found = views.VIEWS[view](file)
     assert sum(found["sum"].to_pylist()) == 12.25
     assert sum(found["count"].to_pylist()) == 10
-    assert found.equals(errors.VIEWS[view](words_table()))  # the file and the table in memory
+    assert found.equals(views.VIEWS[view](words_table()))  # the file and the table in memory
 
 
 def test_confusion_of_tags(file):
-    found = errors.tag_confusion(file)
+    found = views.tag_confusion(file)
     assert found.rows == found.columns == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
     at = {name: i for i, name in enumerate(found.rows)}
     assert found.counts.sum() == 12
@@ -100,8 +100,8 @@ def test_confusion_of_tags(file):
 
 def test_kinds_of_entity_errors(file):
     """PER is right; Bern (1) has the wrong type; Uni Bern is cut; Bern (2) is invented; Basel and "-" are missed."""
-    found = {row[0]: row[1:] for row in rows_of(errors.entity_kinds(file))}
-    assert errors.entity_kinds(file).column_names == ["kind", "count", "LOC", "ORG", "PER"]
+    found = {row[0]: row[1:] for row in rows_of(views.entity_kinds(file))}
+    assert views.entity_kinds(file).column_names == ["kind", "count", "LOC", "ORG", "PER"]
     assert found == {
         "correct": (1, 0, 0, 1),
         "missed": (2, 2, 0, 0),
@@ -110,15 +110,15 @@ def test_kinds_of_entity_errors(file):
         "wrong boundary": (1, 0, 1, 0),
         "both wrong": (0, 0, 0, 0),
     }
-    types = errors.type_confusion(file)
+    types = views.type_confusion(file)
     assert types.rows == ("LOC", "ORG", "PER", "invented")
     assert types.columns == ("LOC", "ORG", "PER", "missed")
     assert types.counts.tolist() == [[0, 1, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0]]
 
 
 def test_entity_errors_are_rows(file):
-    found = errors.entity_errors(file).select(
-        ["language", "sentence", "kind", *errors.entity_errors(file).column_names[5:]]
+    found = views.entity_errors(file).select(
+        ["language", "sentence", "kind", *views.entity_errors(file).column_names[5:]]
     )
     assert rows_of(found) == [
         ("de", 0, "correct", "PER", "PER", 0, 1, 0, 1),
@@ -159,7 +159,7 @@ def test_random_tags_are_matched_as_by_plain_loops():
         other = [generator.choice([tag, tag, *tags]) for tag in own]
         sentences.append(("de", "w " * length, " ".join(own), " ".join(other), [1.0] * length))
     table = words_table(sentences)
-    found = rows_of(errors.entity_errors(table))
+    found = rows_of(views.entity_errors(table))
     seen = set()
     all_gold, all_predicted = ([str(sentence[i]).split() for sentence in sentences] for i in (2, 3))
     for number, (gold, predicted) in enumerate(zip(all_gold, all_predicted, strict=True)):
@@ -172,16 +172,16 @@ def test_random_tags_are_matched_as_by_plain_loops():
         assert sorted(ours, key=repr) == sorted(expected, key=repr)
         seen |= {kind for kind, _, _ in ours}
     assert seen == set(KINDS)
-    count = {row[0]: row[1] for row in rows_of(errors.entity_kinds(table))}
+    count = {row[0]: row[1] for row in rows_of(views.entity_kinds(table))}
     recall = count["correct"] / (sum(count.values()) - count["invented"])
     assert recall == pytest.approx(seqeval.metrics.recall_score(all_gold, all_predicted))
 
 
 def test_sentences_by_loss(file):
-    assert errors.sentences(file, "total")["total"].to_pylist() == [5.25, 4.0, 3.0, 0.0]
-    assert errors.sentences(file, "mean")["mean"].to_pylist()[:3] == [2.0, 1.3125, 0.75]
-    assert np.isnan(errors.sentences(file, "mean")["mean"].to_pylist()[3])  # a sentence without a scored word: last
-    (first,) = errors.sentences(file, top=1).to_pylist()
+    assert views.sentences(file, "total")["total"].to_pylist() == [5.25, 4.0, 3.0, 0.0]
+    assert views.sentences(file, "mean")["mean"].to_pylist()[:3] == [2.0, 1.3125, 0.75]
+    assert np.isnan(views.sentences(file, "mean")["mean"].to_pylist()[3])  # a sentence without a scored word: last
+    (first,) = views.sentences(file, top=1).to_pylist()
     assert (first["language"], first["sentence"]) == ("de", 1)
     assert first["words"] == ["Uni", "Bern", "in", "-", "Basel"]
     assert first["gold"] == ["B-ORG", "I-ORG", "O", "O", "B-LOC"]
@@ -190,7 +190,7 @@ def test_sentences_by_loss(file):
 
 def test_sentences_that_hold_a_token_or_a_word(file):
     def found(text):
-        return [(row["language"], row["sentence"]) for row in errors.containing(file, text).to_pylist()]
+        return [(row["language"], row["sentence"]) for row in views.containing(file, text).to_pylist()]
 
     assert found("▁An") == [("fr", 0), ("de", 0)]
     assert found("Anton") == found("ton") == [("fr", 0)]
@@ -200,7 +200,7 @@ def test_sentences_that_hold_a_token_or_a_word(file):
 
 
 def test_select_cuts_and_names_what_is_there(file):
-    assert errors.by_tag(token_losses.select(file, language="fr"))["sum"].to_pylist() == [4.0]
+    assert views.by_tag(token_losses.select(file, language="fr"))["sum"].to_pylist() == [4.0]
     assert len(token_losses.select(file, run="runs/de", split="test")) == 12
     with pytest.raises(ValueError, match="no language it; there is de, fr"):
         token_losses.select(file, language="it")
@@ -208,23 +208,23 @@ def test_select_cuts_and_names_what_is_there(file):
 
 def test_nothing_is_no_obstacle():
     empty = words_table().slice(0, 0)
-    for view in errors.VIEWS.values():
+    for view in views.VIEWS.values():
         assert len(view(empty)) == 0
-    assert errors.entity_kinds(empty)["count"].to_pylist() == [0] * 6
-    assert len(errors.entity_errors(empty)) == len(errors.sentences(empty)) == len(errors.containing(empty, "x")) == 0
-    assert errors.type_confusion(empty).shares.sum() == 0
+    assert views.entity_kinds(empty)["count"].to_pylist() == [0] * 6
+    assert len(views.entity_errors(empty)) == len(views.sentences(empty)) == len(views.containing(empty, "x")) == 0
+    assert views.type_confusion(empty).shares.sum() == 0
 
 
 def test_many_sentences_are_fast_enough_for_a_page():
     table = words_table()
     many = pa.concat_tables([table] * 4000)
-    whole = errors.entity_kinds(many)
-    assert whole["count"].to_pylist() == [4000 * n for n in errors.entity_kinds(table)["count"].to_pylist()]
-    assert errors.by_token(many)["count"].to_pylist() == [4000 * n for n in errors.by_token(table)["count"].to_pylist()]
+    whole = views.entity_kinds(many)
+    assert whole["count"].to_pylist() == [4000 * n for n in views.entity_kinds(table)["count"].to_pylist()]
+    assert views.by_token(many)["count"].to_pylist() == [4000 * n for n in views.by_token(table)["count"].to_pylist()]
 
 
 def test_the_command_line(file, capsys):
-    errors.main([str(file), "--by", "token", "tag", "--kinds", "--confusion", "--sentences", "mean", "--top", "2"])
+    views.main([str(file), "--by", "token", "tag", "--kinds", "--confusion", "--sentences", "mean", "--top", "2"])
     printed = capsys.readouterr().out
     assert "| ▁Bern |     2 | 1.750 | 3.500 |" in printed
     assert "▁Basel" not in printed.partition("Loss by tag")[0]
@@ -234,7 +234,7 @@ def test_the_command_line(file, capsys):
         "| de       | 1        | 5.25  | 1.31 | Uni Bern in - Basel | ORG Uni Bern, LOC Basel | ORG Uni, LOC Bern |"
         in printed
     )
-    errors.main([str(file), "--containing", "▁An", "--language", "de"])
+    views.main([str(file), "--containing", "▁An", "--language", "de"])
     printed = capsys.readouterr().out
     assert "1 sentences with '▁An'" in printed
     assert "the same" not in printed
@@ -243,7 +243,7 @@ def test_the_command_line(file, capsys):
 
 def failure(capsys, *arguments) -> str:
     with pytest.raises(SystemExit) as caught:
-        errors.main(list(map(str, arguments)))
+        views.main(list(map(str, arguments)))
     assert caught.value.code == 2
     return capsys.readouterr().err
 

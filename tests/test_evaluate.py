@@ -20,9 +20,9 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import evaluate
 import train
-from ner import errors, token_losses
-from ner.sections import suspect_scores
-from ner.suspects import suspicion
+from ner.analysis import token_losses, views
+from ner.analysis.label_errors import suspicion
+from ner.report.sections import suspect_scores
 from tests.conftest import part_of, write_json_lines
 from tests.processes import fork_ranks
 
@@ -301,7 +301,7 @@ def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatc
         assert (p_gold <= p_predicted * (1 + 1e-5)).all()
         assert entropy.min() >= 0
         assert entropy.max() < np.log(7) + 1e-5
-        kinds = errors.entity_kinds(part).to_pydict()
+        kinds = views.entity_kinds(part).to_pydict()
         count = dict(zip(kinds["kind"], kinds["count"], strict=True))
         assert sum(kinds["count"]) - count["invented"] == scores["support"]
         assert count["correct"] == round(scores["recall"] * scores["support"])

@@ -17,17 +17,19 @@ from transformers import (
 )
 
 import train
-from ner import demo, export, session
-from ner.checkpoint import verify
-from ner.encoding import encode, load_tokenizer
-from ner.inference import Predictions
-from ner.metrics import count
-from ner.model import load_tagger
-from ner.session import OnnxModel
+from ner.data import synthetic
+from ner.evaluation.inference import Predictions
+from ner.evaluation.metrics import count
+from ner.inputs.encoding import encode, load_tokenizer
+from ner.modeling.model import load_tagger
+from ner.sharing import onnx as export
+from ner.sharing import onnx_session
+from ner.sharing.onnx_session import OnnxModel
+from ner.training.checkpoint import verify
 from tests.conftest import TAGS
 from tests.processes import fork
 
-pytestmark = pytest.mark.skipif(bool(session.missing()), reason=session.missing())
+pytestmark = pytest.mark.skipif(bool(onnx_session.missing()), reason=onnx_session.missing())
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def run(corpus_folder, tokenizer, tmp_path_factory):
     """A run on German and French, of one layer: an export takes seconds, layer by layer."""
     folder, encoder_folder = (tmp_path_factory.mktemp("runs") / name for name in ("run", "encoder"))
     torch.manual_seed(0)
-    encoder = AutoModelForTokenClassification.from_config(demo.build_encoder(tokenizer, num_layers=1))
+    encoder = AutoModelForTokenClassification.from_config(synthetic.build_encoder(tokenizer, num_layers=1))
     encoder.base_model.save_pretrained(encoder_folder)
     tokenizer.save_pretrained(encoder_folder)
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -245,7 +247,7 @@ from onnx import TensorProto, helper
 ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("input_ids", "logits")]
 graph = helper.make_graph([helper.make_node("Identity", ["input_ids"], ["logits"])], "same", ends[:1], ends[1:])
 onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[1])
-from ner.session import OnnxModel
+from ner.sharing.onnx_session import OnnxModel
 OnnxModel(Path(sys.argv[1]))
 """
 

@@ -1,5 +1,5 @@
-from ner import faults
-from ner.faults import Fault, listed, report, shorten
+from ner.data import faults
+from ner.data.faults import Fault, listed, report, shorten
 
 
 def test_one_fault_is_one_line():

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ner.ahead import ahead
-from ner.batching import EpochPlan
-from ner.collating import PaddedCollator, collate
-from ner.feed import feed
+from ner.inputs.batching import EpochPlan
+from ner.inputs.collators import PaddedCollator, collate
+from ner.inputs.prefetch import feed
 
 
 def test_updates_come_in_order_over_epochs(encoded):

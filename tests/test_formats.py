@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ner.corpus import Source, load_corpus
+from ner.data.corpus import Source, load_corpus
 from tests import fuzz
 from tests.conftest import write_json_lines
 from tests.processes import fork
@@ -153,8 +153,8 @@ def test_two_thousand_broken_files_end_in_rows_or_in_a_clean_message():
 
 HANGING = """
 import json, sys, time
-from ner import readers
-from ner.corpus import Source
+from ner.data import readers
+from ner.data.corpus import Source
 from tests import fuzz
 fuzz.SECONDS = 1
 readers.lines = lambda *_: time.sleep(60)

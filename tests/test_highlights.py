@@ -1,8 +1,8 @@
 import re
 from html import unescape
 
-from ner.highlights import differences, hues, marked, result
-from ner.tagged import Entity
+from ner.tagging.document import Entity
+from ner.tagging.rendering import differences, hues, marked, result
 
 TEXT = "Anna Keller geht  von Bern\nnach Genf."
 

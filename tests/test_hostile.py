@@ -14,11 +14,13 @@ from transformers import AutoModelForTokenClassification
 
 import evaluate
 import train
-from ner import encoding, export, tagger, widget
-from ner.faults import InputError
-from ner.model import build_model, load_tagger, max_positions
-from ner.pretrained import load_config
-from ner.pretrained import load_token_classifier as load_model
+from ner.data.faults import InputError
+from ner.inputs import encoding
+from ner.modeling.model import build_model, load_tagger, max_positions
+from ner.modeling.pretrained import load_config
+from ner.modeling.pretrained import load_token_classifier as load_model
+from ner.sharing import onnx
+from ner.tagging import app, tagger
 from ner.tags import TagSet
 from tests.conftest import TAGS
 from tests.taggers import write_tagger
@@ -70,8 +72,8 @@ def commands(folder: Path, corpus: Path, output: Path) -> dict[str, tuple[Callab
         "train": (train.main, ["--model", str(folder), "--data", str(corpus), "--output", str(output / "run")]),
         "evaluate": (evaluate.main, [str(folder), *data]),
         "encoding": (encoding.main, ["--model", str(folder), "--text", "Bern"]),
-        "export": (export.main, [str(folder), *data, "--output", str(output / "onnx")]),
-        "widget": (widget.main, [str(folder), "--no-browser"]),
+        "export": (onnx.main, [str(folder), *data, "--output", str(output / "onnx")]),
+        "widget": (app.main, [str(folder), "--no-browser"]),
     }
 
 
@@ -89,7 +91,7 @@ def test_code_in_a_model_folder_is_not_run(
     folder = stranger(
         tmp_path / "hostile", encoder_folder, marker, model_type=model_type, tokenizer_class=tokenizer_class
     )
-    monkeypatch.setattr("ner.widget.build_page", lambda _: pytest.fail("the page is built"))
+    monkeypatch.setattr("ner.tagging.app.build_page", lambda _: pytest.fail("the page is built"))
     for name, (main, arguments) in commands(folder, corpus_folder, tmp_path).items():
         monkeypatch.setattr(sys, "stdin", io.StringIO("y\n1\n" * 20))
         with pytest.raises(SystemExit) as end:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.checkpoint import MANIFEST, verify
+from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
-from ner.faults import InputError
-from ner.options import read_config, to_yaml
-from ner.publish import card_for, model_files
-from ner.sources import find
+from ner.data.discovery import find
+from ner.data.faults import InputError
+from ner.sharing.hub import card_for, model_files
+from ner.training.checkpoint import MANIFEST, verify
 from tests.conftest import write_json_lines
 
 SECRET = "a private key"

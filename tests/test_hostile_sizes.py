@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ner import readers, texts
-from ner.corpus import Source, load_corpus
-from ner.faults import InputError
-from ner.rows import Row
+from ner.data import readers
+from ner.data.arrow_store import Row
+from ner.data.corpus import Source, load_corpus
+from ner.data.faults import InputError
+from ner.tagging import files
 from tests.conftest import write_json_lines
 
 MOST_MEGABYTES = 700  # more than the program takes before it reads; unbounded, some of these take gigabytes
@@ -85,7 +86,7 @@ def read_all(folder: Path) -> dict[str, list[str]]:
     """What is said of each file as training data, and as texts to tag."""
     said: dict[str, list[str]] = {}
     for file in sorted(folder.iterdir()):
-        for read in (lambda: load_corpus(Source(str(file)), ["de"], ["train"]), lambda: texts.count(file, None)):  # noqa: B023
+        for read in (lambda: load_corpus(Source(str(file)), ["de"], ["train"]), lambda: files.count(file, None)):  # noqa: B023
             try:
                 read()
                 said.setdefault(file.name, []).append("read")

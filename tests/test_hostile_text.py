@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ner.card import make_card
-from ner.checkpoint import MANIFEST
+from ner.arguments import command, to_yaml
 from ner.config import TrainConfig
-from ner.faults import InputError
+from ner.data.faults import InputError
+from ner.evaluation.matrix import Result
 from ner.markdown import cell, table
-from ner.matrix import Result
-from ner.options import command, to_yaml
 from ner.progress import tqdm
-from ner.tables import aligned, escape, to_csv, to_markdown, type_report
+from ner.report.tables import aligned, escape, to_csv, to_markdown, type_report
+from ner.sharing.model_card import make_card
+from ner.training.checkpoint import MANIFEST
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of the window
 HOSTILE = f"de|a\nb\tc\r{TITLE}\u202e"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ner import widget
+from ner.tagging import app
 
-pytest.importorskip("gradio", reason=widget.MISSING)
+pytest.importorskip("gradio", reason=app.MISSING)
 
 ADDRESS = "http://127.0.0.1:7860"
 
@@ -13,12 +13,12 @@ ADDRESS = "http://127.0.0.1:7860"
 def client(encoder_folder, tmp_path_factory):
     from starlette.testclient import TestClient
 
-    from ner.tagger import Tagger
+    from ner.tagging.tagger import Tagger
     from tests.taggers import write_tagger
 
     folder = write_tagger(tmp_path_factory.mktemp("tagger"), encoder_folder)
-    page = widget.build_page({"run": Tagger.from_pretrained(folder, precision="no")})
-    with TestClient(widget.make_app(page, "127.0.0.1", 7860), base_url=ADDRESS) as client:
+    page = app.build_page({"run": Tagger.from_pretrained(folder, precision="no")})
+    with TestClient(app.make_app(page, "127.0.0.1", 7860), base_url=ADDRESS) as client:
         yield client
 
 

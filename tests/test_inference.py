@@ -4,10 +4,10 @@ import seqeval.metrics
 import torch
 from accelerate import Accelerator
 
-from ner.collating import PackedCollator, PaddedCollator
-from ner.encoding import encode
-from ner.inference import evaluate, predict
-from ner.loss import token_loss
+from ner.evaluation.inference import evaluate, predict
+from ner.inputs.collators import PackedCollator, PaddedCollator
+from ner.inputs.encoding import encode
+from ner.modeling.loss import token_loss
 from tests.conftest import TAGS
 from tests.test_encoding import dataset
 

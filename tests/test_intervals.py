@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ner.intervals import RESAMPLES, compare, f1_interval, f1_of, interval, resampled_f1, swap_test
+from ner.evaluation.bootstrap import RESAMPLES, compare, f1_interval, f1_of, interval, resampled_f1, swap_test
 
 
 def corpus(rng, num_sentences, recall=0.85, invented=0.2):
@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_and_pieces_change_nothing(monkeypatch):
     whole = resampled_f1(counts)
     assert (whole == resampled_f1(counts)).all()
     assert (whole != resampled_f1(counts, seed=1)).any()
-    monkeypatch.setattr("ner.intervals.PLACES_AT_ONCE", 333)
+    monkeypatch.setattr("ner.evaluation.bootstrap.PLACES_AT_ONCE", 333)
     assert (whole == resampled_f1(counts)).all()
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ner.journal import Journal, check_sum
+from ner.tagging.journal import Journal, check_sum
 
 MADE_BY = {"model": "a", "column": None}
 ROWS = [{"text": text} for text in ("Bern", "", "e\u0301\u2028\x85 🏔️", "half \ud83d")]

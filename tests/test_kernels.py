@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, AutoModelForTokenClassification, DebertaV2Config
 
-from ner import kernels
-from ner.kernels import Dropout, attention, dropout_mask, use_cpu_kernels
+from ner.modeling import cpu_kernels
+from ner.modeling.cpu_kernels import Dropout, attention, dropout_mask, use_cpu_kernels
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.03])
@@ -47,7 +47,7 @@ def random_attention(dtype=torch.float32, tokens=24):
     return query, key, value, segments[:, None, :, None] == segments[:, None, None, :]
 
 
-@pytest.mark.parametrize("tokens", [24, 2 * kernels.SHORT])
+@pytest.mark.parametrize("tokens", [24, 2 * cpu_kernels.SHORT])
 def test_attention_is_torchs(tokens):
     query, key, value, mask = random_attention(tokens=tokens)
     expected = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2)
@@ -128,7 +128,7 @@ def test_every_layer_uses_it(encoder_folder):
         calls.append(1)
         return attention(*arguments, **others)
 
-    AttentionInterface.register(kernels.NAME, counted)
+    AttentionInterface.register(cpu_kernels.NAME, counted)
     model(input_ids=torch.randint(5, 250, (2, 9)))
-    AttentionInterface.register(kernels.NAME, attention)
+    AttentionInterface.register(cpu_kernels.NAME, attention)
     assert len(calls) == model.config.num_hidden_layers

@@ -15,8 +15,18 @@ from typing import Any
 
 import pytest
 
-from ner import checkpoint, keeper
-from ner.checkpoint import CONFIG, REPLACED, commit, is_sound, of_update, prune, prune_models, read_state, verify
+from ner.training import checkpoint, checkpointer
+from ner.training.checkpoint import (
+    CONFIG,
+    REPLACED,
+    commit,
+    is_sound,
+    of_update,
+    prune,
+    prune_models,
+    read_state,
+    verify,
+)
 
 KILLED = 9
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
@@ -49,7 +59,7 @@ def write(file: Path, text: str) -> None:
 
 def resume(run: Path) -> int | None:
     """What the next start does before it trains: finds the newest commit, and its best model. Returns its update."""
-    start = keeper.look(run, "auto", overwrite=False)
+    start = checkpointer.look(run, "auto", overwrite=False)
     if start.resume_from is None:
         return None
     state = read_state(start.resume_from)
@@ -163,8 +173,8 @@ def finished(run: Path) -> None:
 
 def overwrite(run: Path) -> None:
     """As train.py does it, up to the first model of the new run."""
-    keeper.look(run, None, overwrite=True)
-    keeper.begin_run(run, "lr: 2\n", is_new=True)
+    checkpointer.look(run, None, overwrite=True)
+    checkpointer.begin_run(run, "lr: 2\n", is_new=True)
     save_best(run, 4, "new")
 
 
@@ -180,7 +190,7 @@ def models(run: Path) -> set[str]:
 def test_overwriting(tmp_path):
     for run in every_kill(finished, overwrite, tmp_path):
         assert models(run) & {"model 20", "new 4"}
-        start = keeper.look(run, "auto", overwrite=False)  # the next start, without --overwrite
+        start = checkpointer.look(run, "auto", overwrite=False)  # the next start, without --overwrite
         assert models(run) & {"model 20", "new 4"}
         if "lr: 1" in (run / CONFIG).read_text(
             encoding="utf-8"
@@ -196,12 +206,12 @@ def test_overwriting(tmp_path):
 def test_overwriting_again_what_had_made_nothing(tmp_path):
     def start(run: Path) -> None:
         finished(run)
-        keeper.begin_run(run, "lr: 2\n", is_new=True)
+        checkpointer.begin_run(run, "lr: 2\n", is_new=True)
         write(run / "log.jsonl", "begun")
 
     for run in every_kill(start, overwrite, tmp_path):
         assert models(run) & {"model 20", "new 4"}
-        keeper.look(run, "auto", overwrite=False)
+        checkpointer.look(run, "auto", overwrite=False)
         assert models(run) & {"model 20", "new 4"}
 
 

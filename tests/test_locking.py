@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ner.faults import InputError
+from ner.data.faults import InputError
 from ner.locking import locked
 from tests.processes import line_of, started
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ner.batching import EpochPlan
-from ner.collating import PackedCollator, PaddedCollator, collate
-from ner.loss import token_loss, update_loss
+from ner.inputs.batching import EpochPlan
+from ner.inputs.collators import PackedCollator, PaddedCollator, collate
+from ner.modeling.loss import token_loss, update_loss
 from tests.conftest import gradients
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ner.config import TrainConfig
-from ner.intervals import f1_interval
-from ner.matrix import Result, best_rows, f1_cells, f1_of_cells, row_names
-from ner.metrics import ratios
-from ner.tables import csv_rows, to_csv, to_latex, to_markdown, to_plain, to_text, type_report
+from ner.evaluation.bootstrap import f1_interval
+from ner.evaluation.matrix import Result, best_rows, f1_cells, f1_of_cells, row_names
+from ner.evaluation.metrics import ratios
+from ner.report.tables import csv_rows, to_csv, to_latex, to_markdown, to_plain, to_text, type_report
 
 LANGUAGES = ("de", "fr", "it")
 

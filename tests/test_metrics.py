@@ -8,7 +8,7 @@ import seqeval.metrics
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
-from ner.metrics import (
+from ner.evaluation.metrics import (
     SCORINGS,
     Counts,
     count,

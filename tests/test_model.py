@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from ner.encoding import load_tokenizer
-from ner.model import (
+from ner.inputs.encoding import load_tokenizer
+from ner.modeling.model import (
     build_model,
     decay_groups,
     freeze,

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ner.curve import curves
-from ner.matrix import f1_cells
-from ner.pictures import apart, can_draw, heat_map, learning_curves, save
+from ner.evaluation.learning_curve import curves
+from ner.evaluation.matrix import f1_cells
+from ner.report.plots import apart, can_draw, heat_map, learning_curves, save
 from tests.test_curve import FRENCH, GERMAN, result
 from tests.test_matrix import ALL, LANGUAGES, OF_SEEDS
 

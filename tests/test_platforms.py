@@ -9,12 +9,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import ner
+from ner.arguments import to_yaml
 from ner.config import TrainConfig
-from ner.options import to_yaml
 from tests.processes import fork
 
 ROOT = Path(ner.__file__).parent.parent
-SOURCES = [*(ROOT / "ner").glob("*.py"), ROOT / "train.py", ROOT / "evaluate.py"]
+SOURCES = [*(ROOT / "ner").rglob("*.py"), ROOT / "train.py", ROOT / "evaluate.py"]
 
 
 def imports(file: Path) -> set[str]:
@@ -52,10 +52,10 @@ for name in ("sched_getaffinity", "fork", "getuid", "geteuid", "killpg", "setsid
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 import importlib
-from ner import stopping
-stopping = importlib.reload(stopping)
-assert [number.name for number in stopping.SIGNALS] == ["SIGTERM", "SIGINT"]
-with stopping.Stopper().listening():
+from ner.training import signals
+signals = importlib.reload(signals)
+assert [number.name for number in signals.SIGNALS] == ["SIGTERM", "SIGINT"]
+with signals.Stopper().listening():
     pass
 """
 

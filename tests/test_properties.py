@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
-from ner import readers
+from ner.arguments import read_config
 from ner.config import TrainConfig
-from ner.corpus import parse_columns
-from ner.faults import Fault, InputError
-from ner.options import read_config
-from ner.rows import Row
-from ner.spans import split_words, tagged_words
+from ner.data import readers
+from ner.data.annotated_text import split_words, tagged_words
+from ner.data.arrow_store import Row
+from ner.data.corpus import parse_columns
+from ner.data.faults import Fault, InputError
 from tests.test_formats import TEXTS, parquet, spans
 from tests.test_schemes import convert, write
 

@@ -78,5 +78,5 @@ def test_installed_it_runs_from_anywhere(sdist, tmp_path):
     run([*pip, "--no-build-isolation", "--target", tmp_path / "site", sdist])
     assert files_of(tmp_path / "site" / "ner") == files_of(ROOT / "ner")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    done = run([sys.executable, "-m", "ner.tagger", "--help"], env=environment, cwd=tmp_path)
+    done = run([sys.executable, "-m", "ner.tagging.tagger", "--help"], env=environment, cwd=tmp_path)
     assert "usage:" in done.stdout

@@ -18,10 +18,9 @@ from accelerate.state import AcceleratorState
 
 import evaluate
 import train
-from ner import publish
-from ner.card import make_card
 from ner.config import EvaluateConfig, HubOptions, TrainConfig
-from ner.publish import hub_part, repositories
+from ner.sharing.hub import hub_part, publish, repositories
+from ner.sharing.model_card import make_card
 from tests import processes
 from tests.conftest import part_of
 from tests.processes import SECONDS
@@ -194,7 +193,7 @@ def test_wherever_an_upload_fails_it_says_so_without_the_token(run, hub, tmp_pat
     hub.refuses = [("/api/repos/create", 403), ("/api/validate-yaml", 400), ("/api/models/team/swiss/preupload", 401),
                    ("/team/swiss.git", 403), ("/api/models/team/swiss/commit", 412)]  # fmt: skip
     lines = ["import sys", f"sys.path.insert(0, {str(ROOT)!r})", "from pathlib import Path",
-             "from ner.config import HubOptions", "from ner.publish import publish", "for _ in range(6):",
+             "from ner.config import HubOptions", "from ner.sharing.hub import publish", "for _ in range(6):",
              "    for worked, message in publish(HubOptions(push_to_hub='team/swiss'), [Path(sys.argv[1])]):",
              "        print(worked, message)"]  # fmt: skip
     (tmp_path / "push.py").write_text("\n".join(lines), encoding="utf-8")
@@ -221,7 +220,7 @@ def test_a_dry_run_shows_what_would_go(run, capsys, monkeypatch, corpus_folder, 
     assert all_bytes(run) == before
     with (run / "best/model.safetensors").open("ab") as file:
         file.write(b"x")
-    assert [worked for worked, _ in publish.publish(HubOptions("a/b", push_dry_run=True), [run])] == [False]
+    assert [worked for worked, _ in publish(HubOptions("a/b", push_dry_run=True), [run])] == [False]
 
 
 def test_an_old_config_does_not_push_again(corpus_folder, encoder_folder, tmp_path, capsys):
@@ -271,7 +270,7 @@ def test_several_runs_need_names_of_their_own(tmp_path):
 def test_a_token_is_needed_and_never_shown(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set"):
         repositories(ONLINE, [tmp_path])
-    monkeypatch.setattr(publish, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from ner.faults import Fault
-from ner.readers import guess_columns, read, suffix_of, tag_names
-from ner.rows import Row
+from ner.data.arrow_store import Row
+from ner.data.faults import Fault
+from ner.data.readers import guess_columns, read, suffix_of, tag_names
 
 
 def rows(file: Path, content: str | bytes, **columns: str) -> list:

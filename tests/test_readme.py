@@ -12,9 +12,13 @@ from accelerate.state import AcceleratorState
 
 import evaluate
 import train
-from ner import corpus, demo, encoding, errors, export, suspects, tagger
-from ner.commands import WidgetConfig
-from ner.options import parse
+from ner.analysis import label_errors, views
+from ner.arguments import parse
+from ner.cli.options import WidgetConfig
+from ner.data import corpus, synthetic
+from ner.inputs import encoding
+from ner.sharing import onnx
+from ner.tagging import tagger
 from tests.conftest import part_of
 
 ROOT = Path(train.__file__).parent
@@ -32,9 +36,9 @@ def commands() -> list[str]:
 
 def run_module(module: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
     """`python -m ner...`, with the embedded corpus and encoder in the place of names."""
-    rooms = {"ner.corpus": corpus, "ner.encoding": encoding, "ner.errors": errors, "ner.suspects": suspects,
-             "ner.export": export, "ner.tagger": tagger}  # fmt: skip
-    if module == "ner.widget":  # it would serve until somebody stops it; tests/test_widget.py does
+    rooms = {"ner.data.corpus": corpus, "ner.inputs.encoding": encoding, "ner.analysis.views": views, "ner.analysis.label_errors": label_errors,
+             "ner.sharing.onnx": onnx, "ner.tagging.tagger": tagger}  # fmt: skip
+    if module == "ner.tagging.app":  # it would serve until somebody stops it; tests/test_widget.py does
         assert parse(WidgetConfig, arguments, "").runs
         return
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -52,7 +56,7 @@ def run_module(module: str, arguments: list[str], corpus_folder: Path, encoder_f
 def write_wikineural(folder: Path, corpus_folder: Path) -> None:
     """The embedded corpus in WikiNEuRal's columns, with an entity of its type MISC."""
     folder.mkdir(parents=True)
-    for language in demo.LANGUAGES:
+    for language in synthetic.LANGUAGES:
         text = (corpus_folder / language / "validation.jsonl").read_text(encoding="utf-8")
         rows = [json.loads(line) for line in text.splitlines()[:20]] + [{"tokens": ["Oscar"], "ner_tags": ["B-MISC"]}]
         pairs = [enumerate(zip(row["tokens"], row["ner_tags"], strict=True)) for row in rows]

@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
-from ner import report
-from ner.browser import SCHEMA, SEPARATOR, entity_marks, pack, read
-from ner.matching import KINDS
-from ner.report import Picture, Section, Table, source_hash, write_report
+from ner.analysis.entity_errors import KINDS
+from ner.report.page import Picture, Section, Table, main, source_hash, write_report
+from ner.report.sentence_data import SCHEMA, SEPARATOR, entity_marks, pack, read
 from tests.conftest import TAGS
 
 HOSTILE = ["<script>window.pwned=1</script>", "</script><img/src=x/onerror=window.pwned=1>", "\"'&amp;\u2028", "👩‍🚒"]
@@ -227,11 +226,11 @@ def test_a_page_holds_no_markup_of_the_data_and_asks_for_nothing(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     pq.write_table(SMALL, tmp_path / "table.parquet")
-    report.main([str(tmp_path / "table.parquet"), "--output", str(tmp_path / "page.html"), "--max-sentences", "3"])
+    main([str(tmp_path / "table.parquet"), "--output", str(tmp_path / "page.html"), "--max-sentences", "3"])
     assert capsys.readouterr().out == f"written: {tmp_path}/page.html\n"
     assert "3 of 4 sentences" in (tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(SystemExit) as caught:
-        report.main([str(tmp_path / "none.parquet"), "--output", str(tmp_path / "page.html")])
+        main([str(tmp_path / "none.parquet"), "--output", str(tmp_path / "page.html")])
     assert caught.value.code == 2
     assert capsys.readouterr().err.endswith("none.parquet: no such file; evaluate.py --token-losses writes one\n")
 

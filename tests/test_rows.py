@@ -1,9 +1,9 @@
 import pyarrow as pa
 import pytest
 
-from ner import faults, rows
-from ner.faults import Fault, InputError
-from ner.rows import Row
+from ner.data import arrow_store, faults
+from ner.data.arrow_store import Row
+from ner.data.faults import Fault, InputError
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +13,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 def stored(items, key="key"):
     """(rows, faults) of what a reader yields."""
-    part = rows.store(key, "place", lambda: iter(items))
+    part = arrow_store.store(key, "place", lambda: iter(items))
     found = [row for table in part.tables() for row in table.to_pylist()]
     return part, found, [(fault.row, fault.reason) for fault in faults.read(part.faults)]
 
@@ -26,25 +26,25 @@ def test_rows_come_back_and_are_read_once(tmp_path):
         {"tokens": ["ü"], "ner_tags": ["O"], "row": 4},
     ]
     assert (part.has_ids, part.tag_counts, part.num_faults, bad) == (False, {"B-X": 1, "O": 2}, 0, [])
-    assert rows.store("key", "place", lambda: pytest.fail("read again")).tag_counts == part.tag_counts
+    assert arrow_store.store("key", "place", lambda: pytest.fail("read again")).tag_counts == part.tag_counts
     assert stored([Row(1, ["a"], [0])], key="other")[0].has_ids
     assert stored([], key="none")[1] == []
     assert not list((tmp_path / "cache").glob("ner-unfinished-*"))
 
 
 def test_long_words_do_not_wait_for_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "CHARACTERS_PER_BATCH", 1000)
-    with rows.RowWriter(tmp_path, "place") as writer:
+    monkeypatch.setattr(arrow_store, "CHARACTERS_PER_BATCH", 1000)
+    with arrow_store.RowWriter(tmp_path, "place") as writer:
         waiting = []
         for number in range(50):
             writer.add(Row(number, ["a" * 90], ["O"]))
             waiting.append(len(writer.rows))
     assert max(waiting) == 11
-    assert sum(map(len, rows.Rows(tmp_path, "place", False, {}, 0).tables())) == 50
+    assert sum(map(len, arrow_store.Rows(tmp_path, "place", False, {}, 0).tables())) == 50
 
 
 def test_a_column_of_too_many_tags_is_none(monkeypatch):
-    monkeypatch.setattr(rows, "MOST_TAGS", 5)
+    monkeypatch.setattr(arrow_store, "MOST_TAGS", 5)
     with pytest.raises(InputError, match="more than 5 different tags: B-0, B-1, B-2 and 3 more; not a column of tags"):
         stored([Row(i, ["a"], [f"B-{i}"]) for i in range(6)])
 
@@ -55,7 +55,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path):
         raise ValueError("cut off")
 
     with pytest.raises(ValueError, match="cut off"):
-        rows.store("key", "place", read)
+        arrow_store.store("key", "place", read)
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -90,7 +90,7 @@ def test_rows_that_are_wrong(words, tags, reason):
 
 def test_many_wrong_rows_are_found_at_once():
     lists = pa.array([["a", "", ""]] * 5000 + [["a"]], pa.list_(pa.string()))
-    assert rows.wrong_rows(lists, lists) == dict.fromkeys(range(5000), "token 2 is '', not a word")
+    assert arrow_store.wrong_rows(lists, lists) == dict.fromkeys(range(5000), "token 2 is '', not a word")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_names_and_ids_do_not_mix():
 
 
 def test_batches_hold_a_bounded_number_of_words(monkeypatch):
-    monkeypatch.setattr(rows, "WORDS_PER_BATCH", 10)
+    monkeypatch.setattr(arrow_store, "WORDS_PER_BATCH", 10)
     part, found, _ = stored([Row(i, ["a"] * 4, ["O"] * 4) for i in range(20)])
     assert [len(table) for table in part.tables()][:2] == [3, 3]
     assert [row["row"] for row in found] == list(range(20))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from ner.sampling import SWISS, hold_out, join_languages, parse_sample, resolve_sample, take_share
+from ner.data.sampling import SWISS, hold_out, join_languages, parse_sample, resolve_sample, take_share
 
 
 def test_sampling_arithmetic_of_the_published_corpus():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
-from ner.metrics import entities
-from ner.schemes import Converter, Names, Tally, collected_tags, declared_tags, parse_map
+from ner.data.tag_schemes import Converter, Names, Tally, collected_tags, declared_tags, parse_map
+from ner.evaluation.metrics import entities
 from ner.tags import TagSet
 
 

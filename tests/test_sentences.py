@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from ner.sentences import sentence_starts
-from ner.spans import split_edges, split_offsets
+from ner.data.annotated_text import split_edges, split_offsets
+from ner.tagging.sentences import sentence_starts
 
 
 def sentences(text, split=split_edges):

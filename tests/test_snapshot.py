@@ -9,7 +9,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
-from ner.snapshot import Snapshot, give_back, random_state, read_snapshot, set_random_state, take, write_snapshot
+from ner.training.checkpoint import commit
+from ner.training.state import Snapshot, give_back, random_state, read_snapshot, set_random_state, take, write_snapshot
 from tests.processes import fork_ranks
 
 ROOT = Path(__file__).parent.parent
@@ -51,12 +52,12 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
     for _ in range(5):
         step(*run)
     snapshot = take(accelerator, *run, {"update": 5})
-    write_snapshot(tmp_path, snapshot)
+    folder = tmp_path / "c"
+    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"update": 5})
     for _ in range(5):
         step(*run)
     other = training()
-    (tmp_path / "manifest.json").write_text('{"files": {}}', encoding="utf-8")
-    give_back(read_snapshot(tmp_path), accelerator, *other)
+    give_back(read_snapshot(folder), accelerator, *other)
     assert other[1].param_groups[0]["lr"] == snapshot.state["scheduler"]["_last_lr"][0]
     for _ in range(5):
         step(*other)
@@ -83,7 +84,8 @@ import sys, torch, torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.fsdp import fully_shard
 from ner.runtime import step_if_finite
-from ner.snapshot import give_back, read_snapshot, take, write_snapshot
+from ner.training.checkpoint import commit
+from ner.training.state import give_back, read_snapshot, take, write_snapshot
 from types import SimpleNamespace
 from tests.test_snapshot import training
 from torch.optim import AdamW
@@ -91,7 +93,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 from pathlib import Path
 
-accelerator, folder = Accelerator(cpu=True), Path(sys.argv[1])
+accelerator, folder = Accelerator(cpu=True), Path(sys.argv[1]) / "c"
 
 def sharded():
     model, _, _ = training()
@@ -121,8 +123,7 @@ snapshot = take(accelerator, *run, {"update": 3})
 if accelerator.is_main_process:
     assert snapshot.tensors["model/0.weight"].shape == (8, 4)
     assert snapshot.tensors["optimizer/exp_avg/0.weight"].shape == (8, 4)
-    write_snapshot(folder, snapshot)
-    (folder / "manifest.json").write_text('{"files": {}}')
+    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"update": 3})
 dist.barrier()
 other = sharded()
 give_back(read_snapshot(folder), accelerator, *other)

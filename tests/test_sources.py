@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from ner.sources import by_usual_names, find, resolve_config
+from ner.data.discovery import by_usual_names, find, resolve_config
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from ner.spans import split_words, tagged_words
+from ner.data.annotated_text import split_words, tagged_words
 
 TEXT = "Anna Müller, of Zürich, met Li."
 EXPECTED = (

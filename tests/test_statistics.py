@@ -1,8 +1,8 @@
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
+from ner.data.summary import describe, entity_counts, example, frequent_entities, in_both, repeated
+from ner.data.tag_schemes import Tally
 from ner.markdown import table
-from ner.schemes import Tally
-from ner.statistics import describe, entity_counts, example, frequent_entities, in_both, repeated
 
 NAMES = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 

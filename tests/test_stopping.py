@@ -4,7 +4,7 @@ import signal
 import pytest
 from accelerate import Accelerator
 
-from ner.stopping import SIGNALS, STOPPED, StoppedError, Stopper
+from ner.training.signals import SIGNALS, STOPPED, StoppedError, Stopper
 
 pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
 

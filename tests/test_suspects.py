@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
 
-from ner import suspects, token_losses
-from ner.metrics import entities
-from ner.rows import TAGS as TAGS_COLUMN
+from ner.analysis import label_errors, token_losses
+from ner.data.arrow_store import TAGS as TAGS_COLUMN
+from ner.evaluation.metrics import entities
 from tests import suspects as measure
 from tests.conftest import TAGS
 from tests.test_errors import words_table
@@ -22,25 +22,25 @@ SENTENCES = [
 def test_one_sure_word_weighs_more_than_many_hard_ones():
     """Mean losses: O 1.25, B-LOC 1.5, I-LOC 2."""
     table = words_table(SENTENCES)
-    np.testing.assert_allclose(suspects.suspicion(table), [0.5, 1.25, -0.5, -np.inf])
-    found = suspects.suspects(table, top=3)
+    np.testing.assert_allclose(label_errors.suspicion(table), [0.5, 1.25, -0.5, -np.inf])
+    found = label_errors.suspects(table, top=3)
     assert found["sentence"].to_pylist() == [1, 0, 2]
     assert found["suspicion"].to_pylist() == [1.25, 0.5, -0.5]
     assert found["words"].to_pylist()[0] == ["a", "b"]
-    assert len(suspects.suspects(table)) == 4
-    assert len(suspects.suspects(table.slice(0, 0))) == 0
+    assert len(label_errors.suspects(table)) == 4
+    assert len(label_errors.suspects(table.slice(0, 0))) == 0
 
 
 def test_the_command_line(tmp_path, capsys):
     with token_losses.open_file(tmp_path / "losses.parquet") as writer:
         writer.write_table(words_table(SENTENCES))
-    suspects.main([str(tmp_path / "losses.parquet"), "--top", "1"])
+    label_errors.main([str(tmp_path / "losses.parquet"), "--top", "1"])
     assert capsys.readouterr().out.splitlines()[2:] == [
         "| de       | 1        | 2.50  | 1.25 | a b   |      | PER a     |"
     ]  # fmt: skip
     for arguments in (["--top", "0"], ["--language", "it"]):
         with pytest.raises(SystemExit) as caught:
-            suspects.main([str(tmp_path / "losses.parquet"), *arguments])
+            label_errors.main([str(tmp_path / "losses.parquet"), *arguments])
         assert caught.value.code == 2
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from transformers import BertConfig, BertForTokenClassification, BertTokenizer, pipeline
 
-from ner import demo
-from ner.corpus import Source, load_corpus
-from ner.tagged import Entity
-from ner.tagger import Tagger
+from ner.data import synthetic
+from ner.data.corpus import Source, load_corpus
+from ner.tagging.document import Entity
+from ner.tagging.tagger import Tagger
 from tests.bench.tagging import has_bare_blank, of_ours, of_pipeline
 from tests.processes import fork
 from tests.taggers import LABELS, write_tagger
@@ -38,7 +38,7 @@ def by_word(encoder_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sentences():
-    return [row["tokens"] for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
+    return [row["tokens"] for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")]
 
 
 def test_entities_are_those_of_the_pipeline(folder, tagger, sentences):
@@ -121,7 +121,7 @@ def test_offsets_in_every_script(by_word, words):
 
 
 @pytest.mark.skipif(PANX is None, reason="PANX names no folder with PAN-X in Hub layout")
-@pytest.mark.parametrize("language", demo.LANGUAGES)
+@pytest.mark.parametrize("language", synthetic.LANGUAGES)
 def test_offsets_in_the_published_corpus(tagger, language):
     assert PANX
     rows = load_corpus(Source(PANX, sample=("all",)), [language], ["test"])[language]["test"]
@@ -202,7 +202,9 @@ def test_a_tagger_without_o(encoder_folder, tmp_path):
 def test_long_text_whole_and_in_pieces(by_word):
     """100,000 words without a full stop, tagged at once, as sentences in between, and word by word: the same."""
     rng = random.Random(0)
-    words = [rng.choice(demo.FIRST + demo.SURNAMES + demo.TOWNS["de"] + ["und", "in"]) for _ in range(100_000)]
+    words = [
+        rng.choice(synthetic.FIRST + synthetic.SURNAMES + synthetic.TOWNS["de"] + ["und", "in"]) for _ in range(100_000)
+    ]
     (whole,) = by_word.tag([words])
     alone = {word: tag[2:] for word, tagged in zip(set(words), by_word.tag([[w] for w in set(words)]), strict=True)
              for tag in tagged.tags}  # fmt: skip
@@ -214,7 +216,7 @@ def test_long_text_whole_and_in_pieces(by_word):
 
 MEMORY = """
 import sys
-from ner.tagger import Tagger
+from ner.tagging.tagger import Tagger
 from tests.memory import peak_megabytes
 tagger = Tagger.from_pretrained(sys.argv[1])
 word = "Anna Keller wohnt in Zürich und arbeitet bei der Bank "

@@ -1,4 +1,4 @@
-"""`python -m ner.tagger`: files and standard input, killed and going on, one process and two."""
+"""`python -m ner.tagging.tagger`: files and standard input, killed and going on, one process and two."""
 
 import io
 import json
@@ -9,12 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from accelerate.state import AcceleratorState
 
-from ner import demo, tagger
-from ner.tagger import Tagger
+from ner.data import synthetic
+from ner.tagging import tagger
+from ner.tagging.tagger import Tagger
 from tests.processes import fork, fork_ranks, forked, wait_until
 from tests.taggers import write_tagger
 
-TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
+TEXTS = [
+    " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
+]
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 import re
 
-from ner.tagged import Entity
-from ner.terminal import has_colours, marked
+from ner.tagging.document import Entity
+from ner.tagging.terminal import has_colours, marked
 
 TEXT = "Jeff Dean ist bei Google."
 ENTITIES = [Entity("PER", "Jeff Dean", 0, 9, 0.9), Entity("TOOL", "Google", 18, 24, 0.8)]

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ner import corpus
-from ner.corpus import Source
-from ner.tagged import Entity, Tagged
-from ner.texts import Text, count, read, read_lines, row_of, sound, to_columns, write
+from ner.data import corpus
+from ner.data.corpus import Source
+from ner.tagging.document import Entity, Tagged
+from ner.tagging.files import Text, count, read, read_lines, row_of, sound, to_columns, write
 
 TAGGED = Tagged(
     "Anna, Bern", [(0, 4), (4, 5), (6, 10)], ["B-PER", "O", "B-LOC"], np.array([0.9876, np.nan, 0.5], np.float32),

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, pipeline
 
 import train
-from ner.checkpoint import found
-from ner.encoding import load_tokenizer
+from ner.inputs.encoding import load_tokenizer
 from ner.runtime import JsonLinesLog
+from ner.training.checkpoint import found
 from tests import processes
 from tests.conftest import write_json_lines
 from tests.processes import fork, fork_ranks

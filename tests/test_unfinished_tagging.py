@@ -1,4 +1,4 @@
-"""`python -m ner.tagger` stopped, its journal damaged, and two of them at once: nothing is lost, and all is said."""
+"""The tagger stopped, its journal damaged, and two of them at once: nothing is lost, and all is said."""
 
 import json
 import os
@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 from accelerate.state import AcceleratorState
 
-from ner import demo, tagger, texts, token_losses
-from ner.faults import InputError
-from ner.journal import Journal, check_sum
+from ner.analysis import token_losses
+from ner.data import synthetic
+from ner.data.faults import InputError
 from ner.locking import locked
-from ner.tagger import Tagger
+from ner.tagging import files, tagger
+from ner.tagging.journal import Journal, check_sum
+from ner.tagging.tagger import Tagger
 from tests.taggers import write_tagger
 
 pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
-TEXTS = [" ".join(row["tokens"]) for language in demo.LANGUAGES for row in demo.sentences(language, "validation")]
+TEXTS = [
+    " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
+]
 MADE_BY = {"model": "a"}
 ASKED = ("SIGTERM", "SIGHUP", "SIGINT")
 
@@ -77,7 +81,7 @@ def test_a_signal_while_it_tags(run, lines, tmp_path, capsys, monkeypatch, name)
 
 
 @pytest.mark.parametrize("name", ASKED)
-@pytest.mark.parametrize("where", ["load", "start_accelerator"])
+@pytest.mark.parametrize("where", ["load_token_classifier", "start_accelerator"])
 def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatch, name, where):
     work = getattr(tagger, where)
 
@@ -93,13 +97,13 @@ def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatc
 
 
 def test_what_nohup_ignores_stays_ignored(run, lines, tmp_path, monkeypatch):
-    load = tagger.load  # type: ignore[attr-defined]  # as it finds it
+    load = tagger.load_token_classifier  # type: ignore[attr-defined]  # as it finds it
 
     def hung_up(name):
         os.kill(os.getpid(), signal.SIGHUP)
         return load(name)
 
-    monkeypatch.setattr(tagger, "load", hung_up)
+    monkeypatch.setattr(tagger, "load_token_classifier", hung_up)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         main(run, "--input", lines, "--output", tmp_path / "out.jsonl")
@@ -135,13 +139,13 @@ def test_the_output_is_held_while_it_is_made(run, lines, tmp_path, monkeypatch):
 
 
 def test_another_finishes_it_just_before(run, lines, tmp_path, capsys, monkeypatch):
-    output, count = tmp_path / "out.jsonl", texts.count
+    output, count = tmp_path / "out.jsonl", files.count
 
     def slow(*arguments):
         output.write_text("of the other", encoding="utf-8")
         return count(*arguments)
 
-    monkeypatch.setattr(texts, "count", slow)
+    monkeypatch.setattr(files, "count", slow)
     assert "is there already; --overwrite" in ended(capsys, 2, run, "--input", lines, "--output", output)
     assert output.read_text(encoding="utf-8") == "of the other"
     assert not list(tmp_path.glob(".*"))
@@ -223,6 +227,6 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeyp
         with token_losses.open_file(file):
             pass
     else:
-        texts.write([{"tokens": ["a"], "ner_tags": ["O"], "scores": [0.5]}], file, None)
+        files.write([{"tokens": ["a"], "ner_tags": ["O"], "scores": [0.5]}], file, None)
     assert order == [(f".{name}.new", False), (tmp_path.name, True)]
     assert [path.name for path in tmp_path.iterdir()] == [name]

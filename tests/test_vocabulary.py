@@ -9,11 +9,11 @@ from torch import nn
 from torch.optim import AdamW
 from transformers import XLMRobertaForTokenClassification
 
-from ner.collating import PaddedCollator
-from ner.encoding import Encoded
-from ner.loss import update_loss
-from ner.model import build_model, decay_groups
-from ner.vocabulary import trim
+from ner.inputs.collators import PaddedCollator
+from ner.inputs.encoding import Encoded
+from ner.modeling.embedding_trimming import trim
+from ner.modeling.loss import update_loss
+from ner.modeling.model import build_model, decay_groups
 from tests.conftest import TAGS
 
 

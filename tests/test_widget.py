@@ -12,16 +12,16 @@ import urllib.request
 
 import pytest
 
-from ner import widget
-from ner.encoding import load_tokenizer
-from ner.highlights import differences
-from ner.model import build_model, save_model
-from ner.tagger import Tagger
-from ner.widget import EXAMPLES
+from ner.inputs.encoding import load_tokenizer
+from ner.modeling.model import build_model, save_model
+from ner.tagging import app
+from ner.tagging.app import EXAMPLES
+from ner.tagging.rendering import differences
+from ner.tagging.tagger import Tagger
 from tests.conftest import TAGS
 from tests.processes import started, wait_until
 
-needs_gradio = pytest.mark.skipif(not importlib.util.find_spec("gradio"), reason=widget.MISSING)
+needs_gradio = pytest.mark.skipif(not importlib.util.find_spec("gradio"), reason=app.MISSING)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_bad_input_is_one_message(tmp_path, capsys, trap):
         (["a", "a", "--port", "70000"], "--runs names one twice: a a\n--port 70000 must be from 0 to 65535"),
     ]:
         with pytest.raises(SystemExit) as caught:
-            widget.main(arguments)
+            app.main(arguments)
         assert caught.value.code == 2
         assert capsys.readouterr().err.rstrip().endswith(message)
 
@@ -50,7 +50,7 @@ def test_bad_input_is_one_message(tmp_path, capsys, trap):
 def test_gradio_is_asked_for_where_it_is_missing(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(SystemExit) as caught:
-        widget.main(["runs/all"])
+        app.main(["runs/all"])
     assert caught.value.code == 2
     assert "pip install -e '.[widget]'" in capsys.readouterr().err
 
@@ -71,12 +71,12 @@ def taggers(tmp_path_factory, encoder_folder):
 @pytest.fixture(scope="module")
 def program(taggers, trap, tmp_path_factory):
     """The program, serving, and its address. It ends at Ctrl-C, quietly."""
-    pytest.importorskip("gradio", reason=widget.MISSING)
+    pytest.importorskip("gradio", reason=app.MISSING)
     proxy = f"http://127.0.0.1:{trap.getsockname()[1]}"
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     proxies = {f"{name}_proxy": proxy for name in ("http", "https", "all")}
     output = tmp_path_factory.mktemp("program") / "output"  # a file: nobody empties a pipe while it serves
-    command = [sys.executable, "-m", "ner.widget", *taggers, "--no-browser"]
+    command = [sys.executable, "-m", "ner.tagging.app", *taggers, "--no-browser"]
     environment = online | proxies | {name.upper(): proxy for name in proxies}
     with output.open("wb") as file, started(command, stdout=file, stderr=file, env=environment) as process:
         wait_until(

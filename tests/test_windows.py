@@ -5,14 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ner import demo
-from ner.encoding import IGNORED
-from ner.windows import Windows, chosen, encode_windows
+from ner.data import synthetic
+from ner.inputs.encoding import IGNORED
+from ner.tagging.windows import Windows, chosen, encode_windows
 
 
 @pytest.fixture(scope="session")
 def text():
-    return [word for row in demo.sentences("de", "train")[:60] for word in row["tokens"]]
+    return [word for row in synthetic.sentences("de", "train")[:60] for word in row["tokens"]]
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from ner import demo
-from ner.checkpoint import MANIFEST, found
+from ner.data import synthetic
+from ner.training.checkpoint import MANIFEST, found
 from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -38,10 +38,10 @@ class Runs:
     def __init__(self, folder: Path, num_processes: int) -> None:
         self.folder, self.num_processes = folder, num_processes
         if not (folder / "encoder").exists():
-            demo.write_encoder(folder / "encoder")
+            synthetic.write_encoder(folder / "encoder")
             for split, size in (("train", 600), ("validation", 200)):
                 (folder / "corpus/de").mkdir(parents=True, exist_ok=True)
-                rows = [json.dumps(row) + "\n" for row in demo.sentences("de", split)[:size]]
+                rows = [json.dumps(row) + "\n" for row in synthetic.sentences("de", split)[:size]]
                 (folder / "corpus/de" / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
         self.expected = self.result(self.finish("untouched"))
 

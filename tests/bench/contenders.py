@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig
 
-from ner import demo
-from ner.corpus import Source, load_corpus
+from ner.data import synthetic
+from ner.data.corpus import Source, load_corpus
 from ner.markdown import table
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,12 +39,12 @@ class Material:
     def found(cls, folder: Path | None, temporary: Path) -> "Material":
         """In a folder; without one, made: the embedded corpus, and XLM-RoBERTa-base's shape with random weights."""
         small = str(temporary / "small")
-        demo.write_encoder(small)
+        synthetic.write_encoder(small)
         if folder:
             encoder, corpus = (str((folder / part).resolve(strict=True)) for part in ("models/me5-small", "data/panx"))
             trainer = (folder / "bench/trainer_recipe.py").resolve(strict=True)
             return cls(encoder, corpus, trainer, small, "me5-small, PAN-X German")
-        demo.write_corpus(temporary / "corpus")
+        synthetic.write_corpus(temporary / "corpus")
         write_shape(temporary / "base", "base", small)
         base, corpus = str(temporary / "base"), str(temporary / "corpus")
         return cls(base, corpus, None, small, "random weights of XLM-RoBERTa-base's shape, embedded corpus, no Trainer")

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from transformers.utils import logging
 
-from ner.corpus import Source, load_corpus
+from ner.data.annotated_text import split_edges
+from ner.data.arrow_store import TAGS, WORDS, tag_set
+from ner.data.corpus import Source, load_corpus
+from ner.evaluation.metrics import ratios
 from ner.markdown import table
-from ner.metrics import ratios
-from ner.rows import TAGS, WORDS, tag_set
-from ner.spans import split_edges
-from ner.tagger import Tagger
+from ner.tagging.tagger import Tagger
 
 Spans = set[tuple[int, int, str]]
 GLUED_LEFT = re.compile(r"[.,;:!?)\]%]+|'s")

@@ -18,15 +18,15 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 import train
 from ner import runtime
-from ner.collating import collate, to_device
+from ner.arguments import parse
 from ner.config import TrainConfig
-from ner.corpus import Source, load_corpus
-from ner.encoding import Encoded, encode, encode_once, load_tokenizer
-from ner.feed import feed
-from ner.inference import evaluate
-from ner.loss import update_loss
-from ner.model import training_mode
-from ner.options import parse
+from ner.data.corpus import Source, load_corpus
+from ner.evaluation.inference import evaluate
+from ner.inputs.collators import collate, to_device
+from ner.inputs.encoding import Encoded, encode, encode_once, load_tokenizer
+from ner.inputs.prefetch import feed
+from ner.modeling.loss import update_loss
+from ner.modeling.model import training_mode
 
 WARM_UP = 5  # updates
 

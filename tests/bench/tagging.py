@@ -16,12 +16,12 @@ import torch
 from transformers import Pipeline, pipeline
 from transformers.utils import logging
 
-from ner.corpus import Source, load_corpus
+from ner.data.arrow_store import WORDS
+from ner.data.corpus import Source, load_corpus
+from ner.evaluation.runs import find_model
 from ner.markdown import table
-from ner.rows import WORDS
-from ner.runs import find_model
-from ner.tagged import Entity
-from ner.tagger import Tagger
+from ner.tagging.document import Entity
+from ner.tagging.tagger import Tagger
 from tests.memory import peak_megabytes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)

@@ -1,0 +1,302 @@
+"""Views on a table of token losses: which tokens, words, tags, entities and sentences a tagger gets wrong.
+
+    python -m ner.analysis.views reports/swiss/token_losses.parquet --by token tag --kinds --confusion --sentences total
+    python -m ner.analysis.views reports/swiss/token_losses.parquet --language de --containing "▁("
+
+Every view takes the table of `ner.analysis.token_losses`, in memory or as the path of its file, and pools what is in it;
+`ner.analysis.token_losses.select` cuts it down. Losses are in nats and at a word's first sub-token; a word without a sub-token
+has none, and counts among tags and entities alone, where it is predicted O.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ner.analysis.entity_errors import KINDS, Matches, match
+from ner.analysis.token_losses import Table, codes, losses, read, select, sentence_offsets
+from ner.arguments import Parser, bad_input_ends_here, command, echo
+from ner.data.faults import InputError, listed, shorten
+from ner.evaluation.metrics import entities
+from ner.markdown import table as markdown
+from ner.tags import TagSet
+
+By: TypeAlias = Literal["total", "mean"]
+PLACE = ["run", "language", "split", "sentence"]
+LENGTHS = (1, 6, 11, 21, 41, 81)  # words where a bin of sentence lengths begins
+
+
+def grouped(name: str, groups: np.ndarray, names: pa.Array, loss: np.ndarray) -> pa.Table:
+    """name, count int64, mean float64, sum float64 of the losses of each group, the highest sum first.
+
+    groups: index into names [words]; loss: float32 [words], nan where there is none.
+    """
+    scored = ~np.isnan(loss)
+    count = np.bincount(groups[scored], minlength=len(names))
+    total = np.bincount(groups[scored], weights=loss[scored], minlength=len(names))
+    order = np.argsort(-total, kind="stable")
+    order = order[count[order] > 0]
+    count, total = count[order], total[order]
+    return pa.table({name: names.take(pa.array(order)), "count": count, "mean": total / count, "sum": total})
+
+
+def by_token(source: Table) -> pa.Table:
+    """token, count, mean, sum: losses of the words that begin with each sub-token, which is where they are scored."""
+    table = read(source, ["sub_tokens", "loss"])
+    table = table.filter(pc.greater(pc.list_value_length(table["sub_tokens"]), 0))
+    return grouped("token", *codes(pc.list_element(table["sub_tokens"], 0)), losses(table))
+
+
+def by_word(source: Table) -> pa.Table:
+    """word, count, mean, sum: losses of each word."""
+    table = read(source, ["text", "loss"])
+    return grouped("word", *codes(table["text"]), losses(table))
+
+
+def by_tag(source: Table) -> pa.Table:
+    """tag, count, mean, sum: losses of the words of each gold tag."""
+    table = read(source, ["gold", "loss"])
+    return grouped("tag", *codes(table["gold"]), losses(table))
+
+
+def by_language(source: Table) -> pa.Table:
+    """language, count, mean, sum: losses of the words of each language."""
+    table = read(source, ["language", "loss"])
+    return grouped("language", *codes(table["language"]), losses(table))
+
+
+def by_length(source: Table, starts: Sequence[int] = LENGTHS) -> pa.Table:
+    """length, count, mean, sum: losses of words by how many words their sentence has, short sentences first.
+
+    starts: the lengths where the bins begin, rising; the last one has no end.
+    """
+    table = read(source, ["word", "loss"])
+    lengths = np.diff(sentence_offsets(table))
+    groups = np.repeat(np.searchsorted(starts, lengths, side="right") - 1, lengths)
+    ends = [*(str(start - 1) for start in starts[1:]), ""]
+    names = [f"{start}-{end}" if end else f"{start}+" for start, end in zip(starts, ends, strict=True)]
+    found = grouped("length", groups, pa.array(names), losses(table))
+    return found.take(np.argsort([names.index(name) for name in found["length"].to_pylist()]))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often what is gold (rows) is predicted as what (columns). counts: int64 [rows, columns]."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    counts: np.ndarray
+
+    @property
+    def shares(self) -> np.ndarray:
+        """float64 [rows, columns]: each row divided by its sum; 0 in a row without cases."""
+        return self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
+
+
+def tag_confusion(source: Table) -> Confusion:
+    """Gold against predicted tag of every word."""
+    table = read(source, ["gold", "predicted"])
+    tags, gold, predicted = tag_ids(table)
+    size = len(tags)
+    counts = np.bincount(gold * size + predicted, minlength=size * size).reshape(size, size)
+    return Confusion(tags.names, tags.names, counts)
+
+
+def type_confusion(source: Table) -> Confusion:
+    """Gold against predicted type of entities that are matched (`ner.analysis.entity_errors`), whatever their boundaries.
+
+    The last column counts gold entities that are missed, the last row predicted ones that are invented.
+    """
+    types, matches = entity_matches(source)
+    size = len(types) + 1
+    counts = np.bincount(matches.gold_type * size + matches.predicted_type, minlength=size * size)
+    return Confusion((*types, "invented"), (*types, "missed"), counts.reshape(size, size))
+
+
+def entity_kinds(source: Table) -> pa.Table:
+    """kind, count, and a column for each type: how many entities are correct, and which errors the others are.
+
+    missed: matches no predicted entity; invented: no gold one; wrong type, wrong boundary, both wrong: of a matched
+    pair. The type is that of the gold entity, of an invented one the predicted. int64; a row for each kind.
+    """
+    types, matches = entity_matches(source)
+    own = np.where(matches.gold_type == len(types), matches.predicted_type, matches.gold_type)
+    counts = np.bincount(matches.kind * len(types) + own, minlength=len(KINDS) * len(types))
+    counts = counts.reshape(len(KINDS), len(types))
+    return pa.table(
+        {"kind": KINDS, "count": counts.sum(axis=1), **{kind: counts[:, i] for i, kind in enumerate(types)}}
+    )
+
+
+def entity_errors(source: Table) -> pa.Table:
+    """Every entity, or pair of a gold and a predicted one that match, in order: what the counts above are made of.
+
+    run, language, split, sentence; kind, gold_type, predicted_type: string, null where there is none; gold_start,
+    gold_end, predicted_start, predicted_end: int64, words of the sentence, end exclusive, null likewise.
+    """
+    table = read(source, [*PLACE, "word", "gold", "predicted"])
+    types, matches = entity_matches(table)
+    first = np.where(matches.gold_start >= 0, matches.gold_start, matches.predicted_start)
+    word = table["word"].to_numpy().astype(np.int64)
+    begin = first - word[first]  # the first word of its sentence
+    names = pa.array([*types, None], pa.string())
+    places = table.select(PLACE).take(pa.array(first))
+    columns = {"kind": pa.array(KINDS).take(pa.array(matches.kind))}
+    for side in ("gold", "predicted"):
+        columns[f"{side}_type"] = names.take(pa.array(getattr(matches, f"{side}_type")))
+    for side in ("gold", "predicted"):
+        for edge in ("start", "end"):
+            at = getattr(matches, f"{side}_{edge}")
+            columns[f"{side}_{edge}"] = pa.array(at - begin, mask=at < 0)
+    return pa.table({**dict(zip(places.column_names, places.columns, strict=True)), **columns})
+
+
+def entity_matches(source: Table) -> tuple[tuple[str, ...], Matches]:
+    """Entity types of gold and predicted tags, and the entities of all words, matched."""
+    table = read(source, ["word", "gold", "predicted"])
+    tags, gold, predicted = tag_ids(table)
+    return tags.types, match(gold, predicted, table["word"].to_numpy() == 0, tags)
+
+
+def tag_ids(table: pa.Table) -> tuple[TagSet, np.ndarray, np.ndarray]:
+    """The tags that stand in the table, and the ids of gold and predicted ones: int64 [words] each."""
+    (gold, gold_names), (predicted, predicted_names) = (codes(table[name]) for name in ("gold", "predicted"))
+    names = [gold_names.to_pylist(), predicted_names.to_pylist()]
+    tags = TagSet.collect({"O"}.union(*names))
+    first, second = (np.array([tags.ids[name] for name in own], dtype=np.int64) for own in names)
+    return tags, first[gold], second[predicted]
+
+
+def sentence_table(source: Table) -> pa.Table:
+    """A row for each sentence, in order.
+
+    run, language, split, sentence; total, mean: float64, of its losses, mean nan if no word has one; words, gold,
+    predicted: list of string; losses: list of float32, null for a word without a sub-token.
+    """
+    table = read(source, [*PLACE, "word", "text", "gold", "predicted", "loss"])
+    offsets = sentence_offsets(table)
+    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    loss = losses(table)
+    total = np.bincount(sentence, weights=np.nan_to_num(loss), minlength=len(offsets) - 1)
+    count = np.bincount(sentence, weights=~np.isnan(loss), minlength=len(offsets) - 1)
+    places = table.select(PLACE).take(pa.array(offsets[:-1]))
+    columns = dict(zip(PLACE, places.columns, strict=True))
+    columns["total"], columns["mean"] = pa.array(total), pa.array(np.where(count, total / np.maximum(count, 1), np.nan))
+    for name, source_name in (("words", "text"), ("gold", "gold"), ("predicted", "predicted"), ("losses", "loss")):
+        values = table[source_name].combine_chunks()
+        values = values.cast(pa.string()) if name != "losses" else values
+        columns[name] = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+    return pa.table(columns)
+
+
+def sentences(source: Table, by: By = "total", top: int | None = None) -> pa.Table:
+    """`sentence_table` by total or by mean loss, highest first. top: so many of them."""
+    found = sentence_table(source)
+    order = np.argsort(-found[by].to_numpy(), kind="stable")  # nan comes last
+    return found.take(pa.array(order[:top]))
+
+
+def containing(
+    source: Table, text: str, by: By = "total", top: int | None = None
+) -> pa.Table:  # fmt: skip
+    """`sentences` that hold this word, or a word of which this is a sub-token."""
+    table = read(source)
+    lists = table["sub_tokens"].combine_chunks()
+    held = pc.equal(table["text"], text).to_numpy()
+    pieces = pc.equal(lists.flatten(), text).to_numpy(zero_copy_only=False)
+    held = held.copy()
+    held[pc.list_parent_indices(lists).to_numpy()[pieces]] = True
+    offsets = sentence_offsets(table)
+    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    of_sentence = np.bincount(sentence, weights=held, minlength=len(offsets) - 1) > 0
+    return sentences(table.filter(pa.array(of_sentence[sentence])), by, top)
+
+
+VIEWS = {"token": by_token, "word": by_word, "tag": by_tag, "language": by_language, "length": by_length}
+
+
+def to_markdown(table: pa.Table, top: int | None = None) -> str:
+    """The first rows of a view as Markdown, fractions with three decimals."""
+    rows = zip(*(column.to_pylist() for column in table.slice(0, top).columns), strict=True)
+    return markdown(
+        table.column_names, [[f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+    )
+
+
+def confusion_to_markdown(confusion: Confusion) -> str:
+    """Shares of each row with three decimals, and how many cases it has."""
+    rows = zip(confusion.rows, confusion.shares, confusion.counts.sum(axis=1), strict=True)
+    return markdown(
+        ["gold", *confusion.columns, "count"],
+        [[name, *(f"{share:.3f}" for share in shares), int(count)] for name, shares, count in rows],
+    )
+
+
+def sentences_to_markdown(table: pa.Table) -> str:
+    """Rows of `sentence_table`: losses, words, and the gold and predicted entities where they differ."""
+    lines = []
+    for row in table.to_pylist():
+        gold, predicted = (entity_text(row["words"], row[side]) for side in ("gold", "predicted"))
+        place = [row["language"], str(row["sentence"]), f"{row['total']:.2f}", f"{row['mean']:.2f}"]
+        lines.append([*place, " ".join(row["words"]), gold, predicted if predicted != gold else "the same"])
+    return markdown(["language", "sentence", "total", "mean", "words", "gold", "predicted"], lines)
+
+
+def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
+    """The entities of a sentence as `TYPE words, ...`. names: its tags."""
+    tags = TagSet.collect({"O", *names})
+    ids = np.array([tags.ids[name] for name in names])
+    spans = zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True)
+    return ", ".join(f"{tags.types[kind]} {' '.join(words[start:end])}" for start, end, kind in spans)
+
+
+def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:
+    """`select` of one run and one split. Raises InputError where the file holds several and none is named."""
+    table = select(file, run=run, language=language, split=split)
+    for name in ("run", "split"):
+        if len(there := pc.unique(table[name]).to_pylist()) > 1:
+            raise InputError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
+    return table
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    parser = Parser(prog="ner.analysis.views", description="Shows what a table of token losses says, as Markdown.")
+    parser.add_argument("file", metavar="FILE", help="token_losses.parquet, as evaluate.py --token-losses writes it")
+    parser.add_argument("--by", nargs="+", default=[], choices=list(VIEWS), help="losses by each of these")
+    parser.add_argument("--kinds", action="store_true", help="kinds of entity errors")
+    parser.add_argument("--confusion", action="store_true", help="gold against predicted tags and entity types")
+    parser.add_argument("--sentences", choices=("total", "mean"), help="sentences of the highest loss")
+    parser.add_argument("--containing", metavar="TEXT", help="sentences that hold this word or sub-token")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="rows of a table (10)")
+    for name in ("run", "language", "split"):
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"this {name} alone")
+    options = parser.parse_args(arguments)
+    by: By = options.sentences or "total"
+    with bad_input_ends_here():
+        if options.top < 1:
+            raise InputError(f"--top {options.top} must be above 0")
+        if not (options.by or options.kinds or options.confusion or options.sentences or options.containing):
+            raise InputError("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
+        table = cut(options.file, options.run, options.language, options.split)
+    parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
+    if options.kinds:
+        parts.append(("Entities, and kinds of errors", to_markdown(entity_kinds(table))))
+    if options.confusion:
+        parts.append(("Tags: share of each gold tag", confusion_to_markdown(tag_confusion(table))))
+        parts.append(("Entities: share of each gold type", confusion_to_markdown(type_confusion(table))))
+    if options.containing:
+        found = containing(table, options.containing, by)
+        title = f"{len(found):,} sentences with {shorten(options.containing)}, by {by} loss"
+        parts.append((title, sentences_to_markdown(found.slice(0, options.top))))
+    elif options.sentences:
+        parts.append((f"Sentences by {by} loss", sentences_to_markdown(sentences(table, by, options.top))))
+    echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))
+
+
+if __name__ == "__main__":
+    main()

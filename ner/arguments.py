@@ -1,0 +1,254 @@
+"""Frozen dataclasses -> flags, `--help`, and the keys of a YAML file.
+
+A script's options are one dataclass that inherits from groups; a group's docstring is its heading in `--help`, and each
+field carries one line of documentation. `parse` reads YAML first and flags second, so that a flag wins.
+"""
+
+import argparse
+import contextlib
+import difflib
+import functools
+import inspect
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import Field, asdict, field, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from ner.data.faults import InputError, harmless, shorten
+from ner.yaml_text import parse_yaml
+
+Options = TypeVar("Options")
+BAD_INPUT = 2  # exit status, as argparse has it
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
+FAILED = 1  # of what was asked for rightly and can not be done: a disk that is full, a Hub that refuses
+
+
+def option(default: Any, text: str, *, metavar: str | None = None, positional: bool = False) -> Any:
+    """A dataclass field with its line of documentation. positional: required, without a flag."""
+    return field(default=default, metadata={"text": text, "metavar": metavar, "positional": positional})
+
+
+def flag(name: str) -> str:
+    """train_on -> --train-on."""
+    return "--" + name.replace("_", "-")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of behind a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, harmless(f"{self.prog}: {message} (--help lists the options)\n"))
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default as it would be typed, and none where there is none to type."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default is False or action.default in ((), argparse.SUPPRESS)
+        if nothing or not action.option_strings:
+            return action.help
+        default = " ".join(action.default) if isinstance(action.default, tuple) else action.default
+        return f"{action.help} (default: {default})"
+
+
+def parse(config_class: type[Options], arguments: Sequence[str] | None, description: str) -> Options:
+    """Options from the command line (None: sys.argv) and the YAML file of `--config`.
+
+    Raises InputError for a value that makes no sense; a flag that does not exist ends the program with status 2.
+    """
+    hints = get_type_hints(config_class)
+    positional = [
+        f"{name} [{name} ...]" if element_type(hints[item.name])[1] else name
+        for item in fields(config_class)  # type: ignore[arg-type]
+        if item.metadata["positional"]
+        for name in [item.metadata["metavar"]]
+    ]
+    parser = Parser(
+        usage=" ".join(["%(prog)s", *positional, "[options]"]),
+        description=description.partition("\n\n")[0],
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file of these options; flags win over it")
+    groups = [base for base in config_class.__mro__[1:] if base.__doc__ and base is not object]
+    headings = {base.__doc__: parser.add_argument_group(str(base.__doc__)) for base in groups}
+    for item in fields(config_class):  # type: ignore[arg-type]
+        owner = [base for base in groups if item.name in inspect.get_annotations(base)][-1]
+        add_argument(headings[owner.__doc__], item, hints[item.name])
+    file = parser.parse_args(arguments).config
+    values = read_yaml(file, hints) if file else {}
+    # A flag that was not given is absent from the second reading: only then do the file's values show.
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    given = vars(parser.parse_args(arguments))
+    given.pop("config", None)
+    return config_class(**(values | {name: as_tuple(value) for name, value in given.items()}))
+
+
+def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None:
+    """One field as a flag (or as the positional arguments)."""
+    kind, is_list = element_type(hint)
+    settings: dict[str, Any] = {"help": item.metadata["text"].replace("%", "%%"), "metavar": item.metadata["metavar"]}
+    if item.metadata["positional"]:
+        group.add_argument(item.name, **settings, **({"nargs": "+"} if is_list else {}))  # type: ignore[arg-type]
+        return
+    settings |= {"default": item.default, "dest": item.name}
+    if kind is bool:
+        settings |= {"action": "store_true"}
+        settings.pop("metavar")
+    elif get_origin(kind) is Literal:
+        settings |= {"choices": get_args(kind), "metavar": "{" + ",".join(get_args(kind)) + "}"}
+    else:
+        settings |= {"type": kind} | ({"nargs": "+"} if is_list else {})
+    group.add_argument(flag(item.name), **settings)
+
+
+def element_type(hint: Any) -> tuple[Any, bool]:
+    """The type of a value and whether there are several: `tuple[str, ...] | None` -> (str, True)."""
+    if is_union(hint):
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def is_union(hint: Any) -> bool:
+    """Whether this is `X | None`, which for a Literal is of another class."""
+    return get_origin(hint) in (UnionType, Union)
+
+
+def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
+    """The options of a YAML file, each of its field's type. Raises InputError naming the file and the key."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, str(file)) or {}
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected `option: value` lines, got {type(content).__name__}")
+    values = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        if name not in hints:
+            close = difflib.get_close_matches(name, hints, n=1)
+            raise InputError(f"{file}: no option {str(key)[:60]}" + (f"; did you mean {close[0]}?" if close else ""))
+        values[name] = convert(value, hints[name], f"{file}: {key}")
+    return values
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """A YAML value as its field's type. YAML 1.1 reads 5e-5 as a string, so numbers go through their own type."""
+    kind, is_list = element_type(hint)
+    if value is None:
+        if is_union(hint):
+            return None
+        raise InputError(f"{where}: has no value")
+    if is_list:
+        return tuple(convert(element, kind, where) for element in (value if isinstance(value, list) else [value]))
+    if get_origin(kind) is Literal:
+        value = "no" if value is False else value  # YAML 1.1 reads a bare no as false
+        if value not in get_args(kind):
+            raise InputError(f"{where}: {str(value)[:60]} is none of {', '.join(get_args(kind))}")
+        return value
+    if isinstance(value, int) and abs(value) >= 2**63:  # Python may refuse to print it
+        raise InputError(f"{where}: a number of {value.bit_length():,} bits is too large")
+    fraction_lost = kind is int and isinstance(value, float) and not value.is_integer()
+    if isinstance(value, bool) != (kind is bool) or isinstance(value, list | dict) or fraction_lost:
+        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}")
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}") from error
+
+
+def read_config(config_class: type[Options], file: str | Path) -> Options:
+    """Options that a script stored. Raises InputError naming the file and the key."""
+    return config_class(**read_yaml(file, get_type_hints(config_class)))
+
+
+def as_tuple(value: Any) -> Any:
+    """Lists of argparse as the tuples of a frozen dataclass."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def to_yaml(config: Any) -> str:
+    """The resolved options as YAML that `--config` reads back."""
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    # inspect: since Python 3.14 a class does not keep its annotations among its attributes.
+    in_order_of_help = [name for group in type(config).__mro__[1:-1] for name in inspect.get_annotations(group)]
+    return yaml.safe_dump({name: plain[name] for name in in_order_of_help}, sort_keys=False, allow_unicode=True)
+
+
+@contextlib.contextmanager
+def bad_input_ends_here() -> Iterator[None]:
+    """Ends the program with one message and status 2 when the input is at fault: InputError, and nothing else.
+
+    Only around work that is checked before anything is computed. NER_TRACEBACK=1 shows the whole traceback.
+    """
+    try:
+        yield
+    except InputError as error:
+        if os.environ.get("NER_TRACEBACK") == "1":
+            raise
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            echo(f"{Path(sys.argv[0]).name}: {error}", sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+class Record(logging.LogRecord):
+    """What a library logs: it may quote names from files. Colours, which some add themselves, are left out."""
+
+    def getMessage(self) -> str:  # noqa: N802  # its name
+        return harmless(COLOURS.sub("", super().getMessage()))
+
+
+plain_format = warnings.formatwarning
+
+
+def format_warning(message: Any, *arguments: Any, **more: Any) -> str:
+    """A warning of a library, which may quote names from files."""
+    return harmless(plain_format(message, *arguments, **more))
+
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def command(main: Main) -> Callable[..., None]:
+    """Makes a `main` a good citizen of pipes: who reads its output may stop, and need not read UTF-8.
+
+    A reader that has gone ends it quietly with the status that SIGPIPE gives; characters that the output's encoding
+    lacks are written as escapes. What libraries log and warn of is as harmless to a terminal as what we print.
+    """
+
+    @functools.wraps(main)
+    def run(arguments: Sequence[str] | None = None) -> None:
+        logging.setLogRecordFactory(Record)
+        warnings.formatwarning = format_warning
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            main(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Else Python tries again when it ends, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(READER_GONE)
+
+    return run
+
+
+def echo(text: str, file: TextIO | None = None) -> None:
+    """Prints text for a person: nothing in it is obeyed by a terminal. file: None for standard output."""
+    print(harmless(text), file=file)

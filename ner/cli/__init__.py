@@ -1,0 +1,1 @@
+"""The command line: `ner COMMAND`, a module for each command."""

@@ -1,0 +1,159 @@
+"""Files and terminals through a tagger: `python -m ner.tagging.tagger`."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from ner.arguments import FAILED, echo
+from ner.cli.options import TaggerConfig
+from ner.data.faults import InputError, one_line
+from ner.files import file_errors
+from ner.locking import locked
+from ner.progress import tqdm
+from ner.runtime import decided, say
+from ner.tagging import files
+from ner.tagging.document import Tag
+from ner.tagging.journal import Journal, check_sum
+from ner.tagging.terminal import has_colours, marked
+from ner.training.signals import SIGNALS, STOPPED
+
+ROWS_PER_BLOCK = 512  # tagged by one process and written together
+
+
+def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
+    """Tags the rows of a file, or the lines of standard input, into --output; processes share them, a block each.
+
+    fingerprint: equal for taggers that say the same. What is done stands in a journal beside the output, with which a
+    killed run goes on. Raises InputError for bad input; that of a file is found before anything is tagged.
+    """
+    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    if output.suffix not in files.OUTPUTS:
+        raise InputError(f"--output {output}: its name should end in {' '.join(files.OUTPUTS)}")
+    check_is_new(output, config.overwrite)
+    if source is None and accelerator.num_processes > 1:
+        raise InputError("processes can not share standard input; name a file: --input FILE")
+    total = files.count(source, config.column) if source else None
+    journal = Journal(output.with_name(f".{output.name}.unfinished"))
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> int:
+            with file_errors(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(output.with_name(f".{output.name}.lock"), str(output)))
+                check_is_new(output, config.overwrite)  # another program may have finished it just now
+                return journal.open({"model": fingerprint, "column": config.column}, again=config.overwrite)
+
+        num_done = decided(accelerator, begin)
+        tag_rest(config, journal, output, source, tag, num_done, total, accelerator)
+
+
+def check_is_new(output: Path, overwrite: bool) -> None:
+    """Raises InputError for a file that is there, and is not to be replaced."""
+    if output.exists() and not overwrite:
+        raise InputError(f"--output {output}: is there already; --overwrite replaces it")
+
+
+def tag_rest(
+    config: TaggerConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
+    total: int | None, accelerator: Accelerator,
+) -> None:  # fmt: skip
+    """Tags the rows behind the `num_done` that the journal has, and writes the output."""
+    as_words = output.suffix == ".conll"
+    rows = files.read(source, config.column) if source else files.read_stdin()
+    for number, check in enumerate(islice(journal.checks(), num_done), start=1):
+        row = next(rows, None)
+        if row is None or check_sum(files.sound(row).content) != check:
+            raise InputError(
+                f"{journal.file}: row {number:,} of the input is another than when it was begun; --overwrite begins "
+                "it again"
+            )
+    waiting: deque[files.Text] = deque()
+
+    def own() -> Iterator[str | list[str]]:
+        for number, row in enumerate(rows):
+            if number // ROWS_PER_BLOCK % accelerator.num_processes == accelerator.process_index:
+                waiting.append(files.sound(row))
+                yield waiting[-1].content
+
+    said = tag(own())
+    start, num_rows, num_words = time.perf_counter(), 0, 0
+    bar = tqdm(total=total, initial=num_done, desc="tag", unit=" rows", disable=not accelerator.is_main_process)
+    try:
+        with bar:
+            while True:
+                mine = [(waiting.popleft(), one) for one in islice(said, ROWS_PER_BLOCK)]
+                made = ((text.content, files.row_of(text, one, as_words)) for text, one in mine)
+                lines = [(check_sum(content), files.to_json(row)) for content, row in made]
+                # By rank, which is the input's order.
+                blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
+                if not any(block for block, _ in blocks):
+                    break
+                if accelerator.is_main_process:
+                    journal.append(line for block, _ in blocks for line in block)
+                num_rows += sum(len(block) for block, _ in blocks)
+                num_words += sum(words for _, words in blocks)
+                bar.update(sum(len(block) for block, _ in blocks))
+        seconds = time.perf_counter() - start
+        if accelerator.is_main_process:
+            files.write(journal.rows(), output, source)
+            journal.file.unlink()
+    except (OSError, KeyboardInterrupt) as error:
+        reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else one_line(error)
+        say(accelerator, f"{output}: {reason}; the same command goes on after row {num_done + num_rows:,}")
+        sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else FAILED)
+    rates = f"{num_rows / seconds:,.0f} rows and {num_words / seconds:,.0f} words a second"
+    say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
+
+
+@contextlib.contextmanager
+def ends_at_a_signal() -> Iterator[None]:
+    """Within, what asks a program to stop ends it with STOPPED, as an interrupt does: what is written stays.
+
+    Signals become a KeyboardInterrupt, here and where it is caught before; the same one again ends it at once.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    # One that is ignored stays so: nohup ignores SIGHUP.
+    wanted = [n for n in SIGNALS if n != signal.SIGINT and signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in wanted}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            echo(f"tagger.py: {stopped_by(error)}; nothing is lost", sys.stderr)
+        sys.exit(STOPPED)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stopped_by(interrupt: KeyboardInterrupt) -> str:
+    """What is said of an interrupt: the signal, or nothing more where a person did it."""
+    return f"stopped by {interrupt.args[0]}" if interrupt.args else "stopped"
+
+
+def print_tagged(config: TaggerConfig, tag: Tag) -> None:
+    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises InputError."""
+    source = Path(config.input) if config.input else None
+    if source:
+        files.count(source, config.column)
+    rows = files.read(source, config.column) if source else files.read_stdin()
+    contents = iter(config.text) if config.text else (files.sound(row).content for row in rows)
+    is_live = not config.text and not source and sys.stdin.isatty()
+    blocks = ([content] for content in contents) if is_live else iter([contents])
+    for block in blocks:
+        for tagged in tag(block):
+            print(marked(tagged.text, tagged.entities, has_colours()), flush=is_live)

@@ -1,0 +1,1 @@
+"""Data: a name or path -> checked words and IOB2 tags of each language and split."""

@@ -1,0 +1,153 @@
+"""Annotated text -> tagged words: the spans that spaCy, Prodigy, Doccano and Label Studio export.
+
+A row is one JSON object: a text, and spans of characters with a label. Words are the row's own `tokens` where it has
+them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split, WhitespaceSplit
+from tokenizers.pre_tokenizers import Sequence as Steps
+
+from ner.data.faults import InputError, listed, shorten
+from ner.tags import OUTSIDE
+
+SPANS = ("spans", "entities", "ents", "label", "labels")
+HAN = Split(Regex(r"\p{Han}"), "isolated")
+SPLITTER = Steps([BertPreTokenizer(), HAN])
+# Punctuation and symbols, with what modifies them (an emoji's variation selectors and joiners).
+MARKS = r"(?:[\p{P}\p{S}][\p{M}\u200d]*)+"
+EDGE_SPLITTER = Steps([WhitespaceSplit(), Split(Regex(rf"\A{MARKS}|{MARKS}\z"), "isolated"), HAN])
+
+Span = tuple[int, int, str]  # first character, the one behind the last, label
+
+
+def is_spans(row: dict[str, Any]) -> bool:
+    """Whether a row is annotated text."""
+    return "text" in row or (isinstance(row.get("data"), dict) and "annotations" in row)
+
+
+def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Words and IOB2 tags of a row. White space at the ends of a span does not count.
+
+    Raises InputError for a row that is not annotated text, and for a span that is empty, lies outside of the text,
+    cuts a word or overlaps another.
+    """
+    text = row["text"] if "text" in row else row["data"].get("text")
+    if not isinstance(text, str):
+        raise InputError(f"text is {shorten(text)}, not a text")
+    if row.get("answer", "accept") != "accept":
+        raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
+    spans = [span_of(item, text) for item in annotations(row)]
+    words = own_words(row, text) or split_offsets(text)
+    return [text[start:end] for start, end in words], tags_of(text, words, spans)
+
+
+def split_offsets(text: str) -> list[tuple[int, int]]:
+    """First character and the one behind the last of each word."""
+    return [offsets for _, offsets in SPLITTER.pre_tokenize_str(text)]
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text: between white space, each punctuation mark and each Han character by itself."""
+    return [text[start:end] for start, end in split_offsets(text)]
+
+
+def split_edges(text: str) -> list[tuple[int, int]]:
+    """Offsets of words as corpora like PAN-X have them: the marks at the ends of what stands between white space go.
+
+    `(Saint-Étienne),` is `(`, `Saint-Étienne` and `),`. Each Han character is a word.
+    """
+    return [offsets for _, offsets in EDGE_SPLITTER.pre_tokenize_str(text)]
+
+
+def split_spaces(text: str) -> list[tuple[int, int]]:
+    """Offsets of what stands between blanks (U+0020 alone), for text whose words are split already."""
+    return [match.span() for match in re.finditer("[^ ]+", text)]
+
+
+def annotations(row: dict[str, Any]) -> list[Any]:
+    """The spans of a row as they stand there. Raises InputError if there are none to find."""
+    if "annotations" in row:  # Label Studio: a task with the work of each annotator
+        done = [a for a in items(row, "annotations") if isinstance(a, dict) and not a.get("was_cancelled")]
+        if len(done) != 1:
+            raise InputError(f"{len(done)} annotations of one text; keep one")
+        results = items(done[0], "result")
+        return [item.get("value") for item in results if isinstance(item, dict) and item.get("type") == "labels"]
+    name = next((name for name in SPANS if name in row), None)
+    if name is None:
+        raise InputError(f"text without spans: no {', '.join(SPANS)}; the row has {listed(map(str, row))}")
+    return items(row, name)
+
+
+def items(row: dict[str, Any], name: str) -> list[Any]:
+    """A list of the row. Raises InputError if it is something else."""
+    if not isinstance(row.get(name), list):
+        raise InputError(f"{name} is {shorten(row.get(name))}, not a list")
+    return list(row[name])
+
+
+def span_of(item: Any, text: str) -> Span:
+    """[start, end, label], or an object with start and end (or start_offset, end_offset) and label (or labels, type).
+
+    Raises InputError for anything else, and where the object's own `text` is not what stands at that place.
+    """
+    if isinstance(item, dict):
+        label = item.get("label", item.get("labels", item.get("type")))
+        if isinstance(label, list) and len(label) == 1:
+            label = label[0]
+        start, end = item.get("start", item.get("start_offset")), item.get("end", item.get("end_offset"))
+    elif isinstance(item, list) and len(item) == 3:
+        start, end, label = item
+    else:
+        raise InputError(f"a span is {shorten(item)}, not [start, end, label] or an object of these")
+    if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label.strip():
+        raise InputError(f"a span is {shorten(item)}: it needs start and end as numbers and one label")
+    if isinstance(item, dict) and item.get("text", text[start:end]) != text[start:end]:
+        raise InputError(f"span {start}-{end} is {shorten(text[start:end])}, but its text says {shorten(item['text'])}")
+    return start, end, label
+
+
+def own_words(row: dict[str, Any], text: str) -> list[tuple[int, int]]:
+    """Offsets of the row's `tokens`, none if it has none. Raises InputError for tokens that are not in the text."""
+    words = []
+    end = 0
+    for token in row.get("tokens") or ():
+        if not isinstance(token, dict) or type(token.get("start")) is not int or type(token.get("end")) is not int:
+            raise InputError(f"a token is {shorten(token)}, not an object with start and end")
+        start, previous_end, end = token["start"], end, token["end"]
+        if not previous_end <= start < end <= len(text):
+            raise InputError(f"token {start}-{end} is not behind the one before it, or not in the text")
+        if text[start:end].strip():  # spaCy keeps white space as tokens
+            words.append((start, end))
+    return words
+
+
+def tags_of(text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    """The IOB2 tag of each word."""
+    starts = {start: i for i, (start, _) in enumerate(words)}
+    ends = {end: i for i, (_, end) in enumerate(words)}
+    tags = [OUTSIDE] * len(words)
+    for start, end, label in spans:
+        if not 0 <= start < end <= len(text):
+            raise InputError(f"span {start}-{end} ({label}) is empty, or not in the text of {len(text)} characters")
+        covered = text[start:end]
+        name = f"span {start}-{end} {shorten(covered)} ({label})"
+        if not covered.strip():
+            raise InputError(f"{name} is white space")
+        if start not in starts:
+            start += len(covered) - len(covered.lstrip())
+        if end not in ends:
+            end -= len(covered) - len(covered.rstrip())
+        if start not in starts or end not in ends:
+            edge = start if start not in starts else end
+            cut = next((text[a:b] for a, b in words if a < edge < b), None)
+            raise InputError(f"{name} cuts the word {shorten(cut)}" if cut else f"{name} begins or ends between words")
+        first, last = starts[start], ends[end]
+        if any(tag != OUTSIDE for tag in tags[first : last + 1]):
+            raise InputError(f"{name} overlaps another span")
+        tags[first : last + 1] = [f"B-{label}"] + [f"I-{label}"] * (last - first)
+    return tags

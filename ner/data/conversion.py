@@ -1,0 +1,124 @@
+"""Rows as they were read -> datasets with IOB2 tags as ClassLabel. Rows whose tags can not be used are left out."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import List as ListOf
+
+from ner.data import faults
+from ner.data.arrow_store import ROW, TAGS, WORDS, Rows, cached
+from ner.data.faults import Fault, shorten
+from ner.data.tag_schemes import Converter, Names, Tally
+from ner.files import read_json
+from ner.tags import TagSet
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Sentences with IOB2 tags. tally: what scheme they were in; faults: file of the rows that were left out."""
+
+    data: Dataset
+    tally: Tally
+    faults: Path
+    num_faults: int
+
+
+def convert(
+    rows: Rows, own_names: Sequence[str] | None, names: Names, mapping: Mapping[str, str], tags: TagSet
+) -> Converted:
+    """IOB2 tags of these rows, from the cache if it has them.
+
+    own_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
+    """
+    converter = Converter(names, mapping, tags)
+
+    def write(folder: Path) -> None:
+        tally = Tally()
+        num_faults = 0
+        features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
+        schema = features.arrow_schema
+        with (
+            pa.ipc.new_stream(str(folder / "rows.arrow"), schema) as arrow,
+            (folder / "faults.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as lines,
+        ):
+            for table in rows.tables():
+                raw, ids, own = tags_of(table, own_names, names, converter)
+                if (bad := np.unique(row_of(table)[ids < 0])).size:
+                    for fault in tag_faults(table, bad, raw, ids, rows.place, own_names, names, tags):
+                        lines.write(faults.to_json(fault))
+                    num_faults += len(bad)
+                    table = table.take(np.setdiff1d(np.arange(len(table)), bad))
+                    raw, ids, own = tags_of(table, own_names, names, converter)
+                tally += own
+                words = table[WORDS].combine_chunks()
+                offsets = pa.array(np.concatenate([[0], np.cumsum(lengths(table))]), pa.int32())
+                arrow.write_table(
+                    pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
+                )
+        (folder / "summary.json").write_text(
+            json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8"
+        )
+
+    folder = cached((rows.folder.name, own_names, names.names, sorted(mapping.items()), tags.names), write)
+    summary = read_json(folder / "summary.json")
+    tally = Tally(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
+    return Converted(
+        Dataset.from_file(str(folder / "rows.arrow")), tally, folder / "faults.jsonl", summary["num_faults"]
+    )
+
+
+def lengths(table: pa.Table) -> np.ndarray:
+    """int64 [rows]: words of each."""
+    return pc.list_value_length(table[TAGS].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def row_of(table: pa.Table) -> np.ndarray:
+    """int64 [words]: the row that each word stands in."""
+    return np.repeat(np.arange(len(table)), lengths(table))
+
+
+def tags_of(
+    table: pa.Table, own_names: Sequence[str] | None, names: Names, converter: Converter
+) -> tuple[np.ndarray, np.ndarray, Tally]:
+    """(index into the names, IOB2 id) of each word, -1 where there is none, and what was met."""
+    flat = table[TAGS].combine_chunks().flatten()
+    if own_names is None:
+        raw = pc.index_in(flat, value_set=pa.array(names.names)).to_numpy(zero_copy_only=False)
+    else:
+        ids = flat.to_numpy(zero_copy_only=False)
+        index = np.array([names.names.index(name) for name in own_names])
+        raw = np.where((ids >= 0) & (ids < len(index)), index[np.clip(ids, 0, len(index) - 1)], -1)
+    start = np.zeros(len(raw), dtype=bool)
+    start[np.cumsum(lengths(table)) - lengths(table)] = True
+    ids, tally = converter(np.maximum(raw, 0), start)
+    return raw, np.where(raw < 0, -1, ids), tally
+
+
+def tag_faults(
+    table: pa.Table, bad: np.ndarray, raw: np.ndarray, ids: np.ndarray, place: str,
+    own_names: Sequence[str] | None, names: Names, tags: TagSet,
+) -> list[Fault]:  # fmt: skip
+    """What is wrong with the tags of the rows `bad`: the first word of each that has no IOB2 tag."""
+    first = np.concatenate([[0], np.cumsum(lengths(table))])
+    found = []
+    for row, values in zip(bad.tolist(), table.take(bad).to_pylist(), strict=True):
+        word = int(np.flatnonzero(ids[first[row] : first[row + 1]] < 0)[0])
+        tag = values[TAGS][word]
+        index = int(raw[first[row] + word])
+        name = names.names[index] if index >= 0 else None
+        if name is None:
+            what = f"the id {tag}; ids go from 0 to {len(own_names or ()) - 1}"
+        elif name in names.malformed:
+            what = f"the malformed tag {shorten(tag)}; tags are O, B-TYPE and I-TYPE, or those of another scheme"
+        else:
+            what = f"the unknown tag {shorten(tag)}; the tags are {' '.join(tags.names)}"
+        reason = f"token {word + 1}, {shorten(values[WORDS][word])}, has {what}"
+        found.append(Fault(place, reason, values.pop(ROW), values))
+    return found

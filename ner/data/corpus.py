@@ -1,0 +1,314 @@
+"""Annotated sentences: a name or path -> checked words and IOB2 tags of each language and split.
+
+    python -m ner.data.corpus data/panx --languages de fr      # what is in it
+    python -m ner.data.corpus data/tweets.conll.gz --languages de --to-parquet data/tweets
+
+Every door (`ner.data.discovery`, `ner.data.readers`) ends in the same form, `tokens: list of str` and `ner_tags: list of
+ClassLabel`. All files are read and checked before anything else happens; what is wrong comes in one report.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import yaml
+from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, load_dataset
+
+from ner.arguments import bad_input_ends_here, command, echo, parse
+from ner.cli.options import CorpusConfig
+from ner.data import arrow_store, faults, readers
+from ner.data.arrow_store import TAGS, Rows
+from ner.data.conversion import Converted, convert
+from ner.data.discovery import Listing, Place, find
+from ner.data.faults import Fault, InputError, listed, one_line
+from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
+from ner.data.summary import describe, in_both
+from ner.data.tag_schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
+from ner.files import file_errors
+from ner.tags import OUTSIDE, TagSet
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where sentences come from and how they are read: what the data flags of the scripts say, under their names.
+
+    data: see `ner.data.discovery.find`. data_config: config of a language in Hub layout. sample: see `parse_sample`.
+    tags: names of ids that the data does not name. columns: see `parse_columns`; map_tags: `ner.data.tag_schemes.parse_map`.
+    validation_fraction: taken from train where there is no validation split. on_bad_row: what becomes of bad rows.
+    """
+
+    data: str
+    data_config: str = "auto"
+    sample: tuple[str, ...] = ("auto",)
+    tags: tuple[str, ...] | None = None
+    columns: str = "auto"
+    map_tags: str | None = None
+    validation_fraction: float | None = None
+    on_bad_row: Literal["stop", "skip"] = "stop"
+
+    @classmethod
+    def of(cls, options: Any) -> "Source":
+        """From an object with these attributes."""
+        return cls(**{item.name: getattr(options, item.name) for item in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Checked sentences. languages: their splits, all with the same tags.
+
+    source: with `auto` resolved; notes: what was converted, repaired, left out, and stands in two splits;
+    tallies: tag scheme and illegal tags of each language and split; skipped: files of the rows left out.
+    """
+
+    source: Source
+    languages: dict[str, DatasetDict]
+    tags: TagSet
+    notes: tuple[str, ...]
+    tallies: dict[tuple[str, str], Tally]
+    skipped: tuple[Path, ...]
+
+    def __getitem__(self, language: str) -> DatasetDict:
+        return self.languages[language]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one file, or of one split on the Hub, as they were read. names: of their tag ids."""
+
+    rows: Rows
+    names: tuple[str, ...] | None
+
+
+Parts = dict[tuple[str, str], list[Part]]  # of each language and split
+
+
+def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
+    """Sentences in file order or as sampled, every row checked. None: all languages, all splits.
+
+    Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
+    Raises InputError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
+    """
+    mapping = parse_map(source.map_tags)
+    alone = ("train",) if splits is None or source.validation_fraction is not None else splits
+    listing = find(source.data, languages, alone, source.data_config)
+    source = replace(
+        source,
+        sample=resolve_sample(source.sample, listing.pattern),
+        data_config=listing.pattern or source.data_config,
+    )
+    shares = parse_sample(source.sample)
+    wanted = {language: splits or tuple(places) for language, places in listing.places.items()}
+    parts, problems = read_all(source, listing, wanted)
+    converted: dict[tuple[str, str], list[Converted]] = {}
+    try:
+        names, tags = corpus_tags(source, parts, mapping)
+    except InputError as error:
+        problems.append(Fault(source.data, str(error)))
+    else:
+        for key, shards in parts.items():
+            converted[key] = [convert(part.rows, part.names, names, mapping, tags) for part in shards]
+    left_out: list[Rows | Converted] = [
+        item for key in parts for item in (*(part.rows for part in parts[key]), *converted.get(key, ()))
+    ]
+    num_bad = sum(item.num_faults for item in left_out)
+    if problems or (num_bad and source.on_bad_row == "stop"):
+        found = chain.from_iterable(faults.read(item.faults) for item in left_out)
+        raise InputError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
+
+    corpus = {}
+    for language, own in wanted.items():
+        whole = {split: concatenate_datasets([shard.data for shard in shards])
+                 for (owner, split), shards in converted.items() if owner == language}  # fmt: skip
+        if is_held_out(source, listing.places[language]):
+            whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
+        corpus[language] = DatasetDict(
+            {split: take_share(whole[split], shares[language]) if language in shares else whole[split] for split in own}
+        )
+        if empty := [split for split, part in corpus[language].items() if not len(part)]:
+            raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
+    tallies = {key: reduce(Tally.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
+    notes = (*scheme_notes(tallies), *skip_notes(parts, converted), *overlap_notes(corpus))
+    return Corpus(
+        source, corpus, tags, notes, tallies, tuple(item.faults for item in left_out if item.num_faults)
+    )  # fmt: skip
+
+
+def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str]]) -> tuple[Parts, list[Fault]]:
+    """The rows of these languages and splits, and which of them could not be read at all."""
+    columns = parse_columns(source.columns)
+    problems = [Fault(source.data, reason) for reason in listing.missing.values()]
+    parts: Parts = {}
+    for language, splits in wanted.items():
+        places = listing.places[language]
+        held_out = is_held_out(source, places)
+        for split in dict.fromkeys("train" if held_out and split == "validation" else split for split in splits):
+            if split not in places:
+                hint = "; --validation-fraction 0.1 takes one from train" if split == "validation" else ""
+                there = listed(places) if places else "none"
+                problems.append(Fault(f"{source.data}, {language}", f"no split {split}; it has {there}{hint}"))
+                continue
+            own = parts.setdefault((language, split), [])
+            for file in places[split].files:
+                try:
+                    own.append(read_file(file, columns, places[split]))
+                except arrow_store.CacheError:
+                    raise
+                except InputError as error:
+                    problems.append(Fault(str(file), str(error)))
+            if not places[split].files:
+                try:
+                    own.append(read_hub(source.data, listing.configs[language], split, columns))
+                except arrow_store.CacheError:
+                    raise
+                except InputError as error:
+                    problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
+    return parts, problems
+
+
+def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
+    """The rows of a local file. Raises InputError for one that can not be read to its end."""
+    try:
+        key = (state_of(file), sorted(columns.items()))
+    except OSError as error:
+        raise InputError(error.strerror) from error
+    stored = arrow_store.store(key, str(file), lambda: readers.read(file, columns))
+    names = readers.tag_names(file, columns) or readers.class_names(place.features, columns)
+    return Part(stored, names if stored.has_ids else None)
+
+
+def state_of(file: Path) -> tuple[str | int, ...]:
+    """What differs once a file is changed or replaced, even by one of equal size and time of change. Raises OSError."""
+    state = file.stat()
+    return str(file.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
+def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Part:
+    """The rows of a split on the Hub. Raises InputError for columns that are missing or of another type."""
+    try:
+        loaded = load_dataset(data, config, split=split)
+    except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
+        raise InputError(one_line(error)) from error
+    schema = loaded.features.arrow_schema
+    names = readers.word_and_tag(schema, columns)
+
+    def tables() -> Iterator[pa.Table]:
+        return readers.as_rows(arrow_store.batches(loaded.select_columns(list(names))), schema, columns)
+
+    files = [state_of(Path(file["filename"])) for file in loaded.cache_files]
+    stored = arrow_store.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)
+    return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
+
+
+def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[Names, TagSet]:
+    """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises InputError."""
+    own: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    declared: list[tuple[str, ...] | None] = []
+    for key, shards in parts.items():
+        for i, part in enumerate(shards):
+            if part.rows.has_ids and not (part.names or source.tags):
+                raise InputError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
+            if part.rows.has_ids and not part.names:
+                shards[i] = part = replace(part, names=source.tags)
+            declared.append(part.names or source.tags)
+            own.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
+    names = Names.of(chain(source.tags or (), *chain(*own.values())))
+    if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
+        types = listed(sorted({kind for kind in names.types if kind}))
+        raise InputError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
+    if names.are_plain and None not in mapped_types(names, mapping):
+        raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (--columns)?")
+    if declared and all(declared):
+        return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
+    telling = [used for (_, split), used in own.items() if split == "train"] or list(own.values())
+    return names, collected_tags(names, chain(*chain(*telling)), mapping)
+
+
+def is_held_out(source: Source, places: Mapping[str, Place]) -> bool:
+    """Whether the validation sentences of a language are taken from its training sentences."""
+    return source.validation_fraction is not None and "validation" not in places and "train" in places
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises InputError on anything else."""
+    pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
+    if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
+        raise InputError(f"--columns {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
+    return {key: value for key, _, value in pairs}
+
+
+def scheme_notes(tallies: Mapping[tuple[str, str], Tally]) -> Iterator[str]:
+    """What was converted to IOB2, and how much of it was illegal."""
+    for (language, split), tally in tallies.items():
+        if tally.scheme != "IOB2":
+            yield f"{language} {split}: {tally.scheme}, converted to IOB2"
+        if tally.repaired:
+            yield f"{language} {split}: {tally.repaired:,} words with a tag that {tally.scheme} forbids; {tally.repair}"
+
+
+def skip_notes(parts: Parts, converted: Mapping[tuple[str, str], Sequence[Converted]]) -> Iterator[str]:
+    """How many rows of each place were left out."""
+    for key, shards in parts.items():
+        for part, iob2 in zip(shards, converted[key], strict=True):
+            if bad := part.rows.num_faults + iob2.num_faults:
+                yield f"{part.rows.place}: {bad:,} of {bad + len(iob2.data):,} rows skipped"
+
+
+def overlap_notes(corpus: Mapping[str, DatasetDict]) -> Iterator[str]:
+    """Sentences that stand in train and in another split too."""
+    for language, splits in corpus.items():
+        for split, part in splits.items():
+            if "train" in splits and split != "train" and (both := in_both(splits["train"], part)):
+                yield f"{language}: {both:,} of {len(part):,} {split} sentences also stand in train"
+
+
+def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:
+    """Writes the rows that were left out, with their reasons, as JSON Lines; no file, and none left, without any."""
+    file.unlink(missing_ok=True)
+    if skipped := [one for corpus in corpora for one in corpus.skipped]:
+        faults.write(file, chain.from_iterable(map(faults.read, skipped)))
+
+
+def to_parquet(corpus: Corpus, folder: Path) -> None:
+    """Writes a folder in Hub layout: a config for each language, its splits as Parquet, and a card that names them.
+
+    Raises InputError if something is in the folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--to-parquet {folder}: something is there; name a new folder")
+    configs = []
+    for language, splits in corpus.languages.items():
+        files = [{"split": split, "path": f"{language}/{split}-00000-of-00001.parquet"} for split in splits]
+        configs.append({"config_name": language, "data_files": files})
+        (folder / language).mkdir(parents=True)
+        for part, file in zip(splits.values(), files, strict=True):
+            part.to_parquet(folder / file["path"])
+    card = yaml.safe_dump({"task_categories": ["token-classification"], "configs": configs}, sort_keys=False)
+    (folder / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    disable_progress_bars()
+    with bad_input_ends_here():
+        options = parse(CorpusConfig, arguments, __doc__)
+        corpus = load_corpus(Source.of(options), options.languages, options.splits)
+        if options.to_parquet:
+            with file_errors(options.to_parquet):
+                to_parquet(corpus, Path(options.to_parquet))
+    for language, splits in corpus.languages.items():
+        tallies = {split: corpus.tallies[language, split] for split in splits if (language, split) in corpus.tallies}
+        echo(f"# {language}\n\n{describe(splits, tallies)}\n")
+    for note in corpus.notes:
+        echo(f"note: {note}")
+    if options.to_parquet:
+        write_skipped([corpus], Path(options.to_parquet) / "skipped.jsonl")
+        echo(f"written: {options.to_parquet}; --data {options.to_parquet} reads it")
+
+
+if __name__ == "__main__":
+    main()

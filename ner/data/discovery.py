@@ -1,0 +1,298 @@
+"""Where sentences are: a path or Hub name -> the files of each language and split."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, get_dataset_config_names, load_dataset_builder
+from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
+
+from ner.data.faults import InputError, listed, one_line, shorten
+from ner.data.readers import SUFFIXES, suffix_of
+from ner.files import file_errors
+from ner.yaml_text import parse_yaml
+
+CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
+SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
+SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+NAME_IT = "name what is elsewhere yourself: --data with that path"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One split of one language. files: local ones; none: a split of that config on the Hub.
+
+    features: as a card declares them.
+    """
+
+    files: tuple[Path, ...] = ()
+    features: Features | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a corpus has. places: language -> split -> where; missing: why a language is not there.
+
+    pattern: of the configs in a Hub layout, empty elsewhere; configs: of each language there.
+    """
+
+    places: dict[str, dict[str, Place]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    pattern: str = ""
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str = "auto") -> Listing:
+    """Languages and splits of a corpus. Raises InputError where there is no corpus.
+
+    data: a path with {lang} and {split} in it (and * for shards), a file, a folder in Hub layout or of files
+    {lang}/{split}.jsonl and the like, or a Hub name. languages: those that are wanted, None for all.
+    splits: a file by itself is the first of them.
+    """
+    with file_errors(shorten(data)):  # a name that is too long, a folder that may not be looked into
+        return find_at(data, languages, splits, data_config)
+
+
+def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str) -> Listing:
+    """As `find`. Raises OSError, too."""
+    path = Path(data)
+    if "{" in data or "*" in data:
+        return of_pattern(data, languages)
+    if path.is_file():
+        if not suffix_of(path):
+            raise InputError(f"{data}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+        return Listing({language: {splits[0]: Place((path,))} for language in only_one(data, languages)})
+    if path.is_dir() and not has_card(path):
+        return of_folder(path, languages, splits)
+    if not path.exists() and looks_like_path(data):
+        raise InputError(f"{data}: no such file or folder")
+    return of_hub(data, languages, data_config)
+
+
+def only_one(data: str, languages: Sequence[str] | None) -> Sequence[str]:
+    """The one language of data that names none."""
+    if languages is None or len(languages) != 1:
+        wanted = "none is named" if languages is None else f"{len(languages)} are wanted"
+        raise InputError(f"{data}: holds one language, and {wanted}; name one, or put {{lang}} into the path")
+    return languages
+
+
+def looks_like_path(data: str) -> bool:
+    """Whether this can not be a Hub name: `name` or `owner/name`."""
+    return data.count("/") > 1 or data.startswith((".", "/", "~")) or bool(suffix_of(Path(data)))
+
+
+def has_card(folder: Path) -> bool:
+    """Whether a folder has a README.md that names configs, as datasets on the Hub have."""
+    card = folder / "README.md"
+    return card.is_file() and "configs:" in card.read_text(encoding="utf-8", errors="replace")
+
+
+def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
+    """The files that a path with {lang}, {split} and * names."""
+    if "{lang}" not in pattern:
+        only_one(pattern, languages)
+    escaped = re.escape(str(Path(pattern)))
+    for marker, group in (("{lang}", r"([^/]+?)"), ("{split}", r"([^/]+?)"), ("*", r"[^/]*")):
+        escaped = escaped.replace(re.escape(marker), group)
+    regex = re.compile(escaped)
+    order = re.findall(r"\{(lang|split)\}", pattern)
+    if "split" not in order or len(set(order)) < len(order):
+        raise InputError(f"{pattern}: a path needs {{split}} once, and {{lang}} once for several languages")
+    glob = re.sub(r"\{(lang|split)\}", "*", re.sub(r"[\[?]", r"[\g<0>]", pattern))  # these stand for themselves
+    anchor = Path(glob).anchor
+    found: dict[str, dict[str, list[Path]]] = {}
+    try:
+        files = sorted(Path(anchor or ".").glob(str(Path(glob).relative_to(anchor) if anchor else Path(glob))))
+    except ValueError as error:  # of ** beside something else
+        raise InputError(f"{pattern}: {one_line(error)}") from error
+    for file in files:
+        if (match := regex.fullmatch(str(file))) and file.is_file():
+            groups = dict(zip(order, match.groups(), strict=True))
+            for language in [groups["lang"]] if "lang" in groups else only_one(pattern, languages):
+                found.setdefault(language, {}).setdefault(groups["split"], []).append(file)
+    if not found:
+        raise InputError(f"{pattern}: no such files")
+    for file in [file for splits in found.values() for files in splits.values() for file in files]:
+        if not suffix_of(file):
+            raise InputError(f"{file}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+    return of_files(pattern, found, languages, several="*" in pattern)
+
+
+def of_folder(folder: Path, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
+    """Files {lang}/{split}.jsonl, or {lang}.{split}.conll.gz, or {split}.tsv of one language, by any suffix.
+
+    A language has a split of a usual name, or one of `splits`: other files may lie there too.
+    """
+    usual = {*chain(*SAME_SPLIT), *splits}
+    found: dict[str, dict[str, list[Path]]] = {}
+    for file in files_in(folder, "*/*"):
+        found.setdefault(file.parent.name, {}).setdefault(stem_of(file), []).append(file)
+    found = {language: own for language, own in found.items() if usual & set(own)}
+    for file in files_in(folder, "*") if not found else ():
+        if stem_of(file) in usual:
+            found.setdefault(only_one(str(folder), languages)[0], {}).setdefault(stem_of(file), []).append(file)
+        elif match := re.fullmatch(r"(.+?)[._-]([A-Za-z0-9]+)", stem_of(file)):
+            found.setdefault(match[1], {}).setdefault(match[2], []).append(file)
+    found = {language: own for language, own in found.items() if usual & set(own)}
+    if not found:
+        raise InputError(
+            f"{folder}: no data in this folder; expected {{lang}}/{{split}}.jsonl (or {listed(SUFFIXES[1:])}, each "
+            "also with .gz), or a README.md that names configs"
+        )
+    return of_files(str(folder), found, languages, several=False)
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Files that a reader fits, in order."""
+    return [file for file in sorted(folder.glob(pattern)) if suffix_of(file) and file.is_file()]
+
+
+def stem_of(file: Path) -> str:
+    """The name without suffix and shard: train of train-00000-of-00001.parquet and of train.conll.gz."""
+    stem = re.sub(rf"{re.escape(suffix_of(file))}(\.gz)?$", "", file.name, flags=re.IGNORECASE)
+    return SHARD.sub("", stem)
+
+
+def of_files(
+    data: str, found: dict[str, dict[str, list[Path]]], languages: Sequence[str] | None, *, several: bool
+) -> Listing:
+    """A listing of the files that were found. several: whether a split may be several files that are not shards."""
+    for language, splits in found.items():
+        for split, files in splits.items():
+            shards = all(SHARD.search(file.name.partition(".")[0]) for file in files)
+            if len(files) > 1 and not several and not shards:
+                raise InputError(
+                    f"{data}: {language} {split} is {listed(map(str, files))}; name one in a path like "
+                    "{lang}/{split}.jsonl"
+                )
+    wanted = sorted(found) if languages is None else [language for language in languages if language in found]
+    places = {
+        language: by_usual_names({split: Place(tuple(files)) for split, files in found[language].items()})
+        for language in wanted
+    }
+    lost = {
+        language: f"no language {language}; it has {listed(sorted(found))}"
+        for language in languages or ()
+        if language not in found
+    }
+    return Listing(places, missing=lost)
+
+
+def check_card(folder: Path) -> None:
+    """Raises InputError for a local card that is no YAML, or names files that are not in its folder.
+
+    Beforehand: `datasets` would ask the network for an address.
+    """
+    for name in (REPOCARD_FILENAME, REPOYAML_FILENAME):
+        file = folder / name
+        if not file.is_file():
+            continue
+        with file_errors(file):
+            text = file.read_text(encoding="utf-8", errors="replace")
+        if name == REPOCARD_FILENAME:
+            text = match[1] if (match := FRONT_MATTER.match(text)) else ""
+        head = parse_yaml(text, str(file))
+        configs = head.get("configs") if isinstance(head, dict) else None
+        for config in configs if isinstance(configs, list) else []:
+            for key in ("data_files", "data_dir"):
+                for path in texts_in(config.get(key) if isinstance(config, dict) else None):
+                    if "://" in path or "::" in path or Path(path).is_absolute() or ".." in Path(path).parts:
+                        raise InputError(f"{file}: {key} {shorten(path)} is outside of the folder; {NAME_IT}")
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """The texts in lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(part)
+
+
+def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
+    """Languages of a Hub dataset, or of a local folder in the same layout."""
+    if Path(data).is_dir():
+        check_card(Path(data))
+    try:
+        configs = [str(config) for config in get_dataset_config_names(data)]
+    except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
+        raise InputError(f"{data}: {shown(error)}") from error
+    pattern = resolve_config(pattern, configs, languages)
+    if "{lang}" not in pattern and (languages is None or len(languages) > 1):
+        raise InputError(f"--data-config {pattern} is one config for several languages; put {{lang}} into it")
+    before, _, after = pattern.partition("{lang}")
+    there = [
+        config[len(before) : len(config) - len(after)]
+        for config in configs
+        if "{lang}" in pattern and config.startswith(before) and config.endswith(after) and len(config) > len(before)
+    ]
+    listing = Listing(pattern=pattern)
+    for language in there if languages is None else languages:
+        config = pattern.replace("{lang}", language)
+        if config not in configs:
+            names = f"languages {listed(there)}" if there else f"configs {listed(configs)}"
+            listing.missing[language] = f"no language {language} (config {config}); it has the {names}"
+            continue
+        try:
+            builder = load_dataset_builder(data, config)
+        except Exception as error:  # as above
+            listing.missing[language] = shown(error)
+            continue
+        listing.configs[language] = config
+        try:
+            listing.places[language] = of_builder(data, builder)
+        except InputError as error:
+            listing.missing[language] = one_line(error)
+    return listing
+
+
+def shown(error: Exception) -> str:
+    """What a library says, in one line; errors that are not made for readers come with their kind."""
+    text = one_line(error)[:1000]
+    return text if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
+
+
+def resolve_config(pattern: str, configs: Sequence[str], languages: Sequence[str] | None) -> str:
+    """What `auto` means for a dataset with these configs: the first of CONFIGS that fits one, or the only one."""
+    if pattern != "auto":
+        return pattern
+    if len(configs) == 1 and languages and len(languages) == 1 and not configs[0].endswith(languages[0]):
+        return configs[0]
+    return next(p for p in CONFIGS if any(config.startswith(p.partition("{")[0]) for config in configs))
+
+
+def of_builder(data: str, builder: Any) -> dict[str, Place]:
+    """Splits of a config: local files where there are some, which `ner.data.readers` reads and checks row by row."""
+    files = builder.config.data_files or {}
+    if not Path(data).is_dir():
+        return by_usual_names({str(split): Place() for split in files or builder.info.splits or ()})
+    places = {}
+    for split, paths in files.items():
+        unread = [path for path in paths if not suffix_of(Path(path))]
+        if unread:
+            raise InputError(f"{unread[0]}: no reader for this name; files end in {listed(SUFFIXES)}")
+        if outside := [path for path in paths if not is_inside(Path(path), Path(data))]:
+            raise InputError(f"{outside[0]}: is outside of {data}, or a link that leads there; {NAME_IT}")
+        places[str(split)] = Place(tuple(Path(path) for path in paths), builder.info.features)
+    return by_usual_names(places)
+
+
+def is_inside(file: Path, folder: Path) -> bool:
+    """Whether a file is in the folder, and no link out of it.
+
+    A snapshot in the Hub's cache is all links, to the blobs beside it.
+    """
+    folder, file = folder.resolve(), file.resolve()
+    blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else folder
+    return file.is_relative_to(folder) or file.is_relative_to(blobs)
+
+
+def by_usual_names(splits: dict[str, Place]) -> dict[str, Place]:
+    """Splits with dev, valid and val as validation and so on, unless there is one of that name."""
+    usual = {other: same[0] for same in SAME_SPLIT for other in same[1:] if same[0] not in splits}
+    return {usual.get(split, split): place for split, place in splits.items()}

@@ -1,0 +1,111 @@
+"""What is in a corpus: sizes, entities, lengths, schemes, overlap of its splits, and a sentence, as Markdown."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict
+
+from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
+from ner.data.faults import shorten
+from ner.data.tag_schemes import Tally
+from ner.evaluation.metrics import entities
+from ner.markdown import table
+
+PERCENTILES = (5, 50, 95, 99, 100)
+MOST_FREQUENT = 5
+
+
+def describe(splits: DatasetDict, tallies: Mapping[str, Tally]) -> str:
+    """The tables of one language. tallies: what each split was converted from."""
+    types = list(dict.fromkeys(kind for part in splits.values() for kind in tag_set(part).types))
+    sizes, forms = [], []
+    for split, part in splits.items():
+        words = flat_column(part, TAGS)[1]
+        counts = entity_counts(part)
+        sizes.append([split, len(part), int(words.sum()), *(counts[kind] for kind in types)])
+        lengths = np.percentile(words, PERCENTILES, method="nearest").tolist()
+        tally = tallies.get(split)
+        scheme = [tally.scheme, tally.repaired] if tally else ["", ""]
+        forms.append([split, *lengths, *scheme])
+    names = [f"words: {p}%" if p < 100 else "longest" for p in PERCENTILES]
+    overlaps = [
+        [first, second, both, f"{both / max(len(splits[second]), 1):.1%}"]
+        for i, first in enumerate(splits)
+        for second in list(splits)[i:]
+        for both in [repeated(splits[first]) if first == second else in_both(splits[first], splits[second])]
+    ]
+    frequent = [[kind, ", ".join(f"{shorten_text(text)} {n:,}" for text, n in top)]
+                for kind, top in frequent_entities(next(iter(splits.values())), types).items()]  # fmt: skip
+    return "\n\n".join(
+        [
+            table(["split", "sentences", "words", *types], sizes),
+            table(["split", *names, "tag scheme", "illegal tags"], forms),
+            "Sentences of the second split that stand in the first too (of a split with itself: repeated)\n\n"
+            + table(["first", "second", "sentences", "share"], overlaps),
+            f"Most frequent entities, {next(iter(splits))}\n\n" + table(["type", "entities"], frequent),
+            example(next(iter(splits.values()))),
+        ]
+    )
+
+
+def entity_counts(part: Dataset) -> Counter[str]:
+    """Entities of each type: IOB2 has one B- for each."""
+    names = tag_set(part).names
+    counts = np.bincount(flat_column(part, TAGS)[0], minlength=len(names))
+    return Counter({name[2:]: int(n) for name, n in zip(names, counts, strict=True) if name.startswith("B-")})
+
+
+def frequent_entities(part: Dataset, types: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+    """The most frequent entities of each type, with how often they stand there."""
+    tags = tag_set(part)
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in tags.types}
+    for rows in batches(part):
+        words = rows[WORDS].combine_chunks().flatten().to_pylist()
+        lengths = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()
+        start = np.zeros(len(words), dtype=bool)
+        start[np.cumsum(lengths) - lengths] = True
+        for first, end, kind in zip(
+            *entities(rows[TAGS].combine_chunks().flatten().to_numpy(), start, tags), strict=True
+        ):
+            counts[tags.types[kind]][" ".join(words[first:end])] += 1
+    return {kind: counts[kind].most_common(MOST_FREQUENT) for kind in types}
+
+
+def shorten_text(text: str) -> str:
+    """An entity's text, cut where it is long."""
+    return text if len(text) <= 40 else shorten(text, 40)
+
+
+def hashes(part: Dataset) -> np.ndarray:
+    """int64 [rows]: a hash of each sentence's words, equal within a process."""
+    of_rows = [
+        np.fromiter(map(hash, pc.binary_join(rows[WORDS].combine_chunks(), "\x1f").to_pylist()), np.int64, len(rows))
+        for rows in batches(part)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *of_rows])
+
+
+def in_both(first: Dataset, second: Dataset) -> int:
+    """Sentences of the second whose words stand in the first too."""
+    return int(np.isin(hashes(second), hashes(first)).sum())
+
+
+def repeated(part: Dataset) -> int:
+    """Sentences that stand in it before."""
+    return len(part) - len(np.unique(hashes(part)))
+
+
+def example(part: Dataset, longest: int = 14) -> str:
+    """The first sentence with an entity that fits, as a table of words and tags."""
+    names = tag_set(part).names
+    chosen = 0
+    for row, tags in enumerate(part.select(range(min(len(part), 200)))[TAGS][:]):
+        if 3 <= len(tags) <= longest and any(names[tag].startswith("B-") for tag in tags):
+            chosen = row
+            break
+    row = part[chosen]
+    words = row[WORDS][:longest]
+    tags = [names[tag] for tag in row[TAGS][:longest]]
+    return f"Sentence {chosen}\n\n" + table(["word", *words], [["tag", *tags]])

@@ -1,0 +1,161 @@
+"""A model over encoded sentences: the tag and the loss of every word, and the scores that follow."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from ner.evaluation.metrics import Counts, count
+from ner.inputs.batching import EpochPlan
+from ner.inputs.collators import Collator, PackedCollator, to_device
+from ner.inputs.encoding import IGNORED, Encoded
+from ner.inputs.prefetch import feed
+from ner.modeling.loss import token_loss
+from ner.tags import TagSet
+
+SENTENCES_PER_GROUP = 256  # enough that packed rows are full, few enough that memory is bounded by max_tokens
+
+
+class Processes(Protocol):
+    """Who shares the work: an Accelerator, or `Alone`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+
+    @property
+    def num_processes(self) -> int:
+        """How many there are."""
+
+    @property
+    def process_index(self) -> int:
+        """Which of them this is."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One process that does all of it."""
+
+    device: torch.device
+    num_processes: int = 1
+    process_index: int = 0
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of every word of encoded sentences, one process's share of it.
+
+    mine: bool [words], whose values are meaningful; each word is mine on one process
+    tags: int64 [words], the most probable tag; O for a word without a sub-token
+    losses: float32 [words], against the gold tag; nan for a word without a sub-token, as in what follows
+    p_predicted: float32 [words], probability of the most probable tag
+    entropy: float32 [words], of the distribution over tags, in nats
+    """
+
+    mine: np.ndarray
+    tags: np.ndarray
+    losses: np.ndarray
+    p_predicted: np.ndarray
+    entropy: np.ndarray
+
+    @property
+    def p_gold(self) -> np.ndarray:
+        """float32 [words]: probability of the gold tag."""
+        return np.exp(-self.losses)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    encoded: Encoded,
+    collator: Collator,
+    processes: Processes,
+    *,
+    outside: int,
+    max_tokens: int,
+    progress: Any = None,
+) -> Predictions:
+    """Tags every word of this process's share of the sentences.
+
+    outside: the tag of a word that has no sub-token. max_tokens: positions in a micro-batch.
+    progress: called with the number of sentences done, over all processes.
+    """
+    model.eval()
+    device = processes.device
+    row_length = collator.row_length if isinstance(collator, PackedCollator) else None
+    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
+    num_words = len(encoded.gold)
+    gold = torch.from_numpy(np.append(encoded.gold, IGNORED)).to(device)
+    # One place more than there are words takes what belongs to no word: no host sync to find out which tokens count.
+    tags = torch.full((num_words + 1,), outside, device=device)
+    losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=device)
+    mine = np.zeros(num_words, dtype=bool)
+    rank = processes.process_index
+    for update, batches in feed(plan, collator, rank, 1, len(plan), device):
+        for micro_batch, batch in zip(update.micro_batches[rank], batches, strict=True):
+            batch = to_device(batch, device)
+            words = batch.pop("words")
+            words = torch.where(words < 0, num_words, words)
+            del batch["labels"]
+            logits = model(**batch).logits
+            tags[words] = logits.argmax(dim=-1)
+            losses[words] = token_loss(logits, gold[words])
+            log_p = logits.float().log_softmax(dim=-1)
+            p = log_p.exp()
+            p_predicted[words] = p.amax(dim=-1)
+            entropy[words] = -(p * log_p).sum(dim=-1)
+            if not micro_batch.filler:
+                for sentence in encoded.sentence[micro_batch.windows]:
+                    mine[encoded.word_offsets[sentence] : encoded.word_offsets[sentence + 1]] = True
+        if progress:
+            progress(len(update.sentences))
+    return Predictions(mine, *(values[:-1].cpu().numpy() for values in (tags, losses, p_predicted, entropy)))
+
+
+def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
+    """Those of all processes, on each of them."""
+
+    def whole(values: np.ndarray) -> np.ndarray:
+        own = np.where(predictions.mine, values, np.zeros_like(values))  # each word is one process's: sums are exact
+        return accelerator.reduce(torch.from_numpy(own).to(accelerator.device)).cpu().numpy()
+
+    if accelerator.num_processes == 1:
+        return predictions
+    parts = (predictions.tags, predictions.losses, predictions.p_predicted, predictions.entropy)
+    return Predictions(np.ones_like(predictions.mine), *map(whole, parts))
+
+
+def score(predictions: Predictions, encoded: Encoded, accelerator: Accelerator, tags: TagSet) -> Counts:
+    """Counts over all sentences, each scored once at any number of processes. predictions: this process's share."""
+    mine = predictions.mine
+    sentence_start = np.zeros(len(encoded.gold) + 1, dtype=bool)
+    sentence_start[encoded.word_offsets] = True
+    own = count(
+        encoded.gold[mine], predictions.tags[mine], sentence_start[:-1][mine], predictions.losses[mine], tags
+    )  # fmt: skip
+    whole = torch.tensor([own.words, own.correct_words, own.scored_words], device=accelerator.device)
+    entities = torch.from_numpy(own.entities).to(accelerator.device)
+    loss = torch.tensor(own.loss, dtype=torch.float64, device=accelerator.device)
+    whole, entities, loss = (accelerator.reduce(part) for part in (whole, entities, loss))
+    words, correct_words, scored_words = whole.tolist()
+    return Counts(tags.types, entities.cpu().numpy(), words, correct_words, loss.item(), scored_words)
+
+
+def evaluate(
+    model: nn.Module,
+    encoded: Encoded,
+    collator: Collator,
+    accelerator: Accelerator,
+    tags: TagSet,
+    *,
+    max_tokens: int,
+    progress: Any = None,
+) -> Counts:
+    """`score` of what the model predicts; arguments as in `predict`."""
+    predictions = predict(
+        model, encoded, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=progress
+    )  # fmt: skip
+    return score(predictions, encoded, accelerator, tags)

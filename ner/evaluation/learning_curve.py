@@ -1,0 +1,244 @@
+"""Learning curves: F1 against training sentences, and where it reaches the zero-shot level of another language.
+
+Runs on one language that differ in nothing but the number of training sentences (and seed) are a curve. Its zero-shot
+level is F1 of the run trained on another single language, the one with most sentences. Intervals are by bootstrap over
+the test sentences, the same ones for all points and the level.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ner.evaluation.bootstrap import Interval, interval
+from ner.evaluation.matrix import Result, mean_f1, mean_samples, resample
+from ner.markdown import table
+
+BELOW, NOT_REACHED = "below the smallest", "not reached"
+
+
+@dataclass(frozen=True)
+class Point:
+    """F1 at one number of training sentences: the mean over runs, which differ in their seed."""
+
+    train_sentences: int
+    f1: float
+    interval: Interval
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Level(Point):
+    """F1 without a training sentence of the language. trained_on: the other language, of train_sentences sentences."""
+
+    trained_on: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One language. name: the language, or where it has several curves, with its first run.
+
+    points: from few sentences to many; crossing: training sentences at which the curve first reaches the level,
+    interpolated in log(sentences): -inf where its smallest point is there already, inf where no point is.
+    level and crossing are None where no run on another single language is known.
+    """
+
+    name: str
+    language: str
+    points: tuple[Point, ...]
+    level: Level | None
+    crossing: float | None
+    crossing_interval: Interval | None
+
+
+def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[str]]:
+    """The curves that these results of one split hold, and notes on runs that make none.
+
+    A curve is at least two numbers of training sentences. Runs of which these, their options or the counts are not
+    known are left out.
+    """
+    samples = resample(results, scoring)
+    known = [r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples]
+    found: list[Curve] = []
+    notes: list[str] = []
+    own = [r for r in known if r.trained_on == (r.language,)]
+    for language in dict.fromkeys(r.language for r in own):
+        groups: dict[Any, list[Result]] = {}
+        for result in own:
+            if result.language == language:
+                groups.setdefault((result.recipe, result.content), []).append(result)
+        of_several = [group for group in groups.values() if len({r.train_sentences for r in group}) > 1]
+        for group in of_several:
+            name = language if len(of_several) == 1 else f"{language} [{group[0].run}]"
+            found.append(curve(name, group, zero_shot(group[0], known), samples, scoring))
+        if not of_several and len({r.train_sentences for group in groups.values() for r in group}) > 1:
+            options = " ".join(differing([group[0] for group in groups.values()])) or "test sentences"
+            notes.append(f"no learning curve of {language}: its runs of several sizes differ in {options} too")
+    return found, notes
+
+
+def differing(results: Sequence[Result]) -> list[str]:
+    """Options that are not the same in the recipes of all."""
+    names = [item.name for recipe in (results[0].recipe,) if recipe for item in fields(recipe)]
+    return [name for name in names if len({getattr(result.recipe, name) for result in results}) > 1]
+
+
+def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
+    """The runs that give the zero-shot level: trained on another single language, on as many sentences as there are.
+
+    Those with the options of the curve come first. Seeds of one training come together.
+    """
+    others = [
+        r for r in known
+        if r.language == result.language and r.content == result.content
+        and len(r.trained_on) == 1 and r.trained_on != result.trained_on
+    ]  # fmt: skip
+    if not others:
+        return []
+    first = max(others, key=lambda r: (r.recipe == result.recipe, r.train_sentences or 0))
+    return [r for r in others if r.training == first.training]
+
+
+def curve(
+    name: str,
+    group: Sequence[Result],
+    level: Sequence[Result],
+    samples: dict[tuple[str, str], np.ndarray],
+    scoring: str,
+) -> Curve:
+    """The curve of these results on one language. level: results that give the zero-shot level, possibly none."""
+
+    def drawn(members: Sequence[Result]) -> np.ndarray:
+        """float64 [resamples]: their mean F1, on the same resamples whatever the members."""
+        resampled = mean_samples(members, samples)
+        assert resampled is not None
+        return resampled
+
+    def runs(members: Sequence[Result]) -> tuple[str, ...]:
+        return tuple(result.run for result in members)
+
+    sizes = sorted({size for result in group if (size := result.train_sentences)})
+    at = [[result for result in group if result.train_sentences == size] for size in sizes]
+    points = tuple(
+        Point(size, mean_f1(members, scoring), interval(drawn(members)), runs(members))
+        for size, members in zip(sizes, at, strict=True)
+    )
+    language = group[0].language
+    if not level:
+        return Curve(name, language, points, None, None, None)
+    base = Level(
+        level[0].train_sentences or 0, mean_f1(level, scoring), interval(drawn(level)), runs(level),
+        level[0].trained_on[0],
+    )  # fmt: skip
+    where = crossings(np.array(sizes), np.array([[point.f1 for point in points]]), np.array([base.f1]))
+    resampled = crossings(np.array(sizes), np.stack([drawn(members) for members in at], axis=1), drawn(level))
+    return Curve(name, language, points, base, float(where[0]), interval(resampled))
+
+
+def crossings(sizes: np.ndarray, f1: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Where each curve first reaches its level, from below, linear in log(sentences): float64 [curves].
+
+    sizes: int64 [points], rising; f1: float64 [curves, points]; level: float64 [curves].
+    -inf where the first point is there already, inf where no point is.
+    """
+    reached = f1 >= level[:, None]
+    after = reached.argmax(axis=1)  # 0 where none is
+    before = np.maximum(after - 1, 0)
+    rows = np.arange(len(f1))
+    low, high = f1[rows, before], f1[rows, after]
+    share = (level - low) / np.where(high > low, high - low, 1.0)
+    x = np.log(sizes)
+    where = np.exp(x[before] + share * (x[after] - x[before]))
+    return np.select([reached[:, 0], ~reached.any(axis=1)], [-np.inf, np.inf], where)
+
+
+def in_words(sentences: float) -> str:
+    """A crossing as text."""
+    if np.isinf(sentences):
+        return NOT_REACHED if sentences > 0 else BELOW
+    return f"{sentences:,.0f}"
+
+
+def outcome(curve: Curve) -> str:
+    """Where the curve reaches its zero-shot level, with the interval where it does; nothing without a level."""
+    if curve.crossing is None or curve.crossing_interval is None:
+        return ""
+    if np.isposinf(curve.crossing):
+        return f"not reached at {curve.points[-1].train_sentences:,}"
+    if np.isneginf(curve.crossing):
+        return f"exceeded already at {curve.points[0].train_sentences:,}"
+    return f"reached at {in_words(curve.crossing)} {between(curve.crossing_interval)}"
+
+
+def between(limits: Interval) -> str:
+    """The limits of a crossing as text."""
+    return f"[{in_words(limits.low)}, {in_words(limits.high)}]"
+
+
+def summary(curve: Curve) -> str:
+    """The zero-shot level and the crossing, in words."""
+    if curve.level is None or curve.crossing_interval is None:
+        return f"{curve.name}: no run on another single language, so no zero-shot level"
+    level = curve.level
+    text = f"{curve.name}: zero-shot from {level.trained_on} ({level.train_sentences:,} sentences) {level.f1:.3f} "
+    text += f"{level.interval}, {outcome(curve)}"
+    is_open = not np.isfinite(curve.crossing or 0.0)
+    return text + " training sentences" + (f" {between(curve.crossing_interval)}" if is_open else "")
+
+
+def to_markdown(curves: Sequence[Curve]) -> str:
+    """Points, zero-shot levels and crossings of one split, in Markdown."""
+    lines = [
+        [curve.name, point.train_sentences, f"{point.f1:.3f}", str(point.interval),
+         len(point.runs)]
+        for curve in curves
+        for point in curve.points
+    ]  # fmt: skip
+    header = ["trained and tested on", "training sentences", "F1", "95% interval", "runs"]
+    return table(header, lines) + "\n\n" + "\n".join(f"- {summary(curve)}" for curve in curves)
+
+
+def to_text(of_split: Mapping[str, Sequence[Curve]]) -> str:
+    """The curves of all splits in Markdown, with headings."""
+    return "\n\n".join(f"Learning curve, {split}\n\n{to_markdown(curves)}" for split, curves in of_split.items())
+
+
+def to_plain(curve: Curve) -> dict[str, Any]:
+    """The curve as JSON takes it: a crossing is a number, or says that it is below the smallest, or not reached."""
+
+    def plain(sentences: float | None) -> float | str | None:
+        return sentences if sentences is None or np.isfinite(sentences) else in_words(sentences)
+
+    limits = curve.crossing_interval
+    return asdict(curve) | {
+        "crossing": plain(curve.crossing),
+        "crossing_interval": {"low": plain(limits.low), "high": plain(limits.high)} if limits else None,
+    }
+
+
+def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
+    """A row for each point, zero-shot level and crossing.
+
+    sentences: of training; of a crossing, and its limits, inf where not reached, -inf below the smallest point.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow("split curve kind trained_on sentences sentences_low sentences_high f1 f1_low f1_high runs".split())
+
+    def row(split: str, curve: Curve, kind: str, trained_on: str, point: Point) -> list[Any]:
+        f1 = (f"{value:.6f}" for value in (point.f1, point.interval.low, point.interval.high))
+        return [split, curve.name, kind, trained_on, point.train_sentences, "", "", *f1, len(point.runs)]
+
+    for split, curves in of_split.items():
+        for curve in curves:
+            writer.writerows(row(split, curve, "point", curve.language, point) for point in curve.points)
+            if curve.level and curve.crossing is not None and curve.crossing_interval:
+                writer.writerow(row(split, curve, "zero-shot", curve.level.trained_on, curve.level))
+                limits = (curve.crossing, curve.crossing_interval.low, curve.crossing_interval.high)
+                sentences = (f"{value:.1f}" for value in limits)
+                writer.writerow([split, curve.name, "crossing", curve.language, *sentences, f"{curve.level.f1:.6f}",
+                                 "", "", ""])  # fmt: skip
+    return text.getvalue()

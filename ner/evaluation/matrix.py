@@ -1,0 +1,192 @@
+"""Results of many runs -> the cross-lingual F1 matrix: a row for each training, a column for each test language.
+
+Several seeds of one training are one row, their mean; a cell has a 95% interval, and its distance to the run that was
+trained on the language alone.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ner.config import TrainConfig
+from ner.evaluation.bootstrap import Interval, interval, resampled_f1
+from ner.evaluation.metrics import SCORINGS
+
+Row = dict[str, float | None]
+EACH = "each"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on one split of one language.
+
+    run: as it was named on the command line; trained_on: its languages, empty if unknown; max_train_sentences: if the
+    training data was cut; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it was trained on;
+    recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64 [2 scorings,
+    sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and gold tags.
+    None where it is not known.
+    """
+
+    run: str
+    trained_on: tuple[str, ...]
+    max_train_sentences: int | None
+    language: str
+    split: str
+    num_sentences: int
+    scores: dict[str, dict[str, Any]]
+    train_sentences: int | None = None
+    seed: int | None = None
+    recipe: TrainConfig | None = None
+    counts: np.ndarray | None = None
+    content: str | None = None
+
+    @property
+    def training(self) -> Hashable:
+        """What runs of one row have in common; the run itself, where nothing is known of its training."""
+        return (self.trained_on, self.max_train_sentences, self.recipe) if self.recipe else self.run
+
+    def plain(self) -> dict[str, Any]:
+        """What JSON takes of it."""
+        left_out = ("recipe", "counts", "content")
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row on one language.
+
+    f1: micro F1, the mean over runs; runs: F1 of each; interval: of the mean, by bootstrap over sentences.
+    gap: F1 of the run trained on the language alone (the mean, if there are several) minus f1, where the row was not
+    trained on the language; gap_interval: by bootstrap over the same sentences. None where it is not known.
+    """
+
+    f1: float
+    runs: tuple[float, ...]
+    interval: Interval | None = None
+    gap: float | None = None
+    gap_interval: Interval | None = None
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over runs, of a sample."""
+        return float(np.std(self.runs, ddof=1)) if len(self.runs) > 1 else None
+
+
+Cells = dict[str, dict[str, Cell | None]]
+
+
+def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, str]:
+    """Run -> name of its row: what it was trained on; rows of the same name are told apart by their first run."""
+    first: dict[Hashable, Result] = {}
+    for result in results:
+        first.setdefault(result.training, result)
+
+    def name(result: Result) -> str:
+        if not result.trained_on:
+            return result.run
+        everything = len(languages) > 2 and set(result.trained_on) == set(languages)
+        label = "all" if everything else "+".join(result.trained_on)
+        return f"{label} ({result.max_train_sentences:,})" if result.max_train_sentences else label
+
+    labels = {training: name(result) for training, result in first.items()}
+    taken = list(labels.values())
+    return {
+        result.run: label if taken.count(label) == 1 else f"{label} [{first[result.training].run}]"
+        for result in results
+        for label in [labels[result.training]]
+    }
+
+
+def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Cells:
+    """Row name -> language -> cell, of one split. Rows from few to many training languages.
+
+    The row `each` is made where at least two languages have a run of their own: each column from the run of its own
+    language (the mean, if there are several), None where there is no such run.
+    """
+    names = row_names(results, languages)
+    samples = resample(results, scoring)
+
+    def place(result: Result) -> tuple[Any, ...]:
+        order = [languages.index(lang) if lang in languages else len(languages) for lang in result.trained_on]
+        return (not order, len(order), order, -(result.max_train_sentences or 1 << 60), result.run)
+
+    rows: dict[str, dict[str, list[Result]]] = {}
+    own: dict[str, list[Result]] = {language: [] for language in languages}
+    ordered = sorted(results, key=place)
+    for result in ordered:
+        row = rows.setdefault(names[result.run], {language: [] for language in languages})
+        row[result.language].append(result)
+        if result.trained_on == (result.language,) and not result.max_train_sentences:
+            own[result.language].append(result)
+    if sum(map(bool, own.values())) > 1:
+        single = [names[result.run] for result in ordered if len(result.trained_on) == 1]
+        items = list(rows.items())
+        after = 1 + max(i for i, (name, _) in enumerate(items) if name in single)
+        rows = dict([*items[:after], (EACH, own), *items[after:]])
+
+    def cell(members: Sequence[Result], language: str) -> Cell | None:
+        if not members:
+            return None
+        runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
+        certain = None if drawn is None else interval(drawn)
+        trained_on = members[0].trained_on
+        if not own[language] or not trained_on or language in trained_on:
+            return Cell(mean, runs, certain)
+        gap = mean_f1(own[language], scoring) - mean
+        reference = mean_samples(own[language], samples)
+        is_paired = len({result.content for result in (*members, *own[language])}) == 1
+        if drawn is None or reference is None or not is_paired:
+            return Cell(mean, runs, certain, gap)
+        return Cell(mean, runs, certain, gap, interval(reference - drawn))
+
+    return {name: {lang: cell(row[lang], lang) for lang in languages} for name, row in rows.items()}
+
+
+def mean_f1(results: Sequence[Result], scoring: str) -> float:
+    """Micro F1, the mean over results."""
+    return float(np.mean(f1_of_runs(results, scoring)))
+
+
+def f1_of_runs(results: Sequence[Result], scoring: str) -> tuple[float, ...]:
+    """Micro F1 of each."""
+    return tuple(result.scores[scoring]["f1"] for result in results)
+
+
+def resample(results: Sequence[Result], scoring: str) -> dict[tuple[str, str], np.ndarray]:
+    """(run, language) -> F1 of resampled sentences, float64 [resamples]; paired between results on the same sentences.
+
+    Results whose counts are not known are left out.
+    """
+    groups: dict[tuple[str, int], list[tuple[str, np.ndarray]]] = {}
+    for result in results:
+        if result.counts is not None:
+            counts = result.counts[SCORINGS.index(scoring)]
+            groups.setdefault((result.language, len(counts)), []).append((result.run, counts))
+    samples: dict[tuple[str, str], np.ndarray] = {}
+    for (language, _), group in groups.items():
+        drawn = resampled_f1(np.stack([counts for _, counts in group], axis=1))
+        samples |= {(run, language): column for (run, _), column in zip(group, drawn.T, strict=True)}
+    return samples
+
+
+def mean_samples(results: Sequence[Result], samples: dict[tuple[str, str], np.ndarray]) -> np.ndarray | None:
+    """float64 [resamples]: of the mean over these results; None if one of them was not resampled."""
+    columns = [column for r in results if (column := samples.get((r.run, r.language))) is not None]
+    return np.mean(columns, axis=0) if len(columns) == len(results) else None
+
+
+def f1_of_cells(cells: Cells) -> dict[str, Row]:
+    """Row name -> language -> micro F1."""
+    return {name: {lang: cell.f1 if cell else None for lang, cell in row.items()} for name, row in cells.items()}
+
+
+def best_rows(matrix: dict[str, Row]) -> dict[str, set[str]]:
+    """Language -> the rows with the highest F1 in its column; empty where there is nothing to choose from."""
+    found: dict[str, set[str]] = {}
+    for language in next(iter(matrix.values()), {}):
+        column = {name: f1 for name, row in matrix.items() if (f1 := row[language]) is not None}
+        highest = {name for name, f1 in column.items() if f1 == max(column.values())}
+        found[language] = highest if len(column.keys() - {EACH}) > 1 else set()
+    return found

@@ -1,0 +1,148 @@
+"""What is tested and exported: runs of train.py and other token classifiers, and whether they fit the data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from datasets import Dataset
+
+from ner.arguments import read_config
+from ner.cli.options import ExportConfig
+from ner.config import EvaluateConfig, TrainConfig
+from ner.data.arrow_store import content_hash, tag_set, used_tags
+from ner.data.corpus import Corpus, Source, load_corpus
+from ner.data.faults import InputError, one_line, shorten
+from ner.data.sampling import join_languages
+from ner.data.summary import in_both
+from ner.files import file_errors, read_json
+from ner.modeling.pretrained import load_config
+from ner.sharing.run_record import Seen
+from ner.tags import TagSet
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
+
+    max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from;
+    options: of its training; train_sentences: how many it was trained on, None while it is not finished.
+    """
+
+    name: str
+    model: str
+    trained_on: tuple[str, ...]
+    max_train_sentences: int | None
+    max_length: int | None
+    source: Source
+    trained_from: Source | None
+    options: TrainConfig | None = None
+    train_sentences: int | None = None
+
+
+def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
+    """The run of that name: folder of train.py, model folder, or Hub name. Raises InputError for anything else."""
+    folder = Path(name)
+    model, trained = find_model(name, config.checkpoint)
+    given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
+    trained_from = Source.of(trained) if trained else None
+    if config.data or trained_from is None:  # what a run says about its own data does not hold for another
+        source = replace(Source(TrainConfig().data), **given)
+    else:
+        source = replace(trained_from, **given)
+    if trained is None:
+        return Run(name, name, (), None, None, source, None)
+    return Run(
+        name, model, trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
+        trained, train_sentences(folder),
+    )  # fmt: skip
+
+
+def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
+    """The model of that name, as `from_pretrained` takes it, and how it was trained, if that is a run of train.py.
+
+    name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
+    """
+    folder = Path(name)
+    with file_errors(shorten(name)):  # a name that is too long, a folder that may not be looked into
+        if (folder / "config.yaml").is_file():
+            model = folder / checkpoint
+            if not (model / "config.json").is_file():
+                raise InputError(f"{name}: no model in {model}; the training has not written it yet")
+            return str(model), read_config(TrainConfig, folder / "config.yaml")
+        if folder.exists() and not (folder / "config.json").is_file():
+            raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
+        if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
+            raise InputError(f"{name}: no such folder")
+    return name, None
+
+
+def train_sentences(folder: Path) -> int | None:
+    """How many sentences a run was trained on; None if it is not finished. Raises InputError for a damaged file."""
+    file = folder / "metrics.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(read_json(file)["train_sentences"])
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
+
+
+def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:
+    """What reading the data met, and how many of the sentences that each run is tested on it was trained on.
+
+    Returns messages, and the numbers for each run of which they are known.
+    """
+    found = [note for corpus in corpora.values() for note in corpus.notes]
+    known: Seen = {}
+    for run in runs:
+        if run.trained_from is None:
+            continue
+        try:
+            own = load_corpus(run.trained_from, run.trained_on, ("train",))
+        except InputError as error:
+            reason = str(error).splitlines()[0]
+            found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
+            continue
+        trained = join_languages([own[language]["train"] for language in run.trained_on], run.max_train_sentences)
+        tested = corpora[run.source].languages
+        known[run.name] = {
+            (lang, split): in_both(trained, part) for lang, own in tested.items() for split, part in own.items()
+        }
+        seen = [
+            f"{both:,} of {len(tested[lang][split]):,} {lang} {split}"
+            for (lang, split), both in known[run.name].items()
+            if both
+        ]
+        if seen:
+            found.append(f"{run.name} was trained on {', '.join(seen)} sentences")
+    return found, known
+
+
+def check_tags(run: Run, corpus: Corpus) -> None:
+    """Raises InputError that says which tags of the data the run's model lacks."""
+    known = TagSet.of_model(load_config(run.model, "model"), run.name)
+    used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
+    if lacking := sorted(used - set(known.names)):
+        raise InputError(
+            f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
+            f"--map-tags {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
+        )
+
+
+def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> None:
+    """Raises InputError if two runs to compare are not tested on the same sentences and gold tags."""
+    one, two = (corpora[run.source] for run in runs)
+    for language, splits in one.languages.items():
+        for split, part in splits.items():
+            other = two[language][split]
+            if content_key(part) != content_key(other):
+                raise InputError(
+                    f"--compare: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
+                    f"sentences: {len(part):,} of {one.source.data}, {len(other):,} of {two.source.data}; "
+                    "name one --data for both, and the same options for it"
+                )
+
+
+def content_key(rows: Dataset) -> str:
+    """Equal for the same sentences in the same order with the same tags."""
+    return " ".join([content_hash(rows), *tag_set(rows).names])

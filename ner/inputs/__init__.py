@@ -1,0 +1,1 @@
+"""Inputs: words and tags -> tensors."""

@@ -1,0 +1,188 @@
+"""The plan of an epoch: which sentences make an update, in which micro-batch, and in which row.
+
+A plan is a pure function of (seed, epoch, number of processes). Every process computes the whole of it, so that
+nothing is communicated to know who does what, how many labels an update has, or where an interrupted epoch goes on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ner.data.faults import InputError
+from ner.inputs.encoding import Encoded
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What one process runs forward and backward at once.
+
+    rows: the windows in each row; one per row in a padded batch. row_length: sub-tokens of a row, padding included.
+    filler: computed only to keep the processes in step; its labels do not count.
+    """
+
+    rows: list[list[int]]
+    row_length: int
+    filler: bool = False
+
+    @property
+    def windows(self) -> list[int]:
+        """Row after row."""
+        return [window for row in self.rows for window in row]
+
+    @property
+    def num_positions(self) -> int:
+        """Sub-tokens that are computed, padding included."""
+        return len(self.rows) * self.row_length
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimizer step.
+
+    sentences: int64 [sentences]; micro_batches: those of each process, equally many for all;
+    num_labels, num_tokens: scored labels and sub-tokens over all processes.
+    """
+
+    sentences: np.ndarray
+    micro_batches: list[list[MicroBatch]]
+    num_labels: int
+    num_tokens: int
+
+    @property
+    def num_positions(self) -> int:
+        """Sub-tokens that are computed on all processes, padding included."""
+        return sum(micro_batch.num_positions for rank in self.micro_batches for micro_batch in rank)
+
+
+@dataclass(frozen=True)
+class EpochPlan(Sequence[Update]):
+    """The updates of an epoch. `plan[k]` costs the same for every k: nothing before it is computed.
+
+    batch_size: sentences per update, over all processes; the last update of an epoch may have fewer.
+    row_length: of packed rows; None pads, one window per row, windows of similar length together.
+    max_tokens: positions in a micro-batch at most. seed None: sentences in the order of the data.
+    Raises InputError if a window alone has more than max_tokens positions.
+    """
+
+    encoded: Encoded
+    batch_size: int
+    row_length: int | None
+    max_tokens: int
+    seed: int | None = None
+    epoch: int = 0
+    num_processes: int = 1
+
+    def __post_init__(self) -> None:
+        longest = int(self.encoded.lengths.max(initial=0))
+        if self.row_length:
+            longest = -(-longest // self.row_length) * self.row_length
+        if longest > self.max_tokens:
+            raise InputError(
+                f"the longest window needs {longest} positions, more than --max-tokens-per-micro-batch "
+                f"{self.max_tokens}; raise that or lower --max-length"
+            )
+
+    def __len__(self) -> int:
+        return -(-self.encoded.num_sentences // self.batch_size)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """int64 [sentences]: the order of the epoch."""
+        if self.seed is None:
+            return np.arange(self.encoded.num_sentences)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.encoded.num_sentences)
+
+    def __getitem__(self, update: int) -> Update:  # type: ignore[override]
+        if not 0 <= update < len(self):
+            raise IndexError(f"update {update} of {len(self)}")
+        sentences = self.order[update * self.batch_size : (update + 1) * self.batch_size]
+        first, lengths = self.encoded.first_window, self.encoded.lengths
+        windows_of = [list(range(first[s], first[s + 1])) for s in sentences]
+        tokens_of = [int(lengths[windows].sum()) for windows in windows_of]
+        shares = [
+            [window for sentence in share for window in windows_of[sentence]]
+            for share in balance(tokens_of, self.num_processes)
+        ]
+        micro_batches = [self.split(windows) for windows in shares]
+        # As many on every process: FSDP communicates in each forward, so nobody may run fewer.
+        most = max(map(len, micro_batches))
+        filler = MicroBatch([[windows_of[0][0]]], self.row_length_of(lengths[windows_of[0][0]]), filler=True)
+        everything = [window for windows in windows_of for window in windows]
+        return Update(
+            sentences,
+            [mine + [filler] * (most - len(mine)) for mine in micro_batches],
+            int(self.encoded.num_labels[everything].sum()),
+            sum(tokens_of),
+        )
+
+    def __iter__(self) -> Iterator[Update]:
+        return map(self.__getitem__, range(len(self)))
+
+    def row_length_of(self, length: int) -> int:
+        """Length of the row that a window of this length needs."""
+        return int(length) if self.row_length is None else -(-int(length) // self.row_length) * self.row_length
+
+    def split(self, windows: list[int]) -> list[MicroBatch]:
+        """One process's windows of an update as micro-batches of at most max_tokens positions, rows of one length."""
+        lengths = self.encoded.lengths
+        if self.row_length is None:
+            return [
+                MicroBatch([[window] for window in group], int(lengths[group[0]]))
+                for group in group_by_length(windows, lengths, self.max_tokens)
+            ]
+        by_length: dict[int, list[list[int]]] = {}
+        for row, row_length in pack([int(lengths[window]) for window in windows], self.row_length):
+            by_length.setdefault(row_length, []).append([windows[i] for i in row])
+        return [
+            MicroBatch([rows[i] for i in part], row_length)
+            for row_length, rows in sorted(by_length.items(), reverse=True)
+            for part in np.array_split(np.arange(len(rows)), -(-len(rows) * row_length // self.max_tokens))
+        ]
+
+
+def pack(lengths: Sequence[int], row_length: int) -> list[tuple[list[int], int]]:
+    """First-fit decreasing: rows as (items, length of the row).
+
+    An item longer than row_length opens a row of the next multiple, and shorter items fill what is left of it.
+    """
+    rows: list[list[int]] = []
+    row_lengths: list[int] = []
+    free: list[int] = []
+    for item in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        length = lengths[item]
+        row = next((r for r, space in enumerate(free) if space >= length), None)
+        if row is None:
+            row = len(rows)
+            rows.append([])
+            row_lengths.append(-(-length // row_length) * row_length)
+            free.append(row_lengths[-1])
+        rows[row].append(item)
+        free[row] -= length
+    return list(zip(rows, row_lengths, strict=True))
+
+
+def group_by_length(windows: Sequence[int], lengths: np.ndarray, max_tokens: int) -> list[list[int]]:
+    """Windows from long to short in groups: none shorter than half the group's longest, within max_tokens padded."""
+    groups: list[list[int]] = []
+    for window in sorted(windows, key=lambda w: (-lengths[w], w)):
+        longest = lengths[groups[-1][0]] if groups else 0
+        if groups and 2 * lengths[window] >= longest and (len(groups[-1]) + 1) * longest <= max_tokens:
+            groups[-1].append(window)
+        else:
+            groups.append([window])
+    return groups
+
+
+def balance(weights: Sequence[int], num_shares: int) -> list[list[int]]:
+    """Items in num_shares disjoint shares of nearly equal weight: heaviest first, each to the lightest share so far."""
+    if num_shares == 1:
+        return [list(range(len(weights)))]
+    shares: list[list[int]] = [[] for _ in range(num_shares)]
+    totals = [0] * num_shares
+    for item in sorted(range(len(weights)), key=lambda i: (-weights[i], i)):
+        lightest = totals.index(min(totals))
+        shares[lightest].append(item)
+        totals[lightest] += weights[item]
+    return shares

@@ -1,0 +1,320 @@
+"""Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word.
+
+python -m ner.inputs.encoding --model xlm-roberta-base bert-base-multilingual-cased --text "Jack Sparrow loves New York!"
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tokenizers
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import List as ListOf
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from ner.ahead import ahead
+from ner.arguments import Parser, bad_input_ends_here, command, echo
+from ner.data.annotated_text import split_words
+from ner.data.arrow_store import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
+from ner.data.faults import InputError, one_line, shorten
+from ner.markdown import table
+from ner.modeling.pretrained import load, load_config
+from ner.tags import OUTSIDE, TagSet
+
+IGNORED = -100  # cross_entropy's ignore_index
+SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
+
+# Byte-level BPE tokenizers that take words only with this set.
+NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
+    config = load_config(name, "tokenizer")
+    prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
+    tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InputError(f"{name}: its tokenizer_class is {type(tokenizer).__name__}, which is no tokenizer")
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or isinstance(longest, bool) or longest < 1:
+        raise InputError(f"{name}: its tokenizer_config.json says model_max_length {shorten(longest)}, not a number")
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Sentences as windows of sub-tokens, flat: window w owns the tokens offsets[w] up to offsets[w + 1].
+
+    A sentence within the encoder's limit is one window; a longer one is several that overlap, and each word is
+    labelled and scored in one of them only: where it stands farthest from a cut edge.
+
+    input_ids: int32 [tokens], special tokens included
+    labels: int64 [tokens], the tag to train on, -100 elsewhere
+    words: int64 [tokens], which word (over all sentences) is scored at this token, -1 elsewhere
+    offsets: int64 [windows + 1]
+    sentence: int64 [windows], never falling
+    gold: int64 [words], every word, those without a sub-token too
+    word_offsets: int64 [sentences + 1], the words of each sentence
+    num_sub_tokens: int64 [words], of each word, from the one that is scored on, 0 for a word without any; of a word
+        that no window holds whole, those in the window where it is scored
+    """
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+    words: np.ndarray
+    offsets: np.ndarray
+    sentence: np.ndarray
+    gold: np.ndarray
+    word_offsets: np.ndarray
+    num_sub_tokens: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    def __getitem__(self, window: int) -> dict[str, np.ndarray]:
+        """The arrays of one window, [tokens of the window] each: what a collator takes."""
+        tokens = slice(self.offsets[window], self.offsets[window + 1])
+        return {"input_ids": self.input_ids[tokens], "labels": self.labels[tokens], "words": self.words[tokens]}
+
+    @property
+    def num_sentences(self) -> int:
+        """Sentences, however many windows they take."""
+        return len(self.word_offsets) - 1
+
+    def fingerprint(self) -> str:
+        """A hash of all of it: equal where sub-tokens, labels and windows are."""
+        whole = hashlib.sha256()
+        for array in (self.input_ids, self.labels, self.words, self.offsets, self.sentence):
+            whole.update(np.ascontiguousarray(array).data)
+        return whole.hexdigest()
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int64 [windows]: sub-tokens of each window."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def num_labels(self) -> np.ndarray:
+        """int64 [windows]: labels that count in the loss."""
+        return np.diff(np.concatenate([[0], np.cumsum(self.labels != IGNORED)])[self.offsets])
+
+    @cached_property
+    def scored_at(self) -> np.ndarray:
+        """int64 [words]: the token where each word is scored, its first sub-token; -1 for a word without any."""
+        tokens = np.flatnonzero(self.words >= 0)
+        found = np.full(len(self.gold), -1)
+        found[self.words[tokens]] = tokens
+        return found
+
+    def sub_tokens(self, first: int, end: int) -> np.ndarray:
+        """int32 [sub-tokens]: the ids of the words from first up to end, word after word, num_sub_tokens of each."""
+        counts = self.num_sub_tokens[first:end]
+        before = np.cumsum(counts) - counts
+        return self.input_ids[np.repeat(self.scored_at[first:end] - before, counts) + np.arange(counts.sum())]
+
+    @cached_property
+    def first_window(self) -> np.ndarray:
+        """int64 [sentences + 1]: the windows of each sentence, as offsets."""
+        return np.searchsorted(self.sentence, np.arange(self.num_sentences + 1))
+
+
+def encode(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    tags: TagSet,
+    *,
+    max_length: int,
+    label_tokens: Literal["first", "all"] = "first",
+    progress: Any = None,
+) -> Encoded:
+    """Sentences of `ner.data.corpus` as windows of at most max_length sub-tokens, gold tags as ids of `tags`.
+
+    label_tokens: train on a word's first sub-token, or on all of them (B- goes on as I-); scoring is always per word.
+    progress: called with the number of sentences done. Raises InputError for a tag that `tags` lacks, for a tokenizer
+    without word alignment, and for max_length without room for two sub-tokens.
+    """
+    own_ids, num_words = flat_column(dataset, TAGS)
+    word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
+    gold = tags.ids_of(tag_set(dataset))[own_ids]
+    if len(gold) and gold.min() < 0:
+        raise InputError(f"the data holds tags that are not among {' '.join(tags.names)}")
+
+    sentences = (
+        rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
+        for rows in batches(dataset)
+        for i in range(0, len(rows), SENTENCES_PER_CALL)
+    )
+    ids, local, lengths, sentence = tokenized(sentences, tokenizer, max_length, progress)
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    word = np.where(np.isnan(local), -1, local + np.repeat(word_offsets[sentence], lengths)).astype(np.int64)
+    run_start, run_end = owned_runs(word, offsets, sentence)
+
+    scored = np.full(len(word), -1, dtype=np.int64)
+    scored[run_start] = word[run_start]
+    labels = np.full(len(word), IGNORED, dtype=np.int64)
+    if label_tokens == "all":
+        runs = np.repeat(np.arange(len(run_start)), run_end - run_start)
+        position = np.arange(len(runs)) - np.repeat(
+            np.cumsum(run_end - run_start) - (run_end - run_start), run_end - run_start
+        )
+        labels[run_start[runs] + position] = tags.inside[gold[word[run_start]]][runs]
+    labels[run_start] = gold[word[run_start]]
+    num_sub_tokens = np.zeros(len(gold), dtype=np.int64)
+    num_sub_tokens[word[run_start]] = run_end - run_start
+    return Encoded(ids, labels, scored, offsets, sentence, gold, word_offsets, num_sub_tokens)
+
+
+def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises InputError for a tokenizer that does not say which word a sub-token belongs to."""
+    if not tokenizer.is_fast:
+        raise InputError(f"{tokenizer.name_or_path} has no fast tokenizer, which aligns sub-tokens with words")
+
+
+def tokenized(
+    groups: Iterable[Sequence[list[str]]], tokenizer: PreTrainedTokenizerBase, max_length: int, progress: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The windows of all sentences, on all cores; neighbouring windows of a sentence share a quarter of their room.
+
+    Returns (ids int32 [tokens], words float64 [tokens]: the word within its sentence, nan for special tokens,
+    lengths int64 [windows], sentences int64 [windows]).
+    """
+    check_alignment(tokenizer)
+    room = max_length - tokenizer.num_special_tokens_to_add()
+    if room < 2:
+        raise InputError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
+    ids, words = [], []
+    lengths: list[int] = []
+    sentences: list[int] = []
+    start = 0
+    # The tokenizer behind transformers' own, set up as that does it: no Python object per sentence in between.
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    backend.no_padding()
+    backend.enable_truncation(max_length, stride=room // 4)
+    try:
+        for encodings in ahead(partial(backend.encode_batch, is_pretokenized=True), groups):
+            windows = [(start + i, part) for i, whole in enumerate(encodings) for part in (whole, *whole.overflowing)]
+            sentences += [sentence for sentence, _ in windows]
+            new_ids = [window.ids for _, window in windows]
+            lengths += map(len, new_ids)
+            ids.append(np.fromiter(chain.from_iterable(new_ids), np.int32))
+            # float: None (a special token) becomes nan without a Python loop over tokens
+            words.append(np.array(list(chain.from_iterable(window.word_ids for _, window in windows)), np.float64))
+            start += len(encodings)
+            if progress:
+                progress(len(encodings))
+    finally:
+        backend.no_truncation()  # else it would be saved with the model
+    counted = np.array(lengths, np.int64), np.array(sentences, np.int64)
+    return concatenate(ids, np.int32), concatenate(words, np.float64), *counted
+
+
+def encode_once(
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    tags: TagSet,
+    *,
+    max_length: int,
+    label_tokens: Literal["first", "all"] = "first",
+    progress: Any = None,
+) -> Encoded:
+    """`encode`, but from the datasets cache if these sentences have been encoded with this tokenizer and these options.
+
+    What decides is the content of sentences and tokenizer, not their names. Processes may start at once: each writes
+    aside, and the first to finish wins.
+    """
+    check_alignment(tokenizer)
+    tokenizer.backend_tokenizer.no_truncation()
+    content = (content_hash(dataset), hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest())
+    options = (tokenizers.__version__, tokenizer.split_special_tokens, tag_set(dataset).names, tags.names, max_length)
+
+    def write(folder: Path) -> None:
+        made = encode(
+            dataset, tokenizer, tags, max_length=max_length, label_tokens=label_tokens, progress=progress
+        )  # fmt: skip
+        try:
+            save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
+        except SafetensorError as error:  # what it makes of a full disk
+            raise OSError(one_line(error)) from error
+
+    key = ("encoded", [field.name for field in fields(Encoded)], content, options, label_tokens)
+    return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))
+
+
+def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each word that has sub-tokens, the token range [start, end) that speaks for it, in order of start.
+
+    word: int64 [tokens], over all sentences, -1 for special tokens. A word that stands in several windows is taken
+    from the one where the nearer cut edge is farthest away; the outer edges of a sentence are no cuts.
+    """
+    window = np.repeat(np.arange(len(sentence)), np.diff(offsets))
+    changes = np.flatnonzero((np.diff(word) != 0) | (np.diff(window) != 0)) + 1
+    start = np.concatenate([[0], changes]) if len(word) else changes
+    end = np.concatenate([changes, [len(word)]]) if len(word) else changes
+    is_word = word[start] >= 0
+    start, end = start[is_word], end[is_word]
+    owner = window[start]
+    has_previous = np.concatenate([[False], sentence[1:] == sentence[:-1]])[: len(sentence)]
+    has_next = np.concatenate([sentence[1:] == sentence[:-1], [False]])[: len(sentence)]
+    left = np.where(has_previous[owner], start - offsets[owner], len(word))
+    right = np.where(has_next[owner], offsets[owner + 1] - end, len(word))
+    context = np.minimum(left, right)
+    # Best context first within each word, earlier windows first among equals: they hold the word's first sub-token.
+    order = np.lexsort((start, -context, word[start]))
+    first = np.concatenate([[True], np.diff(word[start][order]) != 0])[: len(order)]
+    chosen = np.sort(order[first])
+    return start[chosen], end[chosen]
+
+
+def concatenate(arrays: Iterable[np.ndarray], dtype: Any) -> np.ndarray:
+    """np.concatenate that takes no arrays, too."""
+    return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype, copy=False)
+
+
+def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["first", "all"]) -> str:
+    """A table of the text's sub-tokens, the word that each belongs to, and whether it is labelled in training.
+
+    Words are split as those of annotated text (`ner.data.annotated_text`). Raises InputError for a text without words, and as
+    `encode` does.
+    """
+    words = split_words(text)
+    if not words:
+        raise InputError(f"--text {text!r} has no words")
+    tags = TagSet((OUTSIDE,))
+    features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
+    sentence = Dataset.from_dict({WORDS: [words], TAGS: [[tags.outside] * len(words)]}, features)
+    encoded = encode(sentence, tokenizer, tags, max_length=10**6, label_tokens=label_tokens)
+    own = tokenizer(words, is_split_into_words=True, max_length=10**6, truncation=True).word_ids()
+    pieces = tokenizer.convert_ids_to_tokens(encoded.input_ids.tolist())
+    return table(
+        ["sub-token", *pieces],
+        [
+            ["word", *("" if word is None else f"{word} {words[word]}" for word in own)],
+            ["label", *("" if label == IGNORED else "yes" for label in encoded.labels.tolist())],
+        ],
+    )
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    parser = Parser(description="Shows what encoders make of a text, one below the other.")
+    parser.add_argument("--model", nargs="+", required=True, metavar="NAME", help="Hub names or local folders")
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--label-tokens", choices=("first", "all"), default="first", help="as in train.py")
+    options = parser.parse_args(arguments)
+    with bad_input_ends_here():
+        tables = [show(load_tokenizer(name), options.text, options.label_tokens) for name in options.model]
+    for name, text in zip(options.model, tables, strict=True):
+        echo(f"{name}\n\n{text}\n")
+
+
+if __name__ == "__main__":
+    main()

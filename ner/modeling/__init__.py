@@ -1,0 +1,1 @@
+"""Modeling: encoder, head and loss."""

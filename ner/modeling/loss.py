@@ -1,0 +1,28 @@
+"""Cross-entropy of every token, and its one normalisation: the sum over an update, over the update's scored labels."""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ner.inputs.encoding import IGNORED
+
+
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each token.
+
+    logits: float [rows, tokens, tags]; labels: int64 [rows, tokens], -100 where nothing is scored.
+    Returns float32 [rows, tokens], 0 at -100. fp32 on purpose: fp16 log-sum-exp loses the small losses that an error
+    analysis is about.
+    """
+    flat = cross_entropy(
+        logits.float().flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED
+    )  # fmt: skip
+    return flat.view_as(labels)
+
+
+def update_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
+    """A micro-batch's share of its update's mean loss: a scalar whose gradients add up to the mean's.
+
+    num_labels: scored labels of the whole update, over all micro-batches and processes.
+    num_processes: gradients are averaged over that many, so their sum is asked for.
+    """
+    return token_loss(logits, labels).sum() * (num_processes / max(num_labels, 1))

@@ -1,0 +1,121 @@
+"""Body and head: built, frozen and saved in the standard Hugging Face layout."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ner.data.faults import InputError, one_line, shorten
+from ner.inputs.collators import POSITIONS_BEHIND_PADDING
+from ner.modeling.pretrained import load_config, load_token_classifier
+from ner.tags import TagSet
+
+
+def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = False) -> PreTrainedModel:
+    """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
+
+    seed: of the head's weights; allow_pickle: take pytorch_model.bin where there are no safetensors. Raises InputError
+    with the reason in one line.
+    """
+    torch.manual_seed(seed)
+    head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
+    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle, flag="--allow-pickle")
+
+
+def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
+    """A fine-tuned token classifier in fp32 and its tags. Raises InputError with the reason in one line."""
+    tags = TagSet.of_model(load_config(name, "model"), name)
+    return load_token_classifier(name), tags
+
+
+def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest window the encoder takes, with special tokens. Raises InputError for a broken config."""
+    config: Any = model.config
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    if config.model_type in POSITIONS_BEHIND_PADDING:
+        if type(config.pad_token_id) is not int:
+            raise InputError(f"{model.name_or_path}: its config.json says pad_token_id {shorten(config.pad_token_id)}")
+        positions -= config.pad_token_id + 1
+    return int(min(positions, tokenizer.model_max_length))
+
+
+def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -> None:
+    """Keeps the body, or the embeddings and the first num_layers layers, as they are.
+
+    Raises InputError if the body has fewer layers.
+    """
+    encoder = model.base_model
+    if num_layers:
+        layers = encoder_layers(model, "--freeze-layers")
+        if num_layers > len(layers):
+            raise InputError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
+        frozen: list[nn.Module] = [m for name, m in encoder.named_children() if "embedding" in name]
+        frozen += layers[:num_layers]
+    else:
+        frozen = []
+    for module in [encoder] if body else frozen:
+        module.requires_grad_(False)
+
+
+def compile_layers(model: PreTrainedModel) -> None:
+    """torch.compile, layer by layer: equal layers are compiled once, for any number of rows.
+
+    What surrounds them (Accelerate's precision and distribution, the embedding table) stays as it is.
+    """
+    for layer in encoder_layers(model, "--compile"):
+        layer.compile(dynamic=True)
+
+
+def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
+    """The layers of the body, first to last. Raises InputError where they can not be told.
+
+    wanted_by: the flag, for the message.
+    """
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+            return list(module)
+    raise InputError(f"{wanted_by}: {model.config.model_type} does not list its layers")
+
+
+def training_mode(model: nn.Module) -> None:
+    """`model.train()`, but for frozen parts: without dropout their features are the same in every epoch."""
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for AdamW: matrices decay; biases and norms, which are vectors, do not."""
+
+    def trained(is_matrix: bool) -> Iterator[nn.Parameter]:
+        return (p for p in model.parameters() if p.requires_grad and (p.ndim >= 2) == is_matrix)
+
+    groups = [{"params": list(trained(True)), "weight_decay": weight_decay},
+              {"params": list(trained(False)), "weight_decay": 0.0}]  # fmt: skip
+    return [group for group in groups if group["params"]]
+
+
+def save_model(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, state: dict[str, Tensor]
+) -> None:
+    """Writes a model folder that `from_pretrained` and `pipeline` load.
+
+    state: the full state dict (of a sharded model, gathered). Raises OSError and SafetensorError.
+    """
+    model.save_pretrained(folder, state_dict=state)
+    save_tokenizer(folder, tokenizer)
+
+
+def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Writes the tokenizer's files. Raises OSError."""
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:  # tokenizers raises what goes wrong with a file as bare Exception, and nothing else is
+        if type(error) is not Exception:
+            raise
+        raise OSError(f"{folder}: {one_line(error)}") from error

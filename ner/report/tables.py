@@ -1,0 +1,190 @@
+"""The F1 matrix as text: Markdown, CSV, JSON and LaTeX."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ner.evaluation.bootstrap import Interval
+from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
+from ner.markdown import cell, one_line
+
+DASH = "–"  # noqa: RUF001
+LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+}  # fmt: skip
+
+
+def to_text(of_split: Mapping[str, Cells], scoring: str) -> str:
+    """The matrices of all splits and what belongs to them, in Markdown, with headings."""
+    return "\n\n".join(tables(cells, title(split, scoring)) for split, cells in of_split.items())
+
+
+def title(split: str, scoring: str) -> str:
+    """What the numbers are."""
+    return f"F1 on {one_line(split)} (entities, micro average, {scoring} scoring)"
+
+
+def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None) -> str:
+    """The matrix as a Markdown table, three decimals. best: of `best_rows`, printed bold."""
+
+    def text(name: str, language: str) -> str:
+        f1 = matrix[name][language]
+        shown = DASH if f1 is None else f"{f1:.3f}"
+        return f"**{shown}**" if best and name in best[language] else shown
+
+    languages = list(next(iter(matrix.values())))
+    return aligned(languages, [[name, *(text(name, lang) for lang in languages)] for name in matrix])
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of rows (name and cells) that reads as text too; cells to the right."""
+    head, *body = [[cell(text) for text in line] for line in (["trained on", *columns], *rows)]
+    lines = [head, ["---"] + ["---:"] * len(columns), *body]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
+    first, *others = widths
+    return "\n".join(
+        " | ".join([f"| {line[0]:<{first}}", *(f"{cell:>{w}}" for cell, w in zip(line[1:], others, strict=True))])
+        + " |"
+        for line in lines
+    )
+
+
+def tables(cells: Cells, heading: str) -> str:
+    """The matrix and what belongs to it (intervals, spread over runs, gaps), as far as it is known, in Markdown."""
+    matrix = f1_of_cells(cells)
+    languages = list(next(iter(matrix.values())))
+
+    def view(of_cell: Callable[[Cell], str]) -> str:
+        rows = [[name, *(of_cell(c) if c else "" for c in row.values())] for name, row in cells.items()]
+        rows = [[name, *(text or DASH for text in texts)] for name, *texts in rows if any(texts)]
+        return aligned(languages, rows) if rows else ""
+
+    parts = {
+        heading: to_markdown(matrix, best_rows(matrix)),
+        "95% intervals (bootstrap over test sentences)": view(lambda c: str(c.interval or "")),
+        "Standard deviation over the runs of a row [lowest, highest] (runs)": view(
+            lambda c: "" if c.spread is None
+            else f"{c.spread:.3f} {Interval(min(c.runs), max(c.runs))} ({len(c.runs)})"
+        ),
+        "Zero-shot gap: F1 of the run trained on the language alone, minus the row's [95% interval]": view(
+            lambda c: "" if c.gap is None else f"{c.gap:.3f} {c.gap_interval or ''}".strip()
+        ),
+    }  # fmt: skip
+    return "\n\n".join(f"{name}\n\n{text}" for name, text in parts.items() if text)
+
+
+def to_csv(matrices: Mapping[str, dict[str, Row]]) -> str:
+    """Split -> matrix as CSV: split, trained_on, then what the rows hold; six decimals, empty where unknown."""
+    columns = list(next(iter(next(iter(matrices.values())).values())))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "trained_on", *columns])
+    for split, matrix in matrices.items():
+        for name, row in matrix.items():
+            values = (row[key] for key in columns)
+            writer.writerow(
+                [split, name, *("" if v is None else v if isinstance(v, int) else f"{v:.6f}" for v in values)]
+            )
+    return text.getvalue()
+
+
+def csv_rows(cells: Cells) -> dict[str, Row]:
+    """Rows for `to_csv`: F1 of each language, then its limits, its number of runs, their spread, and the gap."""
+    return {
+        name: {lang: cell.f1 if cell else None for lang, cell in row.items()}
+        | {
+            f"{lang}_{key}": value
+            for lang, cell in row.items()
+            for key, value in (
+                ("low", cell.interval.low if cell and cell.interval else None),
+                ("high", cell.interval.high if cell and cell.interval else None),
+                ("runs", len(cell.runs) if cell else None),
+                ("spread", cell.spread if cell else None),
+                ("gap", cell.gap if cell else None),
+            )
+        }
+        for name, row in cells.items()
+    }
+
+
+def to_plain(of_split: Mapping[str, Cells]) -> dict[str, Any]:
+    """The matrices as JSON takes them: `f1`, all there is about each cell, and the best rows of each column."""
+    matrices = {split: f1_of_cells(cells) for split, cells in of_split.items()}
+    whole = {
+        split: {
+            name: {lang: asdict(cell) | {"spread": cell.spread} if cell else None for lang, cell in row.items()}
+            for name, row in cells.items()
+        }
+        for split, cells in of_split.items()
+    }
+    best = {s: {lang: sorted(rows) for lang, rows in best_rows(matrix).items()} for s, matrix in matrices.items()}
+    return {"f1": matrices, "cells": whole, "best": best}
+
+
+def to_latex(of_split: Mapping[str, Cells], scoring: str) -> str:
+    """A table of package booktabs for each split: F1, its interval small beside it, best of a column bold."""
+    parts = []
+    for split, cells in of_split.items():
+        languages = list(next(iter(cells.values())))
+        best = best_rows(f1_of_cells(cells))
+        rows = [
+            [escape(name), *(latex_cell(row[lang], name in best[lang]) for lang in languages)]
+            for name, row in cells.items()
+        ]
+        parts.append(latex_table(["trained on", *map(escape, languages)], rows, escape(title(split, scoring))))
+    return "\n\n".join(parts)
+
+
+def latex_cell(cell: Cell | None, is_best: bool) -> str:
+    """F1 and its interval."""
+    if cell is None:
+        return "--"
+    shown = rf"\textbf{{{cell.f1:.3f}}}" if is_best else f"{cell.f1:.3f}"
+    return shown + (rf" {{\scriptsize {cell.interval}}}" if cell.interval else "")
+
+
+def escape(text: str) -> str:
+    """Text in which no character means something to LaTeX."""
+    return "".join(LATEX.get(character, character) for character in one_line(text))
+
+
+def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table environment; cells are LaTeX already. The first column to the left, the others to the right."""
+    lines = [" & ".join(row) + r" \\" for row in (header, *rows)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def type_report(results: Sequence[Result], languages: Sequence[str], scoring: str) -> str:
+    """Precision, recall, F1 and support of each entity type, for every run and language, as a Markdown table."""
+    names = row_names(results, languages)
+    runs_of = {name: [run for run, own in names.items() if own == name] for name in names.values()}
+    lines = ["| trained on | tested on | type | precision | recall | F1 | entities |", "|---|---|---|--:|--:|--:|--:|"]
+    for result in results:
+        name = names[result.run]
+        label = name if len(runs_of[name]) == 1 or name.endswith("]") else f"{name} [{result.run}]"
+        scores = result.scores[scoring]
+        rows = [*scores["per_type"].items(), ("all (micro)", scores), ("all (macro)", scores["macro"])]
+        where = f"{cell(label)} | {cell(result.language)}"
+        lines += [
+            f"| {where} | {cell(kind)} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | "
+            f"{row.get('support', '')} |"
+            for kind, row in rows
+        ]
+    return "\n".join(lines)

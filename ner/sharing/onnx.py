@@ -1,0 +1,282 @@
+"""A tagger as ONNX, in fp32 and in 8 bits, and the proof on sentences that it tags as PyTorch does.
+
+    python -m ner.sharing.onnx runs/all --format onnx-int8
+
+The folder holds what onnxruntime, optimum and transformers.js read: model.onnx and, in 8 bits, model_quantized.onnx;
+config.json with the tags; the tokenizer. Inputs are input_ids and attention_mask, int64 [rows, tokens], the output is
+logits, float32 [rows, tokens, tags]. It is written aside and checked there: a model that does not pass is not left.
+"""
+
+import contextlib
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from accelerate import Accelerator
+from datasets import disable_progress_bars
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ner.arguments import FAILED, bad_input_ends_here, command, echo, parse
+from ner.cli.options import ExportConfig
+from ner.data.corpus import load_corpus
+from ner.data.faults import InputError, one_line
+from ner.evaluation.inference import Predictions, predict, score
+from ner.evaluation.metrics import Counts
+from ner.evaluation.runs import check_tags, find_run
+from ner.inputs.collators import PaddedCollator
+from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
+from ner.markdown import table
+from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.model import load_tagger, max_positions, save_tokenizer
+from ner.progress import tqdm
+from ner.sharing import onnx_session
+from ner.sharing.onnx_session import OnnxModel
+from ner.tags import TagSet
+from ner.training.checkpoint import MANIFEST, commit
+from ner.training.state import NOT_WRITTEN
+
+FP32, INT8 = "model.onnx", "model_quantized.onnx"  # the names that optimum and transformers.js look for
+SOURCE = "exported_from"  # in the manifest
+LARGEST_FILE = 2**31 - 2**24  # bytes of weights; protobuf ends at 2 GB
+MOST_DIFFERENT = 1e-3  # of a word's probability, and share of words with another tag, in fp32
+
+
+def to_onnx(model: PreTrainedModel, file: Path) -> None:
+    """Writes the model in fp32; weights beyond 2 GB go to a second file of its name with `_data` behind it.
+
+    Raises torch.onnx.OnnxExporterError for an encoder that can not be exported, and OSError.
+    """
+    from onnxscript import ir
+
+    own = model.config._attn_implementation
+    model.set_attn_implementation("eager")  # the plainest graph: SDPA brings a guard for rows that attend to nothing
+    model.eval()
+    example = torch.zeros(2, 8, dtype=torch.int64)
+    shape = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                model, (), kwargs={"input_ids": example, "attention_mask": torch.ones_like(example)},
+                input_names=["input_ids", "attention_mask"], output_names=["logits"],
+                dynamic_shapes={"input_ids": shape, "attention_mask": shape}, dynamo=True, verbose=False,
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:  # pages of advice to authors of encoders
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise torch.onnx.OnnxExporterError(f"torch can not export {model.config.model_type}: {reason}") from error
+    model.set_attn_implementation(own)
+    assert program is not None
+    ir.passes.common.ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine
+    ir.save(program.model, file, external_data=f"{file.name}_data" if num_bytes(model) > LARGEST_FILE else None)
+
+
+def to_int8(source: Path, file: Path) -> None:
+    """Writes an ONNX file with the weights of linear layers and embeddings in 8 bits; the rest is computed in fp32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        # A scale for each output of a layer. 7 of the 8 bits: on CPUs without VNNI, sums of products of 8 overflow.
+        quantize_dynamic(
+            source, file, op_types_to_quantize=["MatMul", "Gather"], per_channel=True, reduce_range=True,
+            weight_type=QuantType.QInt8,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporters' warnings: what matters of them shows in the check."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model makes of the sentences of each language.
+
+    name: of its file, or PyTorch; size: in bytes.
+    """
+
+    name: str
+    size: int
+    predictions: Mapping[str, Predictions]
+    counts: Mapping[str, Counts]
+    sentences_per_second: float
+
+    @property
+    def f1(self) -> dict[str, float]:
+        """Of each language, and of all together where there are several."""
+        together = {"all": reduce(add, self.counts.values()).f1} if len(self.counts) > 1 else {}
+        return {language: own.f1 for language, own in self.counts.items()} | together
+
+
+def export(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tags: TagSet,
+    sentences: Mapping[str, Encoded], *, int8: bool, source: str, max_tokens: int = 8192,
+) -> list[Outcome]:  # fmt: skip
+    """Writes the model folder, whole or not at all; returns what PyTorch and each file make of the sentences.
+
+    model: in fp32 on the CPU; its attention and dropout are replaced by those of `ner.modeling.cpu_kernels`.
+    sentences: of each language, encoded for it. source: what the manifest calls it. max_tokens: positions in a batch.
+    Raises ArithmeticError if model.onnx does not tag as PyTorch does, else as `to_onnx`.
+    """
+    outcomes: list[Outcome] = []
+
+    def write(aside: Path) -> None:
+        to_onnx(model, aside / FP32)
+        if int8:
+            to_int8(aside / FP32, aside / INT8)
+        model.config.save_pretrained(aside)
+        save_tokenizer(aside, tokenizer)
+        use_cpu_kernels(model)
+        collator = PaddedCollator(model.config.pad_token_id or 0)
+        outcomes.append(run("PyTorch", num_bytes(model), model, sentences, collator, tags, max_tokens))
+        for name in (FP32, INT8)[: 1 + int8]:
+            size = sum(file.stat().st_size for file in aside.glob(f"{name}*"))
+            outcomes.append(run(name, size, OnnxModel(aside / name), sentences, collator, tags, max_tokens))
+            if name == FP32:
+                check(*outcomes)
+
+    commit(folder, write, facts={SOURCE: source})
+    return outcomes
+
+
+def num_bytes(model: nn.Module) -> int:
+    """Of the model's weights."""
+    return sum(weight.numel() * weight.element_size() for weight in model.state_dict().values())
+
+
+def run(
+    name: str, size: int, model: nn.Module, sentences: Mapping[str, Encoded], collator: PaddedCollator, tags: TagSet,
+    max_tokens: int,
+) -> Outcome:  # fmt: skip
+    """Tags the sentences. model: anything that `predict` takes."""
+    accelerator = Accelerator(cpu=True)
+    num_sentences = sum(own.num_sentences for own in sentences.values())
+    start = time.perf_counter()
+    with tqdm(total=num_sentences, desc=name, unit=" sentences") as bar:
+        predictions = {
+            language: predict(
+                model, own, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=bar.update
+            )
+            for language, own in sentences.items()
+        }
+    seconds = time.perf_counter() - start
+    counts = {language: score(predictions[language], own, accelerator, tags) for language, own in sentences.items()}
+    return Outcome(name, size, predictions, counts, num_sentences / seconds)
+
+
+def num_different(one: Outcome, two: Outcome) -> int:
+    """Words that the second tags otherwise."""
+    pairs = ((own, two.predictions[language]) for language, own in one.predictions.items())
+    return sum(int((own.tags != other.tags).sum()) for own, other in pairs)
+
+
+def check(reference: Outcome, found: Outcome) -> None:
+    """Raises ArithmeticError if the second does not compute what the first does, rounding apart."""
+    worst = 0.0
+    for language, own in reference.predictions.items():
+        other = found.predictions[language]
+        scored = ~np.isnan(own.losses)
+        for one, two in ((own.p_gold, other.p_gold), (own.p_predicted, other.p_predicted)):
+            worst = float(np.max(np.abs(one - two)[scored], initial=worst))  # nan stays nan
+    different = num_different(reference, found)
+    words = sum(counts.words for counts in reference.counts.values())
+    if different > MOST_DIFFERENT * words or not worst <= MOST_DIFFERENT:
+        raise ArithmeticError(
+            f"{found.name} does not compute what PyTorch does: {different:,} of {words:,} words have another tag, and "
+            f"probabilities differ by up to {worst:.1e}; nothing is written. Other versions of torch, onnxscript and "
+            "onnxruntime may export this encoder"
+        )
+
+
+def to_markdown(outcomes: Sequence[Outcome]) -> str:
+    """Size, agreement, F1 and speed of each, the first being the reference."""
+    reference = outcomes[0]
+    header = ["model", "MB", "words tagged otherwise", *(f"F1 {name}" for name in reference.f1), "sentences/s"]
+    lines = [
+        [
+            one.name, round(one.size / 1e6), num_different(reference, one), *(f"{f1:.4f}" for f1 in one.f1.values()),
+            round(one.sentences_per_second),
+        ]
+        for one in outcomes
+    ]  # fmt: skip
+    return table(header, lines)
+
+
+def output_folder(config: ExportConfig) -> Path:
+    """Where the export goes. Raises InputError for a Hub name without --output, and for what may not be replaced."""
+    if config.output is None and not Path(config.run).is_dir():
+        raise InputError(f"{config.run} is no local folder; name one to write to: --output FOLDER")
+    folder = Path(config.output or Path(config.run) / "onnx")
+    manifest = folder / MANIFEST
+    is_export = manifest.is_file() and SOURCE in manifest.read_text(encoding="utf-8")
+    if folder.exists() and not is_export:
+        raise InputError(f"{folder}: something else is there; name a new folder: --output FOLDER")
+    if is_export and not config.overwrite:
+        raise InputError(f"{folder}: an export is there; --overwrite replaces it")
+    return folder
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    with bad_input_ends_here():
+        config = parse(ExportConfig, arguments, __doc__)
+        if lacking := onnx_session.missing():
+            raise InputError(lacking)
+        tested = find_run(config.run, config)
+        folder = output_folder(config)
+        languages = config.languages or tested.trained_on
+        if not languages or not (config.data or tested.trained_from):
+            raise InputError(
+                f"{config.run} does not say what it was trained on; name sentences to check the export on: "
+                "--data NAME --languages de fr"
+            )
+        corpus = load_corpus(tested.source, languages, (config.split,))
+        check_tags(tested, corpus)
+        model, tags = load_tagger(tested.model)
+        tokenizer = load_tokenizer(tested.model)
+        sentences = {}
+        for language in languages:
+            rows = corpus[language][config.split]
+            rows = rows.select(range(min(len(rows), config.max_sentences)))
+            longest = tested.max_length or max_positions(model, tokenizer)
+            sentences[language] = encode_once(rows, tokenizer, tags, max_length=longest)
+    for note in corpus.notes:
+        echo(f"note: {note}", sys.stderr)
+    try:
+        outcomes = export(
+            folder, model, tokenizer, tags, sentences, int8=config.format == "onnx-int8", source=tested.model,
+            max_tokens=config.max_tokens_per_micro_batch,
+        )  # fmt: skip
+    except (ArithmeticError, torch.onnx.OnnxExporterError, *NOT_WRITTEN) as error:
+        echo(f"ner.sharing.onnx: {config.run}: {one_line(error)}", sys.stderr)
+        sys.exit(FAILED)
+    words = sum(counts.words for counts in outcomes[0].counts.values())
+    echo(to_markdown(outcomes))
+    echo(
+        f"\n{words:,} words of {config.split} sentences of {tested.source.data}; fp32 but for {INT8}, all in the same "
+        f"padded batches, on the CPU, threads: {torch.get_num_threads()}"
+    )
+    echo(f"written: {folder}/{', '.join(file.name for file in sorted(folder.iterdir()))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tagging: raw text -> entities."""

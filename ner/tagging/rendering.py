@@ -1,0 +1,133 @@
+"""Entities in their text as HTML, and where two runs differ on one. assets/app.css has the styles."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+from ner.tagging.document import Entity
+
+COMMON_TYPES = ("PER", "ORG", "LOC", "MISC")
+GOLDEN_ANGLE = 137.508  # degrees: however many hues are made with it, neighbours in the list are far apart
+
+
+class Difference(NamedTuple):
+    """Entities of two runs that overlap without being the same, or one that stands alone; None where there is none."""
+
+    one: Entity | None
+    two: Entity | None
+
+    @property
+    def start(self) -> int:
+        return min(entity.start for entity in self if entity)
+
+    def kind(self, names: Sequence[str]) -> str:
+        """What is different, in words. names: of the two runs."""
+        if self.one is None or self.two is None:
+            return f"only {names[self.one is None]}"
+        if place(self.one)[1:] == place(self.two)[1:]:
+            return "other type"
+        return "other boundary" if self.one.type == self.two.type else "other type and boundary"
+
+
+def place(entity: Entity) -> tuple[str, int, int]:
+    """What makes two entities the same: type, start and end."""
+    return entity.type, entity.start, entity.end
+
+
+def differences(one: Sequence[Entity], two: Sequence[Entity]) -> list[Difference]:
+    """Where two lists of entities of one text differ, in its order.
+
+    Entities that overlap are paired, each once, one of the same type before another.
+    """
+    ours, theirs = ({place(entity) for entity in entities} for entities in (one, two))
+    rest = [entity for entity in two if place(entity) not in ours]
+    found = []
+    for entity in one:
+        if place(entity) not in theirs:
+            near = [other for other in rest if other.start < entity.end and entity.start < other.end]
+            partner = max(near, key=lambda other: other.type == entity.type, default=None)
+            if partner:
+                rest.remove(partner)
+            found.append(Difference(entity, partner))
+    return sorted([*found, *(Difference(None, entity) for entity in rest)], key=lambda difference: difference.start)
+
+
+def hues(types: Iterable[str]) -> dict[str, float]:
+    """A hue of each type, in degrees; those of COMMON_TYPES are the same whatever the others are."""
+    order = [*COMMON_TYPES, *sorted(set(types) - set(COMMON_TYPES))]
+    return {name: (255 + i * GOLDEN_ANGLE) % 360 for i, name in enumerate(order)}
+
+
+def marked(
+    text: str, entities: Sequence[Entity], hue: Mapping[str, float], differing: Iterable[Entity | None] = ()
+) -> str:
+    """The text as HTML with its entities in <mark>, type and score in small print behind each.
+
+    differing: entities to mark as not those of another run.
+    """
+    special = set(differing)
+    parts, done = [], 0
+    for entity in entities:
+        differs = ' class="differs"' if entity in special else ""
+        title = escape(f"{entity.type}, {entity.score:.3f}, characters {entity.start} to {entity.end}")
+        small = f"<small>{escape(entity.type)} {entity.score:.2f}</small>"
+        parts += [
+            escape(text[done : entity.start]),
+            f'<mark{differs} style="--hue: {hue[entity.type]:.0f}" title="{title}">{escape(entity.text)}{small}</mark>',
+        ]
+        done = entity.end
+    return "".join([*parts, escape(text[done:])])
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
+    """Rows of HTML as a table."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def entity_table(entities: Sequence[Entity], hue: Mapping[str, float], name: str) -> str:
+    """Type, text, start, end and score of each entity that the run of that name finds."""
+    rows = [
+        (tag(e.type, hue), f"<bdi>{escape(e.text)}</bdi>", f"{e.start}", f"{e.end}", f"{e.score:.3f}") for e in entities
+    ]
+    return table(["type", "text", "start", "end", "score"], rows, f"{escape(name)}: {len(entities)}")
+
+
+def tag(type_: str, hue: Mapping[str, float]) -> str:
+    """The name of a type in its colour."""
+    return f'<span class="type" style="--hue: {hue[type_]:.0f}">{escape(type_)}</span>'
+
+
+def difference_table(found: Sequence[Difference], names: Sequence[str], hue: Mapping[str, float]) -> str:
+    """What each of two runs says where they differ."""
+
+    def cell(entity: Entity | None) -> str:
+        return f"{tag(entity.type, hue)} <bdi>{escape(entity.text)}</bdi>" if entity else "–"  # noqa: RUF001
+
+    if not found:
+        return '<p class="same">Both runs find the same entities.</p>'
+    rows = [(cell(one), cell(two), escape(Difference(one, two).kind(names))) for one, two in found]
+    return table([*map(escape, names), "difference"], rows, f"Differences: {len(found)}")
+
+
+def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, float], types: Iterable[str]) -> str:
+    """What one run, or two, find in a text. types: for the legend."""
+    legend = "".join(tag(name, hue) for name in sorted(types, key=list(hue).index))
+    two = len(found) == 2
+    note = "with the probability; dashed where the runs differ" if two else "with the probability"
+    differing = differences(*found.values()) if two else []
+    sides = [
+        f'<section><h2>{escape(name)}</h2><div class="text" dir="auto">'
+        f"{marked(text, entities, hue, [pair[i] for pair in differing])}</div></section>"
+        for i, (name, entities) in enumerate(found.items())
+    ]
+    tables = [f"<section>{entity_table(entities, hue, name)}</section>" for name, entities in found.items()]
+    return "".join(
+        [
+            f'<div class="legend">{legend}<span class="note">{note}</span></div>',
+            f'<div class="sides">{"".join(sides)}</div>',
+            f'<div class="differences">{difference_table(differing, list(found), hue)}</div>' if two else "",
+            f'<div class="sides">{"".join(tables)}</div>',
+        ]
+    )

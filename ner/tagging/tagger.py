@@ -1,0 +1,275 @@
+"""Text -> entities: a trained token classifier as a function.
+
+    tagger = Tagger.from_pretrained("runs/all")
+    for entity in tagger("Jeff Dean ist ein Informatiker bei Google in Kalifornien"):
+        print(entity.type, entity.text, entity.score)
+
+`python -m ner.tagging.tagger --help` tags files, a terminal's lines, or a sentence.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple, overload
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from ner.ahead import ahead
+from ner.arguments import bad_input_ends_here, command, parse
+from ner.cli.options import TaggerConfig
+from ner.cli.tag import ends_at_a_signal, print_tagged, tag_file
+from ner.data.annotated_text import split_edges, split_offsets, split_spaces
+from ner.data.faults import shorten
+from ner.data.tag_schemes import Converter, Names, collected_tags
+from ner.evaluation.inference import Alone, predict
+from ner.evaluation.metrics import entities, first_words
+from ner.evaluation.runs import find_model
+from ner.inputs.collators import Collator, choose_collator
+from ner.inputs.encoding import load_tokenizer
+from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.model import max_positions
+from ner.modeling.pretrained import load_config, load_token_classifier
+from ner.runtime import best_precision, start_accelerator
+from ner.tagging.document import Entity, Offsets, Tagged
+from ner.tagging.sentences import sentence_starts
+from ner.tagging.windows import Windows, chosen, encode_windows
+from ner.tags import OUTSIDE, TagSet, labels_of
+
+CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
+SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
+PROBE = (
+    "Jeff Dean ist ein Informatiker bei Google in Kalifornien",
+    "La Banque nationale suisse a son siège à Berne et à Zurich .",
+    "Il Museo egizio",
+    "Anna Keller plays for FC Basel",
+)
+
+
+class Segmented(NamedTuple):
+    """A text with its words, and the numbers of those that begin a sentence."""
+
+    text: str
+    words: Offsets
+    starts: list[int]
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A token classifier and what it takes to run it. Made by `from_pretrained`.
+
+    labels: the model's own, by id; the other fields are those of `from_pretrained`.
+    """
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    collator: Collator
+    device: torch.device
+    precision: str
+    labels: tuple[str, ...]
+    max_length: int
+    max_tokens: int
+    words: Literal["edges", "punctuation", "spaces"]
+    score: Literal["mean", "min"]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        checkpoint: Literal["best", "last"] = "best",
+        device: str | torch.device | None = None,
+        precision: Literal["auto", "no", "fp16", "bf16"] = "auto",
+        words: Literal["edges", "punctuation", "spaces"] = "edges",
+        score: Literal["mean", "min"] = "mean",
+        max_length: int = 128,
+        max_tokens: int = 8192,
+    ) -> "Tagger":
+        """The tagger of a run of train.py, a model folder, or a Hub name of any token classifier.
+
+        device: None for a GPU if there is one, else the CPU; precision: of the computation, the weights stay fp32
+        words: how a text is taken apart: edges, in sentences, and in words at white space and between a word and the
+            marks at its ends; punctuation, the same at every mark, as annotated text is read for training; spaces, one
+            sentence, in words at blanks alone, for text that is split already. A list of words is one sentence, too
+        score: of an entity, mean or lowest probability of its words
+        max_length: longest window in sub-tokens; a longer sentence becomes windows that overlap
+        max_tokens: positions computed at once, which bounds memory
+        Raises InputError for a name without a model, and a tokenizer that does not align words.
+        """
+        source, trained = find_model(str(name), checkpoint)
+        labels = labels_of(load_config(source, "model"), source)
+        tokenizer = load_tokenizer(source)
+        model = load_token_classifier(source).eval()
+        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        limits = (max_length, trained.max_length if trained else None, max_positions(model, tokenizer))
+        longest = min(limit for limit in limits if limit)
+        model.to(where)
+        if where.type == "cpu":
+            use_cpu_kernels(model)
+        windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
+        collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
+        chosen_precision = best_precision(where.type) if precision == "auto" else precision
+        return cls(
+            model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score
+        )  # fmt: skip
+
+    @overload
+    def __call__(self, texts: str) -> list[Entity]: ...  # type: ignore[overload-overlap]  # a str is a Sequence[str]
+    @overload
+    def __call__(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> list[list[Entity]]: ...
+    def __call__(self, texts: str | Sequence[str] | Sequence[Sequence[str]]) -> list[Entity] | list[list[Entity]]:
+        """The entities of a text, or of each text in order. A text may be a list of words, joined by blanks then."""
+        if isinstance(texts, str):
+            return next(self.tag([texts])).entities
+        return [tagged.entities for tagged in self.tag(texts)]
+
+    def tag(self, texts: Iterable[str | Sequence[str]]) -> Iterator[Tagged]:
+        """Each text with its words, tags and entities, in order. Takes and gives a part at a time: any number of texts.
+
+        A text may be a list of words, joined by blanks then. Raises TypeError for anything else, and UnicodeEncodeError
+        (a ValueError) for half a surrogate pair.
+        """
+        for whole, windows in ahead(self.read, chunks(texts)):
+            yield from self.tagged(whole, windows)
+
+    def read(self, texts: Sequence[str | Sequence[str]]) -> tuple[list[Segmented], Windows]:
+        """Texts in sentences and words, and the windows that the model reads."""
+        parts = [self.segmented(text) for text in texts]
+        sentences = [
+            [text[start:end] for start, end in words[first:last]]
+            for text, words, starts in parts
+            for first, last in pairwise([*starts, len(words)])
+        ]
+        return parts, encode_windows(sentences, self.tokenizer, self.max_length)
+
+    def segmented(self, text: str | Sequence[str]) -> Segmented:
+        """The text in sentences and words; a list of words is one sentence."""
+        if not isinstance(text, str):
+            joined, words = join(text)
+            return Segmented(joined, words, [0] if words else [])
+        words = SPLITTERS[self.words](text)
+        whole = [0] if words else []
+        return Segmented(text, words, whole if self.words == "spaces" else sentence_starts(text, words))
+
+    def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[Tagged]:
+        """What the model says of texts that were read."""
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        with torch.autocast(self.device.type, half, enabled=half is not None):
+            said = predict(
+                self.model, windows.encoded, self.collator, Alone(self.device), outside=0, max_tokens=self.max_tokens
+            )  # fmt: skip
+        in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
+        keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
+
+        offsets = np.cumsum([0, *(len(part.words) for part in parts)])
+        num_words = offsets[-1]
+        starts = [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
+        first = np.array(starts, dtype=np.int64)
+        word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
+        labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
+        labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
+        is_first = np.zeros(num_words, dtype=bool)
+        is_first[first] = True
+        ids, _ = self.converter(labels, is_first)
+        start, end, kind = entities(ids, is_first, self.tags)
+        scores = score_of(p, start, end, self.score)
+
+        of_text = np.searchsorted(start, offsets)
+        for i, (text, words, _) in enumerate(parts):
+            found = []
+            for entity in range(of_text[i], of_text[i + 1]):
+                begin, behind = words[start[entity] - offsets[i]][0], words[end[entity] - 1 - offsets[i]][1]
+                found.append(
+                    Entity(self.tags.types[kind[entity]], text[begin:behind], begin, behind, float(scores[entity]))
+                )
+            place = slice(offsets[i], offsets[i + 1])
+            yield Tagged(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
+
+    def fingerprint(self) -> str:
+        """A hash of all that what it says depends on."""
+        settings = (self.labels, self.precision, self.max_length, self.words, self.score)
+        whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
+        for weights in self.model.state_dict().values():
+            whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)
+        return whole.hexdigest()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The model's labels, with O behind them if it is none of them."""
+        return self.labels if OUTSIDE in self.labels else (*self.labels, OUTSIDE)
+
+    @cached_property
+    def tags(self) -> TagSet:
+        """The IOB2 tags that its labels become."""
+        return collected_tags(self.parts, self.names, {})
+
+    @cached_property
+    def parts(self) -> Names:
+        """Its labels, taken apart; one without a prefix is a plain type even among others that have one."""
+        return replace(Names.of(self.names), malformed=frozenset())
+
+    @cached_property
+    def converter(self) -> Converter:
+        """Its labels -> IOB2, by the rules of `ner.data.tag_schemes`."""
+        return Converter(self.parts, {}, self.tags)
+
+
+def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence[str]]]:
+    """The texts in lists of about CHARACTERS_PER_CHUNK. Raises TypeError for what is neither a text nor words."""
+    chunk: list[str | Sequence[str]] = []
+    size = 0
+    for text in texts:
+        words = [text] if isinstance(text, str) else text
+        if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"{shorten(text)} is neither a text nor a list of words")
+        chunk.append(text)
+        size += 1 + sum(map(len, words))
+        if size >= CHARACTERS_PER_CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> np.ndarray:
+    """Mean or lowest probability of the words of each entity. p: float32 [words]; start, end: int64 [entities]."""
+    edges = np.stack([start, end], axis=1).ravel()
+    if not len(edges):
+        return p[:0]
+    combine = np.add if score == "mean" else np.minimum
+    combined = combine.reduceat(np.append(p, 0), edges)[::2]
+    return combined / (end - start) if score == "mean" else combined
+
+
+def join(words: Sequence[str]) -> tuple[str, Offsets]:
+    """Words joined by blanks, and their offsets."""
+    ends = list(accumulate(len(word) + 1 for word in words))
+    return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    with ends_at_a_signal(), bad_input_ends_here():
+        config = parse(TaggerConfig, arguments, __doc__)
+        accelerator = start_accelerator(config.mixed_precision)
+        tagger = Tagger.from_pretrained(
+            config.run, checkpoint=config.checkpoint, device=accelerator.device,
+            precision=accelerator.mixed_precision, words=config.words, score=config.score,
+            max_length=config.max_length, max_tokens=config.max_tokens_per_micro_batch,
+        )  # fmt: skip
+        if config.output:
+            tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
+        elif accelerator.is_main_process:
+            print_tagged(config, tagger.tag)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training: what the loop in train.py calls."""

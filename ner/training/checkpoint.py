@@ -1,0 +1,254 @@
+"""Commits: all that a run needs to go on, on disk whole or not at all.
+
+A commit is a folder, written aside, with a manifest of the size and SHA-256 of each of its files, synced, and renamed
+in one step. A folder whose manifest is missing or does not check out does not exist.
+
+Nothing sound is deleted before what takes its place is on the disk: a run that is replaced, and what a resumed run
+will make again, wait in replaced/ until the new run has written a model. `recover` undoes a kill between two steps.
+"""
+
+import contextlib
+import json
+import shutil
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ner.data.faults import InputError, one_line, shorten
+from ner.files import read_json, sha256, sync
+
+MANIFEST = "manifest.json"
+FOLDER = "checkpoints"  # in the run folder
+UNFINISHED = ".unfinished"
+OLD = ".old" + UNFINISHED
+REPLACED = "replaced"  # in the run folder
+CONFIG = "config.yaml"  # in the run folder: there is a run
+
+
+def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any], keep_old: bool = False) -> int:
+    """Makes `folder` hold what `write` writes into the folder it is given. Returns its size in bytes.
+
+    facts: stand in the manifest, `update` among them. keep_old: keeps what stood there, as `kept_model` of its update.
+    Raises OSError or SafetensorError; what was there before is intact then.
+    """
+    aside = folder.with_name(folder.name + UNFINISHED)
+    shutil.rmtree(aside, ignore_errors=True)
+    old = None
+    try:
+        aside.mkdir(parents=True)
+        write(aside)
+        files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(aside.iterdir())}
+        (aside / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=2) + "\n", encoding="utf-8")
+        for path in (*aside.iterdir(), aside):
+            sync(path)
+        if folder.exists():
+            room = kept_model(folder.parent, update_of(folder)) if keep_old else folder.with_name(folder.name + OLD)
+            room.parent.mkdir(exist_ok=True)
+            shutil.rmtree(room, ignore_errors=True)
+            folder.rename(room)
+            old = room
+        aside.rename(folder)
+        sync(folder.parent)
+        if old and not keep_old:
+            shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        if old and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of a commit whose files are all there as they were written. Raises InputError if one is not.
+
+    Raises OSError where that can not be told: a disk or network that fails now may have the commit again later.
+    """
+    try:
+        manifest = dict(read_json(folder / MANIFEST))
+        files = [(str(name), int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # JSON of any shape, or none
+        raise InputError(f"{folder}: its {MANIFEST} is broken") from error
+    if not files:
+        raise InputError(f"{folder}: its {MANIFEST} lists no files")
+    for name, size, expected in files:
+        if name != Path(name).name or name in ("", "..") or set(name) & set("\\\0"):
+            raise InputError(f"{folder}: its {MANIFEST} names {shorten(name)}, which is no file of that folder")
+        file = folder / name
+        try:
+            there = file.stat()
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: {name} is missing") from error
+        if not stat.S_ISREG(there.st_mode):  # to read a pipe is to wait for ever
+            raise InputError(f"{folder}: {name} is no file")
+        if there.st_size != size:
+            raise InputError(f"{folder}: {name} has {there.st_size:,} bytes instead of {size:,}")
+        if sha256(file) != expected:
+            raise InputError(f"{folder}: {name} is not what was written, by its SHA-256")
+    return manifest
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether a commit is there as it was written. Raises OSError where that can not be told."""
+    try:
+        verify(folder)
+    except InputError:
+        return False
+    return True
+
+
+def update_of(folder: Path) -> int | None:
+    """The update in a manifest, None if it can not be read."""
+    try:
+        return int(read_json(folder / MANIFEST)["update"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def kept_model(run: Path, update: int | None) -> Path:
+    """Where the best model of an update is kept when a later one takes its place."""
+    return run / FOLDER / f"best-{update}"
+
+
+def of_update(run: Path, update: int) -> Path:
+    """The folder of the commit after that update."""
+    return run / FOLDER / f"update-{update:08d}"
+
+
+def found(run: Path) -> list[Path]:
+    """Folders of commits, newest first, sound or not."""
+    return sorted((p for p in (run / FOLDER).glob("update-*") if p.suffix != UNFINISHED), reverse=True)
+
+
+def newest(run: Path) -> tuple[Path | None, list[str]]:
+    """The newest sound commit of a run, None without one, and what is wrong with those that are newer.
+
+    Raises OSError where that can not be told.
+    """
+    damaged = []
+    for folder in found(run):
+        try:
+            verify(folder)
+        except InputError as error:
+            damaged.append(str(error))
+        else:
+            return folder, damaged
+    return None, damaged
+
+
+def prune(run: Path, keep: int) -> None:
+    """Leaves the newest `keep` commits and the best models that they name; clears what was never finished."""
+    for folder in found(run)[keep:]:
+        remove(folder)
+    prune_models(run)
+    for folder in (run / FOLDER).glob(f"*{UNFINISHED}"):
+        if not folder.name.endswith(OLD):  # which may be all there is of a commit
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def prune_models(run: Path) -> None:
+    """Removes models that were the best once, and that no commit names; and what waited to be replaced.
+
+    Called when a model or a commit has been written.
+    """
+    shutil.rmtree(run / REPLACED, ignore_errors=True)
+    named = set()
+    for folder in found(run):
+        with contextlib.suppress(InputError, KeyError):  # a damaged one names none
+            named.add(kept_model(run, read_state(folder)["best"]["update"]).name)
+    for folder in (run / FOLDER).glob("best-*"):
+        if folder.name not in named:
+            remove(folder)
+
+
+def forget_after(run: Path, update: int) -> None:
+    """Puts aside commits of later updates: the run goes on from this one, and makes them anew."""
+    for folder in found(run):
+        if folder > of_update(run, update):
+            set_aside(run, folder)
+
+
+def set_aside(run: Path, path: Path) -> None:
+    """Moves a file or folder of a run into replaced/, until the run has written a model."""
+    (run / REPLACED).mkdir(exist_ok=True)
+    to = run / REPLACED / path.name
+    shutil.rmtree(to, ignore_errors=True)
+    path.replace(to)
+
+
+def replace_run(run: Path, names: Sequence[str]) -> None:
+    """Makes room for a new run: what is there under these names goes into replaced/.
+
+    What waits there already stays if the run in between has made nothing that is sound. Raises OSError.
+    """
+    there = [run / name for name in (CONFIG, *names) if (run / name).exists()]  # without a config, `recover` goes back
+    if (run / REPLACED).exists():
+        if not any(map(is_sound, (run / "best", run / "last", *found(run)))):
+            for path in there:
+                remove(path)
+            return
+        shutil.rmtree(run / REPLACED)
+    for path in there:
+        set_aside(run, path)
+
+
+def recover(run: Path) -> None:
+    """Undoes what a killed program left half done: what had made room comes back. Raises OSError."""
+    waiting = run / REPLACED
+    if (waiting / CONFIG).exists() and not (run / CONFIG).exists():
+        for path in sorted(waiting.iterdir(), key=lambda path: path.name == CONFIG):
+            if (run / path.name).exists():
+                remove(run / path.name)  # of a run that had made nothing
+            path.replace(run / path.name)
+    remove_if_empty(waiting)
+    for old in (*run.glob(f"*{OLD}"), *(run / FOLDER).glob(f"*{OLD}")):
+        folder = old.with_name(old.name.removesuffix(OLD))
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(folder)
+    kept = sorted((run / FOLDER).glob("best-*[0-9]"), key=lambda folder: update_of(folder) or 0)
+    if kept and not (run / "best").exists():
+        kept[-1].rename(run / "best")
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Removes a folder if there is nothing in it."""
+    with contextlib.suppress(OSError):  # there is something, or no folder
+        folder.rmdir()
+
+
+def remove(folder: Path) -> None:
+    """Removes a commit, or a file; half removed, it is none."""
+    if not folder.is_dir():
+        folder.unlink()
+        return
+    unfinished = folder.with_name(folder.name + UNFINISHED)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    folder.rename(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def restore_best(run: Path, update: int) -> bool:
+    """Makes best/ the model of that update again, where a later one had taken its place. Returns whether it is."""
+    best, kept = run / "best", kept_model(run, update)
+    for folder in (best, kept):
+        if not is_sound(folder) or update_of(folder) != update:
+            continue
+        if folder is kept:
+            if best.exists():
+                set_aside(run, best)
+            kept.rename(best)
+        return True
+    return False
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The numbers of a commit, without its tensors. Raises InputError."""
+    try:
+        return dict(read_json(folder / "state.json"))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{folder}: no state.json to read: {one_line(error)}") from error
