@@ -19,26 +19,26 @@ from ner.arguments import BAD_INPUT, FAILED, bad_input_ends_here, command, echo,
 from ner.config import EvaluateConfig
 from ner.data.arrow_store import WORDS
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
-from ner.data.faults import InputError, one_line
+from ner.errors import InputError, one_line
 from ner.evaluation import comparison, learning_curve
 from ner.evaluation.comparison import Tagged
 from ner.evaluation.inference import gather, predict, score
 from ner.evaluation.matrix import Result, f1_cells
-from ner.evaluation.metrics import SCORINGS
-from ner.evaluation.runs import Run, check_same_sentences, check_tags, content_key, find_run, notes
-from ner.files import file_errors, to_json, write_json, write_whole
+from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, content_key, find_run, notes
+from ner.files import LOCK, file_errors, locked, to_json, write_json, write_whole
 from ner.inputs.collators import choose_collator
-from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
-from ner.locking import LOCK, locked
+from ner.inputs.encoding import Encoded, encode_once
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions
-from ner.progress import tqdm
+from ner.modeling.pretrained import load_tokenizer
 from ner.report import plots, tables
 from ner.report.page import write_report
 from ner.report.sections import sections, suspect_scores
 from ner.sharing.hub import publish, repositories
 from ner.sharing.model_card import write_card
-from ner.sharing.run_record import Seen, add_results
+from ner.sharing.run_record import add_results
+from ner.tags import SCORINGS
+from ner.utils import tqdm
 
 Corpora = dict[Source, Corpus]
 Tags = dict[tuple[str, str, str], Tagged]  # of a run, split and language

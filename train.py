@@ -25,35 +25,31 @@ from ner import runtime
 from ner.arguments import FAILED, bad_input_ends_here, command, parse, read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig, parse_interval
 from ner.data.corpus import Source, load_corpus, write_skipped
-from ner.data.faults import InputError, one_line
 from ner.data.sampling import join_languages, parse_sample
+from ner.errors import InputError, one_line
 from ner.evaluation.inference import evaluate
 from ner.evaluation.metrics import Counts
 from ner.files import file_errors, write_json, write_whole
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator, to_device
-from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
+from ner.inputs.encoding import Encoded, encode_once
 from ner.inputs.prefetch import feed
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.embedding_trimming import Vocabulary, trim
 from ner.modeling.loss import update_loss
-from ner.modeling.model import (
-    build_model,
-    compile_layers,
-    decay_groups,
-    freeze,
-    max_positions,
-    save_model,
-    training_mode,
-)
-from ner.progress import tqdm
+from ner.modeling.model import build_model, compile_layers, freeze, max_positions, save_model, training_mode
+from ner.modeling.pretrained import load_tokenizer
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
 from ner.tags import TagSet
 from ner.training import checkpoint
-from ner.training.checkpointer import Keeper, Progress, begin_run, check_same, find_start, held
+from ner.training.checkpointer import Keeper, Progress
+from ner.training.metrics_log import JsonLinesLog
+from ner.training.optimization import clip, decay_groups, step_if_finite
+from ner.training.run_folder import begin_run, check_same, find_start, held
 from ner.training.signals import STOPPED, StoppedError, Stopper
 from ner.training.state import NOT_WRITTEN
+from ner.utils import tqdm
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stoppe
         config.folder, accelerator, model, optimizer, job.scheduler, job.fingerprint, every, len(job.plan), config.keep
     )
     progress, meter = keeper.go_on(job.resume_from)
-    log = runtime.JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
+    log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
     if job.notes and not job.resume_from:
         log.write({"update": 0, "notes": job.notes})
     stopper = stopper or Stopper()
@@ -253,9 +249,9 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stoppe
                         )  # fmt: skip
                         accelerator.backward(share)
                     loss += share.detach()
-                grad_norm = runtime.clip(accelerator, model, config.max_grad_norm)
+                grad_norm = clip(accelerator, model, config.max_grad_norm)
                 lr = job.scheduler.get_last_lr()[0]
-                is_finite = runtime.step_if_finite(accelerator, optimizer, grad_norm)
+                is_finite = step_if_finite(accelerator, optimizer, grad_norm)
                 optimizer.zero_grad()
                 job.scheduler.step()  # by the update's number, whether or not it changed the weights
                 meter.add(number, update, loss, is_finite)

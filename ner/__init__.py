@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ner.inputs.collators import choose_collator as choose_collator
     from ner.inputs.encoding import Encoded as Encoded
     from ner.inputs.encoding import encode as encode
-    from ner.inputs.encoding import load_tokenizer as load_tokenizer
     from ner.modeling.loss import token_loss as token_loss
     from ner.modeling.loss import update_loss as update_loss
     from ner.modeling.model import build_model as build_model
     from ner.modeling.model import load_tagger as load_tagger
+    from ner.modeling.pretrained import load_tokenizer as load_tokenizer
     from ner.tagging.document import Entity as Entity
     from ner.tagging.document import Tagged as Tagged
     from ner.tagging.tagger import Tagger as Tagger

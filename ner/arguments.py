@@ -23,8 +23,8 @@ from typing import Any, Literal, NoReturn, TextIO, TypeVar, Union, get_args, get
 
 import yaml
 
-from ner.data.faults import InputError, harmless, shorten
-from ner.yaml_text import parse_yaml
+from ner.errors import InputError, harmless, shorten
+from ner.files import parse_yaml
 
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it

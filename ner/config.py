@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ner.arguments import flag, option
-from ner.data.faults import InputError
+from ner.errors import InputError
 
 
 @dataclass(frozen=True)

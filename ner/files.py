@@ -5,11 +5,30 @@ import hashlib
 import json
 import math
 import os
+import platform
+import stat
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ner.data.faults import InputError, one_line
+import yaml
+from filelock import FileLock, Timeout
+
+from ner.errors import InputError, one_line, printable, shorten
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Far above what a file of options has, and above the largest data cards of the Hub: a config for each of 300 languages.
+LARGEST = 2**22  # characters
+MOST_VALUES = 200_000  # with all aliases written out. PyYAML takes about 1 kB for each
+DEEPEST = 50  # lists in lists; PyYAML recurses
+LONGEST_NUMBER = 1000  # characters; Python does not print one of more than 4,300 digits
+# What PyYAML raises for values that it can not make: !!timestamp 2000-13-01, !!int without a digit, and the like.
+BROKEN = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+
+LOCK = ".lock"  # of a run, in its folder
+
+MANIFEST = "manifest.json"
 
 
 @contextlib.contextmanager
@@ -90,3 +109,112 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of a commit whose files are all there as they were written. Raises InputError if one is not.
+
+    Raises OSError where that can not be told: a disk or network that fails now may have the commit again later.
+    """
+    try:
+        manifest = dict(read_json(folder / MANIFEST))
+        files = [(str(name), int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # JSON of any shape, or none
+        raise InputError(f"{folder}: its {MANIFEST} is broken") from error
+    if not files:
+        raise InputError(f"{folder}: its {MANIFEST} lists no files")
+    for name, size, expected in files:
+        if name != Path(name).name or name in ("", "..") or set(name) & set("\\\0"):
+            raise InputError(f"{folder}: its {MANIFEST} names {shorten(name)}, which is no file of that folder")
+        file = folder / name
+        try:
+            there = file.stat()
+        except FileNotFoundError as error:
+            raise InputError(f"{folder}: {name} is missing") from error
+        if not stat.S_ISREG(there.st_mode):  # to read a pipe is to wait for ever
+            raise InputError(f"{folder}: {name} is no file")
+        if there.st_size != size:
+            raise InputError(f"{folder}: {name} has {there.st_size:,} bytes instead of {size:,}")
+        if sha256(file) != expected:
+            raise InputError(f"{folder}: {name} is not what was written, by its SHA-256")
+    return manifest
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether a commit is there as it was written. Raises OSError where that can not be told."""
+    try:
+        verify(folder)
+    except InputError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def locked(file: Path, what: str) -> Iterator[None]:
+    """Holds the lock of that file, which says who holds it, and is removed at the end. Never waits.
+
+    what: it keeps others from. Raises InputError if another program has it, OSError where there can be no such file.
+    The lock is the system's (flock): what a killed program leaves of the file locks nothing.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        holder = ""
+        with contextlib.suppress(OSError):
+            holder = printable(file.read_text(encoding="utf-8", errors="replace")[:200].strip())
+        raise InputError(
+            f"{what}: {holder or 'another program'} is writing there; wait for its end, or name another --output"
+        ) from error
+    try:
+        now = datetime.now().astimezone().isoformat(" ", "seconds")
+        file.write_text(f"process {os.getpid()} on {platform.node()} (since {now})\n", encoding="utf-8")
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # where an open file can not be removed, it stays
+            file.unlink()
+        lock.release()
+
+
+def parse_yaml(text: str, place: str) -> Any:
+    """What the YAML says, in plain types. Raises InputError that names the place for what is none, or too much."""
+    if len(text) > LARGEST:
+        raise InputError(f"{place}: {len(text):,} characters of YAML, where {LARGEST:,} are the most that is read")
+    too_many = InputError(f"{place}: YAML of more than {MOST_VALUES:,} values, its aliases written out")
+    num_values = depth = 0
+    try:
+        for event in yaml.parse(text, Loader):
+            num_values += isinstance(event, yaml.NodeEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise InputError(f"{place}: YAML that is nested too deeply, {DEEPEST} levels are the most that is read")
+            if num_values > MOST_VALUES:
+                raise too_many
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if weight(node, {}) > MOST_VALUES:
+            raise too_many
+        return loader.construct_document(node)
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise InputError(f"{place}: not YAML: {one_line(error)}") from error
+
+
+def weight(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node stands for, aliases written out; infinite for one that holds itself.
+
+    Raises ValueError for a number that is too long.
+    """
+    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(node.value):,} digits is too large")
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # while its parts are counted
+        inner = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(weight(part, known) for part in parts)
+    return known[id(node)]

@@ -1,26 +1,18 @@
 """Around the loop: the accelerator, seeds, messages and the log file."""
 
-import contextlib
-import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
-from torch import Tensor
-from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
-from ner.data.faults import InputError, harmless, one_line
-from ner.files import to_json_line, write_whole
-from ner.inputs.batching import Update
+from ner.errors import InputError, harmless, one_line
 
 Decision = TypeVar("Decision")
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
@@ -140,158 +132,3 @@ def say(accelerator: Accelerator, message: str) -> None:
     """A line for the person at the terminal, once, above the progress bar."""
     if accelerator.is_main_process:
         tqdm.write(harmless(message), file=sys.stderr)
-
-
-class JsonLinesLog:
-    """log.jsonl: one object per log point, on the main process, flushed at once; trackers get the numbers too."""
-
-    def __init__(self, file: Path, accelerator: Accelerator, resumed_at: int = 0) -> None:
-        """resumed_at: update after which a run goes on; what was logged behind it is dropped."""
-        self.file = file
-        self.accelerator = accelerator
-        if accelerator.is_main_process and file.exists():
-            kept = []
-            for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-                with contextlib.suppress(
-                    ValueError, KeyError, TypeError, RecursionError
-                ):  # half a line, of a run that was killed
-                    if json.loads(line)["update"] <= resumed_at:
-                        kept.append(line + "\n")
-            write_whole(file, "".join(kept))
-
-    def write(self, entry: dict[str, Any]) -> None:
-        """Appends the entry. `update` is the trackers' step."""
-        if self.accelerator.is_main_process:
-            with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(to_json_line(entry))
-        self.accelerator.log(flat_numbers(entry), step=entry["update"])
-
-    def write_bad(self, updates: Sequence[tuple[int, Update]]) -> None:
-        """Logs updates whose gradient was not finite, with their sentences: rows of the joined training sentences."""
-        for number, update in updates:
-            self.write({"update": number, "not_finite": {"sentences": update.sentences.tolist()}})
-            say(self.accelerator, f"update {number}: its gradient is not finite; the weights stay as they are")
-
-
-class Meter:
-    """Loss and throughput between log points, and over the run. Sums stay on the device until they are read.
-
-    An update whose gradient is not finite counts in throughput, but not in the loss.
-    """
-
-    def __init__(self, accelerator: Accelerator, state: dict[str, Any] | None = None) -> None:
-        """state: of a meter that is gone, as `state` gave it."""
-        self.accelerator = accelerator
-        self.seconds = self.sentences = self.tokens = self.positions = 0.0
-        self.bad_updates = self.bad_in_a_row = 0
-        self.start()
-        for name, value in (state or {}).items():
-            setattr(self, name, torch.tensor(value, device=accelerator.device) if name == "loss" else value)
-
-    def start(self) -> None:
-        """Begins an interval between log points."""
-        self.loss = torch.zeros((), device=self.accelerator.device)
-        self.updates = self.interval_sentences = self.interval_tokens = 0
-        self.interval_seconds = 0.0
-        self.unread: list[tuple[int, Update, Tensor]] = []
-        self.since = time.perf_counter()
-
-    def add(self, number: int, update: Update, loss: Tensor, is_finite: Tensor) -> None:
-        """Counts an update. loss: this process's share; is_finite: of all processes' gradient; both on the device."""
-        self.loss += torch.where(is_finite, loss, 0.0)
-        self.unread.append((number, update, is_finite))
-        self.interval_sentences += len(update.sentences)
-        self.interval_tokens += update.num_tokens
-        self.positions += update.num_positions
-
-    def read_bad(self) -> list[tuple[int, Update]]:
-        """The updates since the last call whose gradient was not finite, with their numbers. Waits for the device."""
-        unread, self.unread = self.unread, []
-        bad = []
-        flags = torch.stack([is_finite for _, _, is_finite in unread]).tolist() if unread else []
-        for (number, update, _), is_finite in zip(unread, flags, strict=True):
-            self.updates += is_finite
-            self.bad_updates += not is_finite
-            self.bad_in_a_row = 0 if is_finite else self.bad_in_a_row + 1
-            if not is_finite:
-                bad.append((number, update))
-        return bad
-
-    def read(self) -> dict[str, float]:
-        """Mean loss, sentences and tokens a second since the last reading, over all processes, after `read_bad`."""
-        loss = self.accelerator.reduce(self.loss, "mean").item() / max(self.updates, 1)
-        self.interval_seconds += time.perf_counter() - self.since
-        seconds, sentences, tokens = self.interval_seconds, self.interval_sentences, self.interval_tokens
-        self.seconds += seconds
-        self.sentences += sentences
-        self.tokens += tokens
-        self.start()
-        return {
-            "loss": loss,
-            "sentences_per_second": round(sentences / seconds, 1),
-            "tokens_per_second": round(tokens / seconds, 1),
-        }
-
-    def state(self) -> dict[str, Any]:
-        """Plain numbers that a new meter goes on from, after `read_bad`. Waits for the device, and all processes."""
-        names = ("seconds", "sentences", "tokens", "positions", "bad_updates", "bad_in_a_row", "updates",
-                 "interval_sentences", "interval_tokens")  # fmt: skip
-        return {
-            **{name: getattr(self, name) for name in names},
-            "loss": self.accelerator.reduce(self.loss, "mean").item(),
-            "interval_seconds": self.interval_seconds + time.perf_counter() - self.since,
-        }
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Time inside is not training time."""
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.interval_seconds += time.perf_counter() - self.since
-        yield
-        self.since = time.perf_counter()
-
-    def totals(self) -> dict[str, float]:
-        """Over the run: seconds of training, sentences and tokens a second, real tokens over computed positions."""
-        if self.interval_sentences:
-            self.read()
-        return {
-            "training_seconds": round(self.seconds, 2),
-            "sentences_per_second": round(self.sentences / self.seconds, 1),
-            "tokens_per_second": round(self.tokens / self.seconds, 1),
-            "position_efficiency": round(self.tokens / self.positions, 4),
-            "bad_updates": self.bad_updates,
-        }
-
-
-def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> Tensor:
-    """Clips the gradient; returns its norm before, over all parameters and processes, a scalar on the device."""
-    norm = accelerator.clip_grad_norm_(model.parameters(), max_norm)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
-
-
-def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, grad_norm: Tensor) -> Tensor:
-    """An optimizer step that leaves weights and state alone if the gradient is not finite.
-
-    grad_norm: scalar over all parameters and processes, the same on all of them. Returns bool, a scalar on the device.
-    Fused AdamW takes the flag on the device, without a host sync, as it does from a GradScaler; with fp16 it is the
-    scaler that gives it.
-    """
-    is_finite = torch.isfinite(grad_norm)
-    is_fused = bool(optimizer.param_groups[0].get("fused"))
-    if accelerator.scaler is None and is_fused:
-        optimizer.optimizer.found_inf = (~is_finite).float()
-    if accelerator.scaler is not None or is_fused or is_finite:  # host sync: on devices without a fused AdamW
-        optimizer.step()
-    return is_finite
-
-
-def flat_numbers(entry: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested numbers under names like `languages/de/f1`."""
-    flat: dict[str, float] = {}
-    for key, value in entry.items():
-        if isinstance(value, dict):
-            flat |= flat_numbers(value, f"{prefix}{key}/")
-        elif isinstance(value, int | float):
-            flat[prefix + key] = value
-    return flat

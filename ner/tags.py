@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ner.data.faults import InputError, listed, shorten
+from ner.errors import InputError, listed, shorten
+
+Scoring = Literal["default", "strict"]
+SCORINGS: tuple[Scoring, ...] = ("default", "strict")
+Entities = tuple[np.ndarray, np.ndarray, np.ndarray]  # start, end (exclusive) and type of each, int64
 
 OUTSIDE = "O"
 
@@ -110,3 +114,39 @@ def is_prefixed(name: str) -> bool:
 def is_iob2(name: str) -> bool:
     """Whether this is O, or B- or I- and a type."""
     return name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2)
+
+
+def entities(tag_ids: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default") -> Entities:
+    """Entities of tagged words, as (start, end, type), int64 each; end is exclusive, type an index into tags.types.
+
+    tag_ids: int64 [words]; sentence_start: bool [words]. default: conlleval's rules, an I- that continues nothing
+    begins an entity; strict: IOB2, an entity begins with B-.
+    """
+    kind = tags.type_of[tag_ids]
+    previous = np.concatenate([[-1], kind[:-1]])[: len(kind)]
+    previous[sentence_start] = -1
+    starts = (kind >= 0) & (tags.begins[tag_ids] | (kind != previous))
+    goes_on = (kind >= 0) & ~starts
+    start = np.flatnonzero(starts)
+    stops = np.append(np.flatnonzero(~goes_on), len(kind))
+    end = stops[np.searchsorted(stops, start, side="right")]
+    if scoring == "strict":
+        legal = tags.begins[tag_ids[start]]
+        start, end = start[legal], end[legal]
+    return start, end, kind[start]
+
+
+def is_among(wanted: Entities, found: Entities, num_words: int) -> np.ndarray:
+    """bool [wanted]: whether an entity with the same start, end and type is among the found ones."""
+    start, end, kind = found
+    end_at = np.zeros(num_words, dtype=np.int64)  # 0: none of them starts here
+    type_at = np.zeros(num_words, dtype=np.int64)
+    end_at[start], type_at[start] = end, kind
+    return (end_at[wanted[0]] == wanted[1]) & (type_at[wanted[0]] == wanted[2])
+
+
+def first_words(word_offsets: np.ndarray) -> np.ndarray:
+    """bool [words]: true where a sentence begins. word_offsets: int64 [sentences + 1]."""
+    mask = np.zeros(word_offsets[-1] + 1, dtype=bool)
+    mask[word_offsets] = True
+    return mask[:-1]

@@ -23,8 +23,9 @@ from transformers import (
 
 from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
-from ner.inputs.encoding import Encoded, encode, load_tokenizer
+from ner.inputs.encoding import Encoded, encode
 from ner.modeling.model import build_model
+from ner.modeling.pretrained import load_tokenizer
 from ner.tags import TagSet
 from tests.processes import stop_the_server
 

@@ -21,7 +21,7 @@ import datasets
 import numpy as np
 
 from ner.data.corpus import Source, load_corpus
-from ner.data.faults import InputError
+from ner.errors import InputError
 from tests import test_formats as formats
 from tests.memory import peak_megabytes
 

@@ -18,9 +18,10 @@ from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
 from ner.inputs.batching import EpochPlan, MicroBatch
 from ner.inputs.collators import PackedCollator, collate
-from ner.inputs.encoding import encode, load_tokenizer
+from ner.inputs.encoding import encode
 from ner.modeling.loss import update_loss
 from ner.modeling.model import build_model
+from ner.modeling.pretrained import load_tokenizer
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE, ROW_LENGTH = 128, 64

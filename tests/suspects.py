@@ -24,14 +24,14 @@ from ner.config import EvaluateConfig
 from ner.data.arrow_store import TAGS, tag_set
 from ner.data.corpus import load_corpus
 from ner.evaluation.inference import predict
-from ner.evaluation.metrics import entities
 from ner.evaluation.runs import find_run
 from ner.inputs.collators import choose_collator
-from ner.inputs.encoding import encode, load_tokenizer
-from ner.markdown import table as markdown
+from ner.inputs.encoding import encode
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions
-from ner.tags import OUTSIDE, TagSet
+from ner.modeling.pretrained import load_tokenizer
+from ner.tags import OUTSIDE, TagSet, entities
+from ner.utils import table as markdown
 
 Random = np.random.Generator
 Span = tuple[int, int, str]  # first word, the one behind the last, type

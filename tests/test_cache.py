@@ -16,8 +16,8 @@ import pytest
 from ner.data import arrow_store
 from ner.data.arrow_store import Row
 from ner.data.corpus import Source, load_corpus
-from ner.data.faults import InputError
 from ner.data.sampling import join_languages
+from ner.errors import InputError
 from ner.inputs.encoding import Encoded, encode, encode_once
 from tests.conftest import TAGS, write_json_lines
 from tests.processes import line_of, started

@@ -14,8 +14,9 @@ import evaluate
 import train
 from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
-from ner.sharing.model_card import OURS, make_card, write_card
+from ner.sharing.model_card import make_card, write_card
 from ner.sharing.run_record import hub_name, last_part
+from ner.training.run_folder import OURS
 from tests.conftest import part_of
 
 FLAGS = ["--mixed-precision", "no"]

@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from ner import files
+from ner.files import MANIFEST, verify
 from ner.training import checkpoint
-from ner.training.checkpoint import (
-    MANIFEST,
-    commit,
-    forget_after,
-    found,
-    newest,
-    of_update,
-    prune,
-    restore_best,
-    verify,
-)
+from ner.training.checkpoint import commit, forget_after, found, newest, of_update, prune, restore_best
 from ner.training.state import read_snapshot
 
 

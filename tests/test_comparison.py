@@ -6,8 +6,7 @@ import pytest
 
 from ner.evaluation.bootstrap import compare
 from ner.evaluation.comparison import EXAMPLES, GROUPS, Tagged, comparison, to_markdown
-from ner.evaluation.metrics import SCORINGS
-from ner.tags import TagSet
+from ner.tags import SCORINGS, TagSet
 
 TAGS = TagSet(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
 OTHER = TagSet(("B-LOC", "I-LOC", "B-PER", "O", "B-ORG"))

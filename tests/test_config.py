@@ -9,7 +9,7 @@ import yaml
 from ner.arguments import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
 from ner.cli.options import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
-from ner.data.faults import InputError
+from ner.errors import InputError
 from tests.processes import line_of, run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "

@@ -6,6 +6,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ner.inputs import encoding
 from ner.inputs.encoding import IGNORED, encode, encode_once
+from ner.modeling.pretrained import load_tokenizer
 from tests.conftest import TAGS
 from tests.processes import SECONDS, forked
 
@@ -162,7 +163,7 @@ def test_sub_tokens_are_those_of_transformers(german, tokenizer, max_length):
 
 
 def test_no_truncation_is_left_in_the_tokenizer(german, encoder_folder, tmp_path):
-    tokenizer = encoding.load_tokenizer(str(encoder_folder))
+    tokenizer = load_tokenizer(str(encoder_folder))
     before = tokenizer.backend_tokenizer.to_str()
     encode(german.select(range(5)), tokenizer, TAGS, max_length=12)
     assert tokenizer.backend_tokenizer.to_str() == before

@@ -20,16 +20,16 @@ import train
 from ner.data import synthetic
 from ner.evaluation.inference import Predictions
 from ner.evaluation.metrics import count
-from ner.inputs.encoding import encode, load_tokenizer
+from ner.files import verify
+from ner.inputs.encoding import encode
 from ner.modeling.model import load_tagger
+from ner.modeling.pretrained import load_tokenizer
 from ner.sharing import onnx as export
-from ner.sharing import onnx_session
-from ner.sharing.onnx_session import OnnxModel
-from ner.training.checkpoint import verify
+from ner.sharing.onnx import OnnxModel, missing
 from tests.conftest import TAGS
 from tests.processes import fork
 
-pytestmark = pytest.mark.skipif(bool(onnx_session.missing()), reason=onnx_session.missing())
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 from ner.data import faults
-from ner.data.faults import Fault, listed, report, shorten
+from ner.data.faults import Fault, report
+from ner.errors import listed, shorten
 
 
 def test_one_fault_is_one_line():

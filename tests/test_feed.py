@@ -3,10 +3,10 @@ import threading
 import pytest
 import torch
 
-from ner.ahead import ahead
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import PaddedCollator, collate
 from ner.inputs.prefetch import feed
+from ner.utils import ahead
 
 
 def test_updates_come_in_order_over_epochs(encoded):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ner import files
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.files import file_errors, write_json, write_whole
 
 

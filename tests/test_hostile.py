@@ -14,10 +14,10 @@ from transformers import AutoModelForTokenClassification
 
 import evaluate
 import train
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.inputs import encoding
 from ner.modeling.model import build_model, load_tagger, max_positions
-from ner.modeling.pretrained import load_config
+from ner.modeling.pretrained import load_config, load_tokenizer
 from ner.modeling.pretrained import load_token_classifier as load_model
 from ner.sharing import onnx
 from ner.tagging import app, tagger
@@ -219,10 +219,10 @@ def test_labels_name_each_id_once(encoder_folder, tmp_path, labels, reason):
 
 def test_a_limit_is_a_number(encoder_folder, tmp_path):
     folder = write_tagger(tmp_path / "tagger", encoder_folder)
-    tokenizer = encoding.load_tokenizer(str(folder))
+    tokenizer = load_tokenizer(str(folder))
     change(folder / "tokenizer_config.json", model_max_length="x")
     with pytest.raises(InputError, match="model_max_length 'x'"):
-        encoding.load_tokenizer(str(folder))
+        load_tokenizer(str(folder))
     model = load_model(str(folder))
     model.config.pad_token_id = None
     with pytest.raises(InputError, match="pad_token_id None"):
@@ -241,7 +241,7 @@ def test_a_model_folder_of_another_shape_is_refused_in_one_line(encoder_folder, 
     folder = write_tagger(tmp_path / "tagger", encoder_folder)
     for config in ('{"model_type": 5}', "[]", "[" * 100_000, '{"model_type": "xlm-roberta", "hidden_size": "x"}'):
         (folder / "config.json").write_text(config, encoding="utf-8")
-        for reader in (load_model, lambda name: load_config(name, "model"), encoding.load_tokenizer):
+        for reader in (load_model, lambda name: load_config(name, "model"), load_tokenizer):
             with pytest.raises(InputError) as refused:
                 reader(str(folder))
             assert "\n" not in str(refused.value)

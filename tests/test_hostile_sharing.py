@@ -12,9 +12,9 @@ import yaml
 from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
 from ner.data.discovery import find
-from ner.data.faults import InputError
+from ner.errors import InputError
+from ner.files import MANIFEST, verify
 from ner.sharing.hub import card_for, model_files
-from ner.training.checkpoint import MANIFEST, verify
 from tests.conftest import write_json_lines
 
 SECRET = "a private key"

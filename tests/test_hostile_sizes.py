@@ -15,7 +15,7 @@ import pytest
 from ner.data import readers
 from ner.data.arrow_store import Row
 from ner.data.corpus import Source, load_corpus
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.tagging import files
 from tests.conftest import write_json_lines
 

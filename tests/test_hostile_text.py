@@ -12,13 +12,12 @@ import pytest
 
 from ner.arguments import command, to_yaml
 from ner.config import TrainConfig
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.evaluation.matrix import Result
-from ner.markdown import cell, table
-from ner.progress import tqdm
-from ner.report.tables import aligned, escape, to_csv, to_markdown, type_report
+from ner.files import MANIFEST
+from ner.report.tables import escape, to_csv, to_markdown, type_report
 from ner.sharing.model_card import make_card
-from ner.training.checkpoint import MANIFEST
+from ner.utils import aligned, cell, table, tqdm
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of the window
 HOSTILE = f"de|a\nb\tc\r{TITLE}\u202e"

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from accelerate import Accelerator
 
-from ner.data.faults import InputError
-from ner.training import checkpoint, checkpointer
-from ner.training.checkpoint import CONFIG, MANIFEST, commit, of_update
-from ner.training.checkpointer import find_start, held
+from ner.errors import InputError
+from ner.files import MANIFEST
+from ner.training import checkpoint, checkpointer, run_folder
+from ner.training.checkpoint import CONFIG, commit, of_update
+from ner.training.run_folder import find_start, held
 from tests.processes import fork_ranks
 
 
@@ -115,9 +116,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
 
 def test_a_process_that_does_not_see_the_commit_ends_all(run, accelerator, monkeypatch):
     """The main process sees it; what it decided reaches one on a machine with other disks."""
-    monkeypatch.setattr(
-        checkpointer, "look", lambda *_: checkpointer.Start(resume_from=Path("/nowhere/update-00000010"))
-    )
+    monkeypatch.setattr(checkpointer, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/update-00000010")))
     with pytest.raises(InputError, match=r"update-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
         find_start(run, "auto", False, accelerator)
 
@@ -133,7 +132,7 @@ def test_two_programs_do_not_write_one_folder(run, accelerator):
 
 def test_a_folder_that_was_made_for_nothing_goes(tmp_path, accelerator):
     with held(tmp_path / "new", accelerator):
-        assert find_start(tmp_path / "new", "auto", False, accelerator) == checkpointer.Start()
+        assert find_start(tmp_path / "new", "auto", False, accelerator) == run_folder.Start()
     assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="file: File exists"), held(tmp_path / "file", accelerator):
@@ -143,7 +142,7 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path, accelerator):
 def test_what_replaces_a_run_keeps_other_files_and_a_card_of_ones_own(run):
     (run / "notes.txt").write_text("mine", encoding="utf-8")
     (run / "README.md").write_text("by hand", encoding="utf-8")
-    checkpointer.begin_run(run, "lr: 2\n", is_new=True)
+    run_folder.begin_run(run, "lr: 2\n", is_new=True)
     assert {path.name for path in run.iterdir()} == {CONFIG, "README.md", "notes.txt", checkpoint.REPLACED}
     kept = {path.name for path in (run / checkpoint.REPLACED).iterdir()}
     assert kept == {CONFIG, "log.jsonl", "best", checkpoint.FOLDER}
@@ -154,23 +153,23 @@ RANKS = """
 import sys
 from pathlib import Path
 from accelerate import Accelerator
-from ner.training import checkpointer
+from ner.training import run_folder
 from ner.data.faults import InputError
 
 accelerator, run = Accelerator(cpu=True), Path(sys.argv[1])
-with checkpointer.held(run, accelerator):
+with run_folder.held(run, accelerator):
     if accelerator.process_index:
-        checkpointer.look = None  # who asks here would decide for itself
-    start = checkpointer.find_start(run, "auto", False, accelerator)
+        run_folder.look = None  # who asks here would decide for itself
+    start = run_folder.find_start(run, "auto", False, accelerator)
     print("goes on from", start.resume_from.name)
     if accelerator.process_index:
         Path.is_file = lambda path: False  # its disks are others
     try:
-        checkpointer.find_start(run, "auto", False, accelerator)
+        run_folder.find_start(run, "auto", False, accelerator)
     except InputError as error:
         print("ended:", error)
 try:
-    with checkpointer.held(Path(sys.argv[2]), accelerator):
+    with run_folder.held(Path(sys.argv[2]), accelerator):
         pass
 except InputError as error:
     print("refused:", error)

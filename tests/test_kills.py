@@ -15,18 +15,9 @@ from typing import Any
 
 import pytest
 
-from ner.training import checkpoint, checkpointer
-from ner.training.checkpoint import (
-    CONFIG,
-    REPLACED,
-    commit,
-    is_sound,
-    of_update,
-    prune,
-    prune_models,
-    read_state,
-    verify,
-)
+from ner.files import is_sound, verify
+from ner.training import checkpoint, run_folder
+from ner.training.checkpoint import CONFIG, REPLACED, commit, of_update, prune, prune_models, read_state
 
 KILLED = 9
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
@@ -59,7 +50,7 @@ def write(file: Path, text: str) -> None:
 
 def resume(run: Path) -> int | None:
     """What the next start does before it trains: finds the newest commit, and its best model. Returns its update."""
-    start = checkpointer.look(run, "auto", overwrite=False)
+    start = run_folder.look(run, "auto", overwrite=False)
     if start.resume_from is None:
         return None
     state = read_state(start.resume_from)
@@ -173,8 +164,8 @@ def finished(run: Path) -> None:
 
 def overwrite(run: Path) -> None:
     """As train.py does it, up to the first model of the new run."""
-    checkpointer.look(run, None, overwrite=True)
-    checkpointer.begin_run(run, "lr: 2\n", is_new=True)
+    run_folder.look(run, None, overwrite=True)
+    run_folder.begin_run(run, "lr: 2\n", is_new=True)
     save_best(run, 4, "new")
 
 
@@ -190,7 +181,7 @@ def models(run: Path) -> set[str]:
 def test_overwriting(tmp_path):
     for run in every_kill(finished, overwrite, tmp_path):
         assert models(run) & {"model 20", "new 4"}
-        start = checkpointer.look(run, "auto", overwrite=False)  # the next start, without --overwrite
+        start = run_folder.look(run, "auto", overwrite=False)  # the next start, without --overwrite
         assert models(run) & {"model 20", "new 4"}
         if "lr: 1" in (run / CONFIG).read_text(
             encoding="utf-8"
@@ -206,12 +197,12 @@ def test_overwriting(tmp_path):
 def test_overwriting_again_what_had_made_nothing(tmp_path):
     def start(run: Path) -> None:
         finished(run)
-        checkpointer.begin_run(run, "lr: 2\n", is_new=True)
+        run_folder.begin_run(run, "lr: 2\n", is_new=True)
         write(run / "log.jsonl", "begun")
 
     for run in every_kill(start, overwrite, tmp_path):
         assert models(run) & {"model 20", "new 4"}
-        checkpointer.look(run, "auto", overwrite=False)
+        run_folder.look(run, "auto", overwrite=False)
         assert models(run) & {"model 20", "new 4"}
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ner.data.faults import InputError
-from ner.locking import locked
+from ner.errors import InputError
+from ner.files import locked
 from tests.processes import line_of, started
 
 HOLD = """

@@ -8,17 +8,8 @@ import seqeval.metrics
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
-from ner.evaluation.metrics import (
-    SCORINGS,
-    Counts,
-    count,
-    entities,
-    entity_counts,
-    first_words,
-    is_among,
-    sentence_counts,
-)
-from ner.tags import TagSet
+from ner.evaluation.metrics import Counts, count, entity_counts, sentence_counts
+from ner.tags import SCORINGS, TagSet, entities, first_words, is_among
 
 TAGS = TagSet(("B-PER", "I-PER", "O", "B-ORG", "I-ORG", "I-LOC", "B-LOC", "B-X-Y", "I-X-Y"))
 

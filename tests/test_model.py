@@ -3,16 +3,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from ner.inputs.encoding import load_tokenizer
-from ner.modeling.model import (
-    build_model,
-    decay_groups,
-    freeze,
-    load_tagger,
-    max_positions,
-    save_model,
-    training_mode,
-)
+from ner.modeling.model import build_model, freeze, load_tagger, max_positions, save_model, training_mode
+from ner.modeling.pretrained import load_tokenizer
+from ner.training.optimization import decay_groups
 from tests.conftest import TAGS
 
 

@@ -15,10 +15,12 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 from ner.arguments import read_config
 from ner.config import TrainConfig
 from ner.data import readers
-from ner.data.annotated_text import split_words, tagged_words
+from ner.data.annotated_text import tagged_words
 from ner.data.arrow_store import Row
 from ner.data.corpus import parse_columns
-from ner.data.faults import Fault, InputError
+from ner.data.faults import Fault
+from ner.data.words import split_words
+from ner.errors import InputError
 from tests.test_formats import TEXTS, parquet, spans
 from tests.test_schemes import convert, write
 

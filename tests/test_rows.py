@@ -3,7 +3,8 @@ import pytest
 
 from ner.data import arrow_store, faults
 from ner.data.arrow_store import Row
-from ner.data.faults import Fault, InputError
+from ner.data.faults import Fault
+from ner.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,8 @@ import torch
 from accelerate import Accelerator
 
 from ner import runtime
+from ner.training import metrics_log
+from ner.training.optimization import step_if_finite
 from tests.processes import fork
 
 
@@ -39,11 +41,11 @@ print(torch.get_num_threads())
 
 def test_nested_numbers_for_trackers():
     entry = {"update": 3, "validation": {"f1": 0.5, "languages": {"de": {"f1": 0.4}}}, "note": "x"}
-    assert runtime.flat_numbers(entry) == {"update": 3, "validation/f1": 0.5, "validation/languages/de/f1": 0.4}
+    assert metrics_log.flat_numbers(entry) == {"update": 3, "validation/f1": 0.5, "validation/languages/de/f1": 0.4}
 
 
 def test_log_appends_one_object_a_line(tmp_path):
-    log = runtime.JsonLinesLog(tmp_path / "log.jsonl", Accelerator(cpu=True))
+    log = metrics_log.JsonLinesLog(tmp_path / "log.jsonl", Accelerator(cpu=True))
     log.write({"update": 1, "loss": 0.5})
     log.write({"update": 2, "loss": 0.25})
     assert [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()] == [
@@ -55,7 +57,7 @@ def test_log_appends_one_object_a_line(tmp_path):
 def test_log_of_a_run_that_was_killed_goes_on(tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_bytes(b'{"update": 1}\n{"update": 2}\n{"update": 3}\n\x00\x00\n{"upda')
-    runtime.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"update": 3, "again": True})
+    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"update": 3, "again": True})
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == [
         {"update": 1}, {"update": 2}, {"update": 3, "again": True},
     ]  # fmt: skip
@@ -69,7 +71,7 @@ def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
 
     def step(gradient: list[float]) -> bool:
         weight.grad = torch.tensor(gradient)
-        return bool(runtime.step_if_finite(accelerator, optimizer, weight.grad.norm()))
+        return bool(step_if_finite(accelerator, optimizer, weight.grad.norm()))
 
     assert step([1.0, 2.0, 3.0])
     before, state = weight.detach().clone(), {k: v.clone() for k, v in optimizer.state[weight].items()}
@@ -90,8 +92,8 @@ def test_log_is_legal_json_and_its_lines_end_at_newlines_alone(tmp_path):
         "grad_norm": float("nan"),
         "validation": {"per_type": {"A\u2028B": [1.5]}},
     }
-    runtime.JsonLinesLog(file, Accelerator(cpu=True)).write(entry)
-    runtime.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=1).write({"update": 2})
+    metrics_log.JsonLinesLog(file, Accelerator(cpu=True)).write(entry)
+    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=1).write({"update": 2})
     first, second, rest = file.read_text(encoding="utf-8").split("\n")
     assert json.loads(first, parse_constant=pytest.fail) == entry | {"loss": None, "grad_norm": None}
     assert (json.loads(second), rest) == ({"update": 2}, "")

@@ -3,8 +3,7 @@ import pytest
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from ner.data.tag_schemes import Converter, Names, Tally, collected_tags, declared_tags, parse_map
-from ner.evaluation.metrics import entities
-from ner.tags import TagSet
+from ner.tags import TagSet, entities
 
 
 def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -> tuple[list[list[str]], Tally]:

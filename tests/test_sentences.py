@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from ner.data.annotated_text import split_edges, split_offsets
+from ner.data.words import split_edges, split_offsets
 from ner.tagging.sentences import sentence_starts
 
 

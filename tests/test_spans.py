@@ -1,6 +1,7 @@
 import pytest
 
-from ner.data.annotated_text import split_words, tagged_words
+from ner.data.annotated_text import tagged_words
+from ner.data.words import split_words
 
 TEXT = "Anna Müller, of Zürich, met Li."
 EXPECTED = (

@@ -2,7 +2,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from ner.data.summary import describe, entity_counts, example, frequent_entities, in_both, repeated
 from ner.data.tag_schemes import Tally
-from ner.markdown import table
+from ner.utils import table
 
 NAMES = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 

@@ -6,7 +6,7 @@ from accelerate.state import AcceleratorState
 
 from ner.analysis import label_errors, token_losses
 from ner.data.arrow_store import TAGS as TAGS_COLUMN
-from ner.evaluation.metrics import entities
+from ner.tags import entities
 from tests import suspects as measure
 from tests.conftest import TAGS
 from tests.test_errors import words_table

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, pipeline
 
 import train
-from ner.inputs.encoding import load_tokenizer
-from ner.runtime import JsonLinesLog
+from ner.modeling.pretrained import load_tokenizer
 from ner.training.checkpoint import found
+from ner.training.metrics_log import JsonLinesLog
 from tests import processes
 from tests.conftest import write_json_lines
 from tests.processes import fork, fork_ranks

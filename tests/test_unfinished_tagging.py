@@ -10,8 +10,8 @@ from accelerate.state import AcceleratorState
 
 from ner.analysis import token_losses
 from ner.data import synthetic
-from ner.data.faults import InputError
-from ner.locking import locked
+from ner.errors import InputError
+from ner.files import locked
 from ner.tagging import files, tagger
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.tagger import Tagger

@@ -13,7 +13,8 @@ from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
 from ner.modeling.embedding_trimming import trim
 from ner.modeling.loss import update_loss
-from ner.modeling.model import build_model, decay_groups
+from ner.modeling.model import build_model
+from ner.training.optimization import decay_groups
 from tests.conftest import TAGS
 
 

@@ -12,8 +12,8 @@ import urllib.request
 
 import pytest
 
-from ner.inputs.encoding import load_tokenizer
 from ner.modeling.model import build_model, save_model
+from ner.modeling.pretrained import load_tokenizer
 from ner.tagging import app
 from ner.tagging.app import EXAMPLES
 from ner.tagging.rendering import differences

@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file
 
 from ner.data import synthetic
-from ner.training.checkpoint import MANIFEST, found
+from ner.files import MANIFEST
+from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ner.evaluation.metrics import entities
-from ner.tags import TagSet
+from ner.tags import TagSet, entities
 
 KINDS = ("correct", "missed", "invented", "wrong type", "wrong boundary", "both wrong")
 CORRECT, MISSED, INVENTED, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG = range(len(KINDS))
@@ -32,7 +31,7 @@ def match(gold: np.ndarray, predicted: np.ndarray, sentence_start: np.ndarray, t
     """The entities of tagged words, by conlleval's rules, each in at most one pair.
 
     Entities that share a word are paired: those of the same type first, then those that share more words, then the
-    earlier. Arguments as in `ner.evaluation.metrics.entities`.
+    earlier. Arguments as in `ner.tags.entities`.
     """
     gold_sides, predicted_sides = (
         np.stack(entities(ids, sentence_start, tags), axis=1).astype(np.int64) for ids in (gold, predicted)

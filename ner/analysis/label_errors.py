@@ -16,7 +16,7 @@ import pyarrow as pa
 from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
 from ner.analysis.views import cut, sentence_table, sentences_to_markdown
 from ner.arguments import Parser, bad_input_ends_here, command, echo
-from ner.data.faults import InputError
+from ner.errors import InputError
 
 
 def suspicion(source: Table) -> np.ndarray:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ner.data.arrow_store import WORDS, batches
-from ner.data.faults import InputError, listed, one_line
+from ner.errors import InputError, listed, one_line
 from ner.files import file_errors, written_aside
 from ner.tags import TagSet
 

@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from ner.analysis.entity_errors import KINDS, Matches, match
 from ner.analysis.token_losses import Table, codes, losses, read, select, sentence_offsets
 from ner.arguments import Parser, bad_input_ends_here, command, echo
-from ner.data.faults import InputError, listed, shorten
-from ner.evaluation.metrics import entities
-from ner.markdown import table as markdown
-from ner.tags import TagSet
+from ner.errors import InputError, listed, shorten
+from ner.tags import TagSet, entities
+from ner.utils import table as markdown
 
 By: TypeAlias = Literal["total", "mean"]
 PLACE = ["run", "language", "split", "sentence"]

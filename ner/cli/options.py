@@ -5,7 +5,7 @@ from typing import Literal
 
 from ner.arguments import option
 from ner.config import EvaluationDataOptions, PrecisionOptions, ReadingOptions, named_twice, not_above_zero
-from ner.data.faults import InputError
+from ner.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,15 @@ from accelerate.utils import gather_object
 
 from ner.arguments import FAILED, echo
 from ner.cli.options import TaggerConfig
-from ner.data.faults import InputError, one_line
-from ner.files import file_errors
-from ner.locking import locked
-from ner.progress import tqdm
+from ner.errors import InputError, one_line
+from ner.files import file_errors, locked
 from ner.runtime import decided, say
 from ner.tagging import files
 from ner.tagging.document import Tag
 from ner.tagging.journal import Journal, check_sum
-from ner.tagging.terminal import has_colours, marked
+from ner.tagging.rendering import for_terminal, has_colours
 from ner.training.signals import SIGNALS, STOPPED
+from ner.utils import tqdm
 
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
@@ -146,7 +145,7 @@ def stopped_by(interrupt: KeyboardInterrupt) -> str:
 
 
 def print_tagged(config: TaggerConfig, tag: Tag) -> None:
-    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises InputError."""
+    """Prints texts, those of a file, or lines of standard input with their entities for_terminal. Raises InputError."""
     source = Path(config.input) if config.input else None
     if source:
         files.count(source, config.column)
@@ -156,4 +155,4 @@ def print_tagged(config: TaggerConfig, tag: Tag) -> None:
     blocks = ([content] for content in contents) if is_live else iter([contents])
     for block in blocks:
         for tagged in tag(block):
-            print(marked(tagged.text, tagged.entities, has_colours()), flush=is_live)
+            print(for_terminal(tagged.text, tagged.entities, has_colours()), flush=is_live)

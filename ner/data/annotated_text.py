@@ -4,23 +4,14 @@ A row is one JSON object: a text, and spans of characters with a label. Words ar
 them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers import Regex
-from tokenizers.pre_tokenizers import BertPreTokenizer, Split, WhitespaceSplit
-from tokenizers.pre_tokenizers import Sequence as Steps
-
-from ner.data.faults import InputError, listed, shorten
+from ner.data.words import split_offsets
+from ner.errors import InputError, listed, shorten
 from ner.tags import OUTSIDE
 
 SPANS = ("spans", "entities", "ents", "label", "labels")
-HAN = Split(Regex(r"\p{Han}"), "isolated")
-SPLITTER = Steps([BertPreTokenizer(), HAN])
-# Punctuation and symbols, with what modifies them (an emoji's variation selectors and joiners).
-MARKS = r"(?:[\p{P}\p{S}][\p{M}\u200d]*)+"
-EDGE_SPLITTER = Steps([WhitespaceSplit(), Split(Regex(rf"\A{MARKS}|{MARKS}\z"), "isolated"), HAN])
 
 Span = tuple[int, int, str]  # first character, the one behind the last, label
 
@@ -44,29 +35,6 @@ def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     spans = [span_of(item, text) for item in annotations(row)]
     words = own_words(row, text) or split_offsets(text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
-
-
-def split_offsets(text: str) -> list[tuple[int, int]]:
-    """First character and the one behind the last of each word."""
-    return [offsets for _, offsets in SPLITTER.pre_tokenize_str(text)]
-
-
-def split_words(text: str) -> list[str]:
-    """The words of a text: between white space, each punctuation mark and each Han character by itself."""
-    return [text[start:end] for start, end in split_offsets(text)]
-
-
-def split_edges(text: str) -> list[tuple[int, int]]:
-    """Offsets of words as corpora like PAN-X have them: the marks at the ends of what stands between white space go.
-
-    `(Saint-Étienne),` is `(`, `Saint-Étienne` and `),`. Each Han character is a word.
-    """
-    return [offsets for _, offsets in EDGE_SPLITTER.pre_tokenize_str(text)]
-
-
-def split_spaces(text: str) -> list[tuple[int, int]]:
-    """Offsets of what stands between blanks (U+0020 alone), for text whose words are split already."""
-    return [match.span() for match in re.finditer("[^ ]+", text)]
 
 
 def annotations(row: dict[str, Any]) -> list[Any]:

@@ -27,12 +27,11 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from ner.data import faults
-from ner.data.faults import Fault, InputError, listed, one_line, shorten
-from ner.files import read_json, sha256
-from ner.locking import LOCK, locked
-from ner.progress import tqdm
+from ner.data.faults import Fault
+from ner.errors import InputError, listed, one_line, shorten
+from ner.files import LOCK, MANIFEST, is_sound, locked, read_json, sha256
 from ner.tags import TagSet
-from ner.training.checkpoint import MANIFEST, is_sound
+from ner.utils import tqdm
 
 WORDS, TAGS, ROW = "tokens", "ner_tags", "row"
 LAYOUT = 2  # of the cached folders: raise it when what is written changes

@@ -14,8 +14,9 @@ from datasets import List as ListOf
 
 from ner.data import faults
 from ner.data.arrow_store import ROW, TAGS, WORDS, Rows, cached
-from ner.data.faults import Fault, shorten
+from ner.data.faults import Fault
 from ner.data.tag_schemes import Converter, Names, Tally
+from ner.errors import shorten
 from ner.files import read_json
 from ner.tags import TagSet
 

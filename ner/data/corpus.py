@@ -24,10 +24,11 @@ from ner.data import arrow_store, faults, readers
 from ner.data.arrow_store import TAGS, Rows
 from ner.data.conversion import Converted, convert
 from ner.data.discovery import Listing, Place, find
-from ner.data.faults import Fault, InputError, listed, one_line
+from ner.data.faults import Fault
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.data.summary import describe, in_both
 from ner.data.tag_schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
+from ner.errors import InputError, listed, one_line
 from ner.files import file_errors
 from ner.tags import OUTSIDE, TagSet
 

@@ -10,10 +10,9 @@ from typing import Any
 from datasets import Features, get_dataset_config_names, load_dataset_builder
 from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
 
-from ner.data.faults import InputError, listed, one_line, shorten
 from ner.data.readers import SUFFIXES, suffix_of
-from ner.files import file_errors
-from ner.yaml_text import parse_yaml
+from ner.errors import InputError, listed, one_line, shorten
+from ner.files import file_errors, parse_yaml
 
 CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))

@@ -23,7 +23,8 @@ from datasets import Features
 
 from ner.data import annotated_text
 from ner.data.arrow_store import ROW, TAGS, WORDS, Row
-from ner.data.faults import Fault, InputError, listed, one_line, shorten
+from ner.data.faults import Fault
+from ner.errors import InputError, listed, one_line, shorten
 from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
-from ner.data.faults import InputError
+from ner.errors import InputError
 
 SWISS = {"de": 0.629, "fr": 0.229, "it": 0.084, "en": 0.059}
 

@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
-from ner.data.faults import shorten
 from ner.data.tag_schemes import Tally
-from ner.evaluation.metrics import entities
-from ner.markdown import table
+from ner.errors import shorten
+from ner.tags import entities
+from ner.utils import table
 
 PERCENTILES = (5, 50, 95, 99, 100)
 MOST_FREQUENT = 5

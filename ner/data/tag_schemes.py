@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ner.data.faults import InputError, listed
+from ner.errors import InputError, listed
 from ner.tags import OUTSIDE, TagSet, is_prefixed
 
 PLAIN = "T"  # stands for the prefix of a plain type

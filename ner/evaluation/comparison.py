@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ner.evaluation.bootstrap import Difference, compare, f1_of
-from ner.evaluation.metrics import SCORINGS, Entities, Scoring, entities, first_words, is_among, sentence_counts
-from ner.markdown import table
-from ner.tags import TagSet
+from ner.evaluation.metrics import sentence_counts
+from ner.tags import SCORINGS, Entities, Scoring, TagSet, entities, first_words, is_among
+from ner.utils import table
 
 GROUPS = ("only A", "only B", "both", "neither")
 INVENTED = ("only A", "only B", "both")

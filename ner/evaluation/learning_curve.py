@@ -15,7 +15,7 @@ import numpy as np
 
 from ner.evaluation.bootstrap import Interval, interval
 from ner.evaluation.matrix import Result, mean_f1, mean_samples, resample
-from ner.markdown import table
+from ner.utils import table
 
 BELOW, NOT_REACHED = "below the smallest", "not reached"
 

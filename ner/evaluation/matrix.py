@@ -12,7 +12,7 @@ import numpy as np
 
 from ner.config import TrainConfig
 from ner.evaluation.bootstrap import Interval, interval, resampled_f1
-from ner.evaluation.metrics import SCORINGS
+from ner.tags import SCORINGS
 
 Row = dict[str, float | None]
 EACH = "each"

@@ -4,15 +4,11 @@ Counts add up: over batches, over processes, over languages.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from ner.tags import TagSet
-
-Scoring = Literal["default", "strict"]
-SCORINGS: tuple[Scoring, ...] = ("default", "strict")
-Entities = tuple[np.ndarray, np.ndarray, np.ndarray]  # start, end (exclusive) and type of each, int64
+from ner.tags import SCORINGS, Scoring, TagSet, entities, first_words, is_among
 
 
 @dataclass(frozen=True)
@@ -78,26 +74,6 @@ def ratios(counts: np.ndarray) -> dict[str, Any]:
     }
 
 
-def entities(tag_ids: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default") -> Entities:
-    """Entities of tagged words, as (start, end, type), int64 each; end is exclusive, type an index into tags.types.
-
-    tag_ids: int64 [words]; sentence_start: bool [words]. default: conlleval's rules, an I- that continues nothing
-    begins an entity; strict: IOB2, an entity begins with B-.
-    """
-    kind = tags.type_of[tag_ids]
-    previous = np.concatenate([[-1], kind[:-1]])[: len(kind)]
-    previous[sentence_start] = -1
-    starts = (kind >= 0) & (tags.begins[tag_ids] | (kind != previous))
-    goes_on = (kind >= 0) & ~starts
-    start = np.flatnonzero(starts)
-    stops = np.append(np.flatnonzero(~goes_on), len(kind))
-    end = stops[np.searchsorted(stops, start, side="right")]
-    if scoring == "strict":
-        legal = tags.begins[tag_ids[start]]
-        start, end = start[legal], end[legal]
-    return start, end, kind[start]
-
-
 def entity_counts(
     gold: np.ndarray, predicted: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scoring: Scoring = "default"
 ) -> np.ndarray:
@@ -125,22 +101,6 @@ def sentence_counts(
     sentences = [np.searchsorted(word_offsets, start, side="right") - 1 for start in starts]
     num_sentences = len(word_offsets) - 1
     return np.stack([np.bincount(column, minlength=num_sentences) for column in sentences], axis=1).astype(np.int64)
-
-
-def is_among(wanted: Entities, found: Entities, num_words: int) -> np.ndarray:
-    """bool [wanted]: whether an entity with the same start, end and type is among the found ones."""
-    start, end, kind = found
-    end_at = np.zeros(num_words, dtype=np.int64)  # 0: none of them starts here
-    type_at = np.zeros(num_words, dtype=np.int64)
-    end_at[start], type_at[start] = end, kind
-    return (end_at[wanted[0]] == wanted[1]) & (type_at[wanted[0]] == wanted[2])
-
-
-def first_words(word_offsets: np.ndarray) -> np.ndarray:
-    """bool [words]: true where a sentence begins. word_offsets: int64 [sentences + 1]."""
-    mask = np.zeros(word_offsets[-1] + 1, dtype=bool)
-    mask[word_offsets] = True
-    return mask[:-1]
 
 
 def count(

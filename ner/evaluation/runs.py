@@ -6,18 +6,18 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ner.arguments import read_config
 from ner.cli.options import ExportConfig
 from ner.config import EvaluateConfig, TrainConfig
 from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
-from ner.data.faults import InputError, one_line, shorten
 from ner.data.sampling import join_languages
 from ner.data.summary import in_both
-from ner.files import file_errors, read_json
+from ner.errors import InputError
 from ner.modeling.pretrained import load_config
-from ner.sharing.run_record import Seen
 from ner.tags import TagSet
+from ner.training.run_folder import find_model, train_sentences
+
+Seen = dict[str, dict[tuple[str, str], int]]  # run -> (language, split) -> sentences tested on that it was trained on
 
 
 @dataclass(frozen=True)
@@ -55,36 +55,6 @@ def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
         name, model, trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
         trained, train_sentences(folder),
     )  # fmt: skip
-
-
-def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
-    """The model of that name, as `from_pretrained` takes it, and how it was trained, if that is a run of train.py.
-
-    name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
-    """
-    folder = Path(name)
-    with file_errors(shorten(name)):  # a name that is too long, a folder that may not be looked into
-        if (folder / "config.yaml").is_file():
-            model = folder / checkpoint
-            if not (model / "config.json").is_file():
-                raise InputError(f"{name}: no model in {model}; the training has not written it yet")
-            return str(model), read_config(TrainConfig, folder / "config.yaml")
-        if folder.exists() and not (folder / "config.json").is_file():
-            raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
-        if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
-            raise InputError(f"{name}: no such folder")
-    return name, None
-
-
-def train_sentences(folder: Path) -> int | None:
-    """How many sentences a run was trained on; None if it is not finished. Raises InputError for a damaged file."""
-    file = folder / "metrics.json"
-    if not file.is_file():
-        return None
-    try:
-        return int(read_json(file)["train_sentences"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(f"{file}: not what train.py writes ({one_line(error)}); restore or delete it") from error
 
 
 def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:

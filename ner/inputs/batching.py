@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.inputs.encoding import Encoded
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.inputs.batching import MicroBatch, pack
 from ner.inputs.encoding import IGNORED, Encoded
 

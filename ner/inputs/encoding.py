@@ -17,35 +17,18 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from ner.ahead import ahead
 from ner.arguments import Parser, bad_input_ends_here, command, echo
-from ner.data.annotated_text import split_words
 from ner.data.arrow_store import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
-from ner.data.faults import InputError, one_line, shorten
-from ner.markdown import table
-from ner.modeling.pretrained import load, load_config
+from ner.data.words import split_words
+from ner.errors import InputError, one_line
+from ner.modeling.pretrained import load_tokenizer
 from ner.tags import OUTSIDE, TagSet
+from ner.utils import ahead, table
 
 IGNORED = -100  # cross_entropy's ignore_index
 SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
-
-# Byte-level BPE tokenizers that take words only with this set.
-NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
-    config = load_config(name, "tokenizer")
-    prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
-    tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)
-    if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        raise InputError(f"{name}: its tokenizer_class is {type(tokenizer).__name__}, which is no tokenizer")
-    longest = tokenizer.model_max_length
-    if not isinstance(longest, int | float) or isinstance(longest, bool) or longest < 1:
-        raise InputError(f"{name}: its tokenizer_config.json says model_max_length {shorten(longest)}, not a number")
-    return tokenizer
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from ner.ahead import ahead
 from ner.inputs.batching import EpochPlan, Update
 from ner.inputs.collators import Collator, collate
+from ner.utils import ahead
 
 
 def feed(

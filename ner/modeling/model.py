@@ -1,6 +1,5 @@
 """Body and head: built, frozen and saved in the standard Hugging Face layout."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ner.data.faults import InputError, one_line, shorten
+from ner.errors import InputError, one_line, shorten
 from ner.inputs.collators import POSITIONS_BEHIND_PADDING
 from ner.modeling.pretrained import load_config, load_token_classifier
 from ner.tags import TagSet
@@ -87,17 +86,6 @@ def training_mode(model: nn.Module) -> None:
         own = list(module.parameters())
         if own and not any(parameter.requires_grad for parameter in own):
             module.eval()
-
-
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for AdamW: matrices decay; biases and norms, which are vectors, do not."""
-
-    def trained(is_matrix: bool) -> Iterator[nn.Parameter]:
-        return (p for p in model.parameters() if p.requires_grad and (p.ndim >= 2) == is_matrix)
-
-    groups = [{"params": list(trained(True)), "weight_decay": weight_decay},
-              {"params": list(trained(False)), "weight_decay": 0.0}]  # fmt: skip
-    return [group for group in groups if group["params"]]
 
 
 def save_model(

@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, dynamic_module_utils
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    dynamic_module_utils,
+)
 
-from ner.data.faults import InputError, listed, one_line, shorten
+from ner.errors import InputError, listed, one_line, shorten
 from ner.files import read_json
+
+# Byte-level BPE tokenizers that take words only with this set.
+NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longformer", "modernbert"})
 
 # A file may name a class (tokenizer_class: AutoModel) that hands `trust_remote_code` on to nobody; then transformers
 # asks on standard input, where a line of a text may say yes. Seconds that it waits for an answer; 0: it does not ask.
@@ -183,3 +193,16 @@ def check_weights(folder: Path, config: Any) -> None:
             raise InputError(f"{folder}: names {shorten(name)} as its weights, which is no {SAFE} file")
         if name is not None and Path(name).name != name:
             raise InputError(f"{folder}: names {shorten(name)} as its weights, which is not in that folder")
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
+    config = load_config(name, "tokenizer")
+    prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
+    tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise InputError(f"{name}: its tokenizer_class is {type(tokenizer).__name__}, which is no tokenizer")
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, int | float) or isinstance(longest, bool) or longest < 1:
+        raise InputError(f"{name}: its tokenizer_config.json says model_max_length {shorten(longest)}, not a number")
+    return tokenizer

@@ -15,7 +15,7 @@ from string import Template
 from typing import Any
 
 from ner.arguments import bad_input_ends_here, command, echo
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.files import file_errors, write_whole
 from ner.report.sentence_data import Suspects, pack, read
 

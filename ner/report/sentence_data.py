@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 
 from ner.analysis import token_losses
 from ner.analysis.entity_errors import CORRECT, KINDS, match, owner
-from ner.data.faults import InputError, one_line
-from ner.evaluation.metrics import entities, is_among
-from ner.tags import TagSet
+from ner.errors import InputError, one_line
+from ner.tags import TagSet, entities, is_among
 
 SCHEMA = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in token_losses.SCHEMA])
 NUMBERS = ("loss", "p_gold", "p_predicted", "entropy")  # null where a word has no sub-token

@@ -8,9 +8,8 @@ from typing import Any
 
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
-from ner.markdown import cell, one_line
+from ner.utils import DASH, aligned, cell, escape_line
 
-DASH = "–"  # noqa: RUF001
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -24,7 +23,7 @@ def to_text(of_split: Mapping[str, Cells], scoring: str) -> str:
 
 def title(split: str, scoring: str) -> str:
     """What the numbers are."""
-    return f"F1 on {one_line(split)} (entities, micro average, {scoring} scoring)"
+    return f"F1 on {escape_line(split)} (entities, micro average, {scoring} scoring)"
 
 
 def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None) -> str:
@@ -37,19 +36,6 @@ def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None)
 
     languages = list(next(iter(matrix.values())))
     return aligned(languages, [[name, *(text(name, lang) for lang in languages)] for name in matrix])
-
-
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of rows (name and cells) that reads as text too; cells to the right."""
-    head, *body = [[cell(text) for text in line] for line in (["trained on", *columns], *rows)]
-    lines = [head, ["---"] + ["---:"] * len(columns), *body]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
-    first, *others = widths
-    return "\n".join(
-        " | ".join([f"| {line[0]:<{first}}", *(f"{cell:>{w}}" for cell, w in zip(line[1:], others, strict=True))])
-        + " |"
-        for line in lines
-    )
 
 
 def tables(cells: Cells, heading: str) -> str:
@@ -148,7 +134,7 @@ def latex_cell(cell: Cell | None, is_best: bool) -> str:
 
 def escape(text: str) -> str:
     """Text in which no character means something to LaTeX."""
-    return "".join(LATEX.get(character, character) for character in one_line(text))
+    return "".join(LATEX.get(character, character) for character in escape_line(text))
 
 
 def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:

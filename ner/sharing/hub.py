@@ -13,11 +13,12 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ner.arguments import FAILED, echo
 from ner.config import HubOptions
-from ner.data.faults import InputError, one_line
+from ner.errors import InputError, one_line
+from ner.files import verify
 from ner.runtime import say
-from ner.sharing.model_card import CARD, make_card, own_card, write_card
-from ner.sharing.run_record import EVALUATION
-from ner.training.checkpoint import CONFIG, verify
+from ner.sharing.model_card import make_card, write_card
+from ner.training.checkpoint import CONFIG
+from ner.training.run_folder import CARD, EVALUATION, own_card
 
 FAILURES = (HTTPError, OSError, ValueError, RuntimeError)  # what huggingface_hub raises where an upload goes wrong
 

@@ -13,16 +13,14 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from ner.config import UNKNOWN_LICENSE, HubOptions, RunOptions
-from ner.data.faults import InputError, printable
 from ner.data.sampling import parse_sample
+from ner.errors import InputError, printable
 from ner.evaluation.bootstrap import Interval
 from ner.files import write_whole
-from ner.markdown import quoted, table
-from ner.report.tables import DASH, aligned
-from ner.sharing.run_record import EVALUATION, Facts, Scores, last_part, place, read_facts
+from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
+from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
+from ner.utils import DASH, aligned, quoted, table
 
-CARD = "README.md"
-OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"
 SILVER = re.compile(r"pan-?x|wikiann", re.IGNORECASE)
 PRIVATE = {item.name for group in (RunOptions, HubOptions) for item in fields(group)} | {"resume"}  # not on a card
 
@@ -31,13 +29,6 @@ def write_card(folder: Path) -> None:
     """Writes the card of a run folder, unless there is one that somebody else wrote. Raises OSError and InputError."""
     if own_card(folder) is None:
         write_whole(folder / CARD, make_card(folder))
-
-
-def own_card(folder: Path) -> str | None:
-    """The card of the run folder if it is not one of ours, but written or changed by hand."""
-    file = folder / CARD
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else OURS
-    return None if OURS in text else text
 
 
 def make_card(folder: Path, repository: str | None = None) -> str:

@@ -8,7 +8,9 @@ logits, float32 [rows, tokens, tags]. It is written aside and checked there: a m
 """
 
 import contextlib
+import importlib.util
 import logging
+import os
 import sys
 import time
 import warnings
@@ -23,27 +25,31 @@ import torch
 import transformers
 from accelerate import Accelerator
 from datasets import disable_progress_bars
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import TokenClassifierOutput
 
 from ner.arguments import FAILED, bad_input_ends_here, command, echo, parse
 from ner.cli.options import ExportConfig
 from ner.data.corpus import load_corpus
-from ner.data.faults import InputError, one_line
+from ner.errors import InputError, one_line
 from ner.evaluation.inference import Predictions, predict, score
 from ner.evaluation.metrics import Counts
 from ner.evaluation.runs import check_tags, find_run
+from ner.files import MANIFEST
 from ner.inputs.collators import PaddedCollator
-from ner.inputs.encoding import Encoded, encode_once, load_tokenizer
-from ner.markdown import table
+from ner.inputs.encoding import Encoded, encode_once
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions, save_tokenizer
-from ner.progress import tqdm
-from ner.sharing import onnx_session
-from ner.sharing.onnx_session import OnnxModel
+from ner.modeling.pretrained import load_tokenizer
 from ner.tags import TagSet
-from ner.training.checkpoint import MANIFEST, commit
+from ner.training.checkpoint import commit
 from ner.training.state import NOT_WRITTEN
+from ner.utils import table, tqdm
+
+# Since 1.29, its import makes an identifier of the machine and starts an uploader, before anything can be called.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 FP32, INT8 = "model.onnx", "model_quantized.onnx"  # the names that optimum and transformers.js look for
 SOURCE = "exported_from"  # in the manifest
@@ -239,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     transformers.utils.logging.disable_progress_bar()
     with bad_input_ends_here():
         config = parse(ExportConfig, arguments, __doc__)
-        if lacking := onnx_session.missing():
+        if lacking := missing():
             raise InputError(lacking)
         tested = find_run(config.run, config)
         folder = output_folder(config)
@@ -280,3 +286,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def missing() -> str:
+    """Which packages are to be installed before anything of ONNX works, "" if all are there."""
+    names = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if not names:
+        return ""
+    return f"{', '.join(names)}: not installed; pip install {' '.join(names)}, or the extra: pip install -e '.[onnx]'"
+
+
+class OnnxModel(nn.Module):
+    """A token classifier in a file, on as many threads as torch has."""
+
+    def __init__(self, file: Path) -> None:
+        """Loads the file."""
+        import onnxruntime
+
+        super().__init__()
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> TokenClassifierOutput:
+        """input_ids, attention_mask: int64 [rows, tokens] on the CPU. Its logits are float32 [rows, tokens, tags]."""
+        inputs = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
+        return TokenClassifierOutput(logits=torch.from_numpy(self.session.run(["logits"], inputs)[0]))

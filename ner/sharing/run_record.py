@@ -14,16 +14,14 @@ from ner.arguments import read_config
 from ner.config import TrainConfig
 from ner.data.corpus import Source
 from ner.data.discovery import looks_like_path
-from ner.data.faults import InputError, one_line
+from ner.errors import InputError, one_line
 from ner.evaluation.bootstrap import interval, resampled_f1
 from ner.evaluation.matrix import Result
-from ner.evaluation.metrics import SCORINGS
-from ner.files import read_json, sha256, write_json
-from ner.training.checkpoint import MANIFEST
+from ner.files import MANIFEST, read_json, sha256, write_json
+from ner.tags import SCORINGS
+from ner.training.run_folder import EVALUATION
 
-EVALUATION = "evaluation.json"
 Scores = dict[str, Any]  # of one language, as evaluation.json has them
-Seen = dict[str, dict[tuple[str, str], int]]  # run -> (language, split) -> sentences tested on that it was trained on
 
 
 @dataclass(frozen=True)

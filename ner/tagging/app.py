@@ -23,7 +23,7 @@ import transformers
 
 from ner.arguments import bad_input_ends_here, command, parse
 from ner.cli.options import WidgetConfig
-from ner.data.faults import InputError
+from ner.errors import InputError
 from ner.tagging.rendering import hues, result
 from ner.tagging.tagger import Tagger
 

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from ner.data import faults, readers
 from ner.data.arrow_store import TAGS, WORDS, Row, not_unicode
-from ner.data.faults import Fault, InputError, listed, shorten
+from ner.data.faults import Fault
+from ner.errors import InputError, listed, shorten
 from ner.files import written_aside
 from ner.tagging.document import Tagged
 

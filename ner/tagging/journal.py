@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ner.data.faults import InputError, shorten
+from ner.errors import InputError, shorten
 from ner.tagging.files import to_json
 
 

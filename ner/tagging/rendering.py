@@ -1,10 +1,17 @@
 """Entities in their text as HTML, and where two runs differ on one. assets/app.css has the styles."""
 
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from ner.errors import harmless
 from ner.tagging.document import Entity
+
+BACKGROUNDS = {"PER": 153, "LOC": 157, "ORG": 223, "MISC": 225}  # of the 256 colours, pale: the text on them is black
+OTHERS = (195, 229, 189, 217, 159, 255)
+RESET = "\x1b[0m"
 
 COMMON_TYPES = ("PER", "ORG", "LOC", "MISC")
 GOLDEN_ANGLE = 137.508  # degrees: however many hues are made with it, neighbours in the list are far apart
@@ -131,3 +138,27 @@ def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, f
             f'<div class="sides">{"".join(tables)}</div>',
         ]
     )
+
+
+def has_colours() -> bool:
+    """Whether standard output is a terminal, and nobody set NO_COLOR (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def for_terminal(text: str, entities: Iterable[Entity], colours: bool) -> str:
+    """The text with its entities coloured, or in brackets: `[PER Jeff Dean] ist ...`.
+
+    colours: one for each type, with the type behind the entity.
+    """
+    parts = []
+    end = 0
+    for entity in entities:
+        parts.append(harmless(text[end : entity.start]))
+        name, kind = harmless(entity.text), harmless(entity.type)
+        if colours:
+            background = BACKGROUNDS.get(entity.type) or OTHERS[sum(entity.type.encode()) % len(OTHERS)]
+            parts.append(f"\x1b[48;5;{background};38;5;16m {name} \x1b[1m{kind} {RESET}")
+        else:
+            parts.append(f"[{kind} {name}]")
+        end = entity.end
+    return "".join([*parts, harmless(text[end:])])

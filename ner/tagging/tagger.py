@@ -20,26 +20,24 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from ner.ahead import ahead
 from ner.arguments import bad_input_ends_here, command, parse
 from ner.cli.options import TaggerConfig
 from ner.cli.tag import ends_at_a_signal, print_tagged, tag_file
-from ner.data.annotated_text import split_edges, split_offsets, split_spaces
-from ner.data.faults import shorten
 from ner.data.tag_schemes import Converter, Names, collected_tags
+from ner.data.words import split_edges, split_offsets, split_spaces
+from ner.errors import shorten
 from ner.evaluation.inference import Alone, predict
-from ner.evaluation.metrics import entities, first_words
-from ner.evaluation.runs import find_model
 from ner.inputs.collators import Collator, choose_collator
-from ner.inputs.encoding import load_tokenizer
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import max_positions
-from ner.modeling.pretrained import load_config, load_token_classifier
+from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
 from ner.runtime import best_precision, start_accelerator
 from ner.tagging.document import Entity, Offsets, Tagged
 from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
-from ner.tags import OUTSIDE, TagSet, labels_of
+from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
+from ner.training.run_folder import find_model
+from ner.utils import ahead
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
 SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}

@@ -10,15 +10,13 @@ will make again, wait in replaced/ until the new run has written a model. `recov
 import contextlib
 import json
 import shutil
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ner.data.faults import InputError, one_line, shorten
-from ner.files import read_json, sha256, sync
+from ner.errors import InputError, one_line
+from ner.files import MANIFEST, is_sound, read_json, sha256, sync, verify
 
-MANIFEST = "manifest.json"
 FOLDER = "checkpoints"  # in the run folder
 UNFINISHED = ".unfinished"
 OLD = ".old" + UNFINISHED
@@ -58,46 +56,6 @@ def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any]
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return sum(file.stat().st_size for file in folder.iterdir())
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """The manifest of a commit whose files are all there as they were written. Raises InputError if one is not.
-
-    Raises OSError where that can not be told: a disk or network that fails now may have the commit again later.
-    """
-    try:
-        manifest = dict(read_json(folder / MANIFEST))
-        files = [(str(name), int(entry["size"]), str(entry["sha256"])) for name, entry in manifest["files"].items()]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{folder}: no {MANIFEST} to read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # JSON of any shape, or none
-        raise InputError(f"{folder}: its {MANIFEST} is broken") from error
-    if not files:
-        raise InputError(f"{folder}: its {MANIFEST} lists no files")
-    for name, size, expected in files:
-        if name != Path(name).name or name in ("", "..") or set(name) & set("\\\0"):
-            raise InputError(f"{folder}: its {MANIFEST} names {shorten(name)}, which is no file of that folder")
-        file = folder / name
-        try:
-            there = file.stat()
-        except FileNotFoundError as error:
-            raise InputError(f"{folder}: {name} is missing") from error
-        if not stat.S_ISREG(there.st_mode):  # to read a pipe is to wait for ever
-            raise InputError(f"{folder}: {name} is no file")
-        if there.st_size != size:
-            raise InputError(f"{folder}: {name} has {there.st_size:,} bytes instead of {size:,}")
-        if sha256(file) != expected:
-            raise InputError(f"{folder}: {name} is not what was written, by its SHA-256")
-    return manifest
-
-
-def is_sound(folder: Path) -> bool:
-    """Whether a commit is there as it was written. Raises OSError where that can not be told."""
-    try:
-        verify(folder)
-    except InputError:
-        return False
-    return True
 
 
 def update_of(folder: Path) -> int | None:

@@ -20,8 +20,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ner.data.faults import InputError, one_line
-from ner.training.checkpoint import read_state, verify
+from ner.errors import InputError, one_line
+from ner.files import verify
+from ner.training.checkpoint import read_state
 
 NOT_WRITTEN = (OSError, SafetensorError)  # what saving raises on a full disk and the like
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ner.markdown import table
+from ner.utils import table
 from tests.bench.contenders import (
     Material,
     compare,

@@ -18,7 +18,7 @@ from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig
 
 from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
-from ner.markdown import table
+from ner.utils import table
 
 ROOT = Path(__file__).parent.parent.parent
 AT_ITS_BEST = ("--group-by-length", "--fused", "--dataloader-workers", "1")

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from transformers.utils import logging
 
-from ner.data.annotated_text import split_edges
 from ner.data.arrow_store import TAGS, WORDS, tag_set
 from ner.data.corpus import Source, load_corpus
+from ner.data.words import split_edges
 from ner.evaluation.metrics import ratios
-from ner.markdown import table
 from ner.tagging.tagger import Tagger
+from ner.utils import table
 
 Spans = set[tuple[int, int, str]]
 GLUED_LEFT = re.compile(r"[.,;:!?)\]%]+|'s")

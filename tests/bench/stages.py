@@ -23,10 +23,12 @@ from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.evaluation.inference import evaluate
 from ner.inputs.collators import collate, to_device
-from ner.inputs.encoding import Encoded, encode, encode_once, load_tokenizer
+from ner.inputs.encoding import Encoded, encode, encode_once
 from ner.inputs.prefetch import feed
 from ner.modeling.loss import update_loss
 from ner.modeling.model import training_mode
+from ner.modeling.pretrained import load_tokenizer
+from ner.training.optimization import clip, step_if_finite
 
 WARM_UP = 5  # updates
 
@@ -71,9 +73,9 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_up
             with watch.stage("backward"):
                 accelerator.backward(loss)
         with watch.stage("clip"):
-            norm = runtime.clip(accelerator, model, config.max_grad_norm)
+            norm = clip(accelerator, model, config.max_grad_norm)
         with watch.stage("optimizer"):
-            runtime.step_if_finite(accelerator, optimizer, norm)
+            step_if_finite(accelerator, optimizer, norm)
             optimizer.zero_grad()
         tokens += update.num_tokens
         positions += update.num_positions

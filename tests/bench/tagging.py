@@ -18,10 +18,10 @@ from transformers.utils import logging
 
 from ner.data.arrow_store import WORDS
 from ner.data.corpus import Source, load_corpus
-from ner.evaluation.runs import find_model
-from ner.markdown import table
 from ner.tagging.document import Entity
 from ner.tagging.tagger import Tagger
+from ner.training.run_folder import find_model
+from ner.utils import table
 from tests.memory import peak_megabytes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)

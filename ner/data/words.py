@@ -1,0 +1,36 @@
+"""Text -> words: at white space, at each mark, or with the marks at their ends by themselves."""
+
+import re
+
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import BertPreTokenizer, Split, WhitespaceSplit
+from tokenizers.pre_tokenizers import Sequence as Steps
+
+HAN = Split(Regex(r"\p{Han}"), "isolated")
+SPLITTER = Steps([BertPreTokenizer(), HAN])
+# Punctuation and symbols, with what modifies them (an emoji's variation selectors and joiners).
+MARKS = r"(?:[\p{P}\p{S}][\p{M}\u200d]*)+"
+EDGE_SPLITTER = Steps([WhitespaceSplit(), Split(Regex(rf"\A{MARKS}|{MARKS}\z"), "isolated"), HAN])
+
+
+def split_offsets(text: str) -> list[tuple[int, int]]:
+    """First character and the one behind the last of each word."""
+    return [offsets for _, offsets in SPLITTER.pre_tokenize_str(text)]
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text: between white space, each punctuation mark and each Han character by itself."""
+    return [text[start:end] for start, end in split_offsets(text)]
+
+
+def split_edges(text: str) -> list[tuple[int, int]]:
+    """Offsets of words as corpora like PAN-X have them: the marks at the ends of what stands between white space go.
+
+    `(Saint-Étienne),` is `(`, `Saint-Étienne` and `),`. Each Han character is a word.
+    """
+    return [offsets for _, offsets in EDGE_SPLITTER.pre_tokenize_str(text)]
+
+
+def split_spaces(text: str) -> list[tuple[int, int]]:
+    """Offsets of what stands between blanks (U+0020 alone), for text whose words are split already."""
+    return [match.span() for match in re.finditer("[^ ]+", text)]
