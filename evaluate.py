@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with bad_input_ends_here():
         config = parse(EvaluateConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision)
-        runs = [find_run(name, config) for name in dict.fromkeys(config.runs)]
+        runs = [find_run(name, config.checkpoint, config) for name in dict.fromkeys(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")

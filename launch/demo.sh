@@ -8,8 +8,7 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 . launch/forward.sh
 
-run python -m ner.data.synthetic corpus "$folder/corpus"
-run python -m ner.data.synthetic encoder "$folder/encoder"
+run python -m ner demo "$folder"
 for languages in de fr it en "de fr" "de fr it en"; do
     # shellcheck disable=SC2086  # one argument for each language
     run python train.py --model "$folder/encoder" --data "$folder/corpus" --train-on $languages \
@@ -18,4 +17,4 @@ for languages in de fr it en "de fr" "de fr it en"; do
 done
 run python evaluate.py "$folder"/runs/* --languages de fr it en --output "$folder/report" --mixed-precision no
 echo
-run python -m ner.tagging.tagger "$folder/runs/de+fr+it+en" --text "Claudia Meier arbeitet bei Bank Helva in Genf."
+run python -m ner tag "$folder/runs/de+fr+it+en" --text "Claudia Meier arbeitet bei Bank Helva in Genf."

@@ -50,8 +50,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, harmless(f"{self.prog}: {message} (--help lists the options)\n"))
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default as it would be typed, and none where there is none to type."""
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows a default as it would be typed, and none where there is none to type; a description as it is written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         nothing = action.default is None or action.default is False or action.default in ((), argparse.SUPPRESS)
@@ -61,8 +61,10 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return f"{action.help} (default: {default})"
 
 
-def parse(config_class: type[Options], arguments: Sequence[str] | None, description: str) -> Options:
+def parse(config_class: type[Options], arguments: Sequence[str] | None, description: str | None) -> Options:
     """Options from the command line (None: sys.argv) and the YAML file of `--config`.
+
+    description: what `--help` shows above the options.
 
     Raises InputError for a value that makes no sense; a flag that does not exist ends the program with status 2.
     """
@@ -75,7 +77,8 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     ]
     parser = Parser(
         usage=" ".join(["%(prog)s", *positional, "[options]"]),
-        description=description.partition("\n\n")[0],
+        prog=Path(sys.argv[0]).name,
+        description=(description or "").strip(),
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
@@ -108,6 +111,7 @@ def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None
         settings.pop("metavar")
     elif get_origin(kind) is Literal:
         settings |= {"choices": get_args(kind), "metavar": "{" + ",".join(get_args(kind)) + "}"}
+        settings |= {"nargs": "+"} if is_list else {}
     else:
         settings |= {"type": kind} | ({"nargs": "+"} if is_list else {})
     group.add_argument(flag(item.name), **settings)

@@ -324,6 +324,11 @@ def pushed_nowhere(config: HubOptions) -> list[str]:
     return [f"{flag(name)} needs the name of a repository: --push-to-hub NAME" for name in given]
 
 
+def not_given(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that is needed and missing."""
+    return [f"{flag(name)} is needed" for name in names if not getattr(config, name)]
+
+
 def not_above_zero(config: Any, *names: str) -> list[str]:
     """A message for each of these options that is given and not above 0."""
     values = {name: getattr(config, name) for name in names}

@@ -37,14 +37,15 @@ from safetensors.numpy import load_file, save_file
 
 import evaluate
 import train
-from ner.analysis import views
+from ner.cli import corpus as corpus_command
+from ner.cli import errors as errors_command
+from ner.cli import page as page_command
+from ner.cli import tag as tag_command
+from ner.cli import tokens as tokens_command
 from ner.config import HubOptions
-from ner.data import corpus, synthetic
-from ner.inputs import encoding
+from ner.data import synthetic
 from ner.modeling.model import build_model
-from ner.report import page
 from ner.sharing import hub
-from ner.tagging import tagger
 from ner.tags import TagSet
 from tests.fuzz import mutate
 from tests.memory import peak_megabytes
@@ -110,7 +111,7 @@ def prepare(folder: Path) -> Good:
     (folder / "test.txt").write_text("\n".join(" ".join(row["tokens"]) for row in rows) + "\n", encoding="utf-8")
     configs = [{"config_name": "de", "data_files": [{"split": "train", "path": "de/train.jsonl"}]}]
     write_card(folder / "card", json.dumps({"configs": configs}, indent=1))
-    main(tagger.main, str(folder / "tagger"), "--input", str(folder / "test.txt"), "--output", str(folder / "t.jsonl"),
+    main(tag_command.main, str(folder / "tagger"), "--input", str(folder / "test.txt"), "--output", str(folder / "t.jsonl"),
          *FLAGS)  # fmt: skip
     return good
 
@@ -225,8 +226,8 @@ def model_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str,
     what = damage(rng, file)
     data = ["--data", str(good.data), "--languages", "de", *FLAGS]
     commands = {
-        "tagger": lambda: main(tagger.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS),
-        "encoding": lambda: main(encoding.main, "--model", str(folder), "--text", "Anna Keller in Bern"),
+        "tagger": lambda: main(tag_command.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS),
+        "encoding": lambda: main(tokens_command.main, "--model", str(folder), "--text", "Anna Keller in Bern"),
         "evaluate": lambda: main(evaluate.main, str(folder), *data),
         "train": lambda: main(train.main, *training(good, work / "out", folder), "--max-updates", "1"),
     }
@@ -255,7 +256,7 @@ def weights(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
         what = f"{change} {name}"
 
     def read() -> int:
-        status = main(tagger.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS)
+        status = main(tag_command.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS)
         if train_status := main(train.main, *training(good, work / "out", folder), "--max-updates", "1"):
             return status and train_status
         known = load_file(folder / "model.safetensors")
@@ -283,7 +284,7 @@ def run_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, C
     commands = {
         "resume": lambda: main(train.main, *training(good, run), "--max-updates", "3", "--resume", "auto"),
         "evaluate": lambda: main(evaluate.main, str(run), "--languages", "de", "--output", str(work / "out"), *FLAGS),
-        "tagger": lambda: main(tagger.main, str(run), "--text", "Bern", *FLAGS),
+        "tagger": lambda: main(tag_command.main, str(run), "--text", "Bern", *FLAGS),
         "share": lambda: preview(run),
     }
     return f"{name}: run/{file.relative_to(run)}: {what}", commands[name]
@@ -326,13 +327,13 @@ def journal(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
 
         setattr(Path, "unlink", keep)  # noqa: B010  # else mypy
         try:
-            main(tagger.main, *arguments, "--output", str(good.folder / "again.jsonl"))
+            main(tag_command.main, *arguments, "--output", str(good.folder / "again.jsonl"))
         finally:
             setattr(Path, "unlink", replace)  # noqa: B010
         recorded.write_bytes(b"\n".join(kept[0].split(b"\n")[:30]) + b"\n")
     shutil.copy(recorded, unfinished)
     what = damage(rng, unfinished)
-    return f"tagger: journal: {what}", lambda: main(tagger.main, *arguments, "--output", str(output))
+    return f"tagger: journal: {what}", lambda: main(tag_command.main, *arguments, "--output", str(output))
 
 
 def cache(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Callable[[], int]]:
@@ -362,9 +363,15 @@ def data_file(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Ca
     else:
         what = damage(rng, file)
     commands = {
-        "corpus": lambda: main(corpus.main, str(file), "--languages", "de"),
+        "corpus": lambda: main(corpus_command.main, str(file), "--languages", "de"),
         "tagger": lambda: main(
-            tagger.main, str(good.folder / "tagger"), "--input", str(file), "--output", str(work / "out.jsonl"), *FLAGS
+            tag_command.main,
+            str(good.folder / "tagger"),
+            "--input",
+            str(file),
+            "--output",
+            str(work / "out.jsonl"),
+            *FLAGS,
         ),
     }
     command = str(rng.choice(list(commands)))
@@ -377,8 +384,8 @@ def losses(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Calla
     shutil.copy(good.folder / "losses/token_losses.parquet", file)
     what = damage(rng, file)
     commands = {
-        "errors": lambda: main(views.main, str(file), "--by", "word", "--kinds", "--confusion", "--top", "3"),
-        "report": lambda: main(page.main, str(file), "--output", str(work / "out.html")),
+        "errors": lambda: main(errors_command.main, str(file), "--by", "word", "--kinds", "--confusion", "--top", "3"),
+        "report": lambda: main(page_command.main, str(file), "--output", str(work / "out.html")),
     }
     command = str(rng.choice(list(commands)))
     return f"{command}: token_losses.parquet: {what}", commands[command]
@@ -395,7 +402,7 @@ def data_card(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Ca
     else:
         card.write_text(head, encoding="utf-8")
         what = damage(rng, card)
-    return f"corpus: card: {what}", lambda: main(corpus.main, str(folder), "--languages", "de")
+    return f"corpus: card: {what}", lambda: main(corpus_command.main, str(folder), "--languages", "de")
 
 
 KINDS = (

@@ -194,7 +194,7 @@ def with_losses(name: str, data: str | None, language: str, split: str, share: f
 
     The model sees each sentence once, and each corrupted one once more: only gold differs.
     """
-    run = find_run(name, EvaluateConfig(runs=(name,), data=data))
+    run = find_run(name, "best", EvaluateConfig(runs=(name,), data=data))
     rows = load_corpus(run.source, [language], [split])[language][split]
     names = tag_set(rows).names
     tags = [[names[i] for i in row] for row in rows[TAGS][:]]

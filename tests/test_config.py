@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ner.arguments import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
-from ner.cli.options import CorpusConfig
+from ner.cli.corpus import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.errors import InputError
 from tests.processes import line_of, run, started

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 
-from ner.data import corpus as room
+from ner.cli import corpus as corpus_command
 from ner.data import faults
 from ner.data.arrow_store import tag_set, used_tags
 from ner.data.corpus import Source, load_corpus, parse_columns, read_hub, to_parquet, write_skipped
@@ -325,12 +325,14 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     folder = columns(tmp_path, train="Anna B-PER/Bern B-LOC/Bern I-LOC|Bern B-LOC", test="Bern B-LOC|Ort x")
     monkeypatch.setattr("sys.argv", ["corpus.py"])
     with pytest.raises(SystemExit) as caught:
-        room.main([str(folder), "--languages", "de"])
+        corpus_command.main([str(folder), "--languages", "de"])
     assert caught.value.code == 2
     assert re.fullmatch(
         r"corpus.py: .*test.conll:3: token 1, 'Ort', has the malformed tag 'x'.*\n", capsys.readouterr().err
     )
-    room.main([str(folder), "--on-bad-row", "skip", "--to-parquet", str(tmp_path / "out"), "--map-tags", "PER=O"])
+    corpus_command.main(
+        [str(folder), "--on-bad-row", "skip", "--to-parquet", str(tmp_path / "out"), "--map-tags", "PER=O"]
+    )
     printed = capsys.readouterr().out
     assert "| train |         2 |     4 |   2 |" in printed
     assert f"note: {folder}/de/test.conll: 1 of 2 rows skipped" in printed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from ner.cli import tokens as tokens_command
 from ner.inputs import encoding
 from ner.inputs.encoding import IGNORED, encode, encode_once
 from ner.modeling.pretrained import load_tokenizer
@@ -126,7 +127,7 @@ def test_progress_counts_sentences(german, tokenizer):
 
 def test_encoders_side_by_side(encoder_folder, tokenizer, capsys):
     text = "Ursula Bernasconi, Bern"
-    encoding.main(["--model", str(encoder_folder), str(encoder_folder), "--text", text])
+    tokens_command.main(["--model", str(encoder_folder), str(encoder_folder), "--text", text])
     printed = capsys.readouterr().out
     first, again = printed.strip().split("\n\n")[1::2]
     assert first == again
@@ -140,11 +141,11 @@ def test_encoders_side_by_side(encoder_folder, tokenizer, capsys):
     assert [word.split(" ")[1] for word, label in zip(words, labels, strict=True) if label] == [
         "Ursula", "Bernasconi", ",", "Bern",
     ]  # fmt: skip
-    encoding.main(["--model", str(encoder_folder), "--text", text, "--label-tokens", "all"])
+    tokens_command.main(["--model", str(encoder_folder), "--text", text, "--label-tokens", "all"])
     assert capsys.readouterr().out.count("yes") == len(pieces) - 2
     for arguments in (["--text", "  "], ["--text", "a", "--model", "no/such/model"]):
         with pytest.raises(SystemExit) as caught:
-            encoding.main(["--model", str(encoder_folder), *arguments])
+            tokens_command.main(["--model", str(encoder_folder), *arguments])
         assert caught.value.code == 2
 
 

@@ -11,6 +11,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from ner.analysis import token_losses, views
 from ner.analysis.entity_errors import KINDS
+from ner.cli import errors as errors_command
 
 # words with "|" between their sub-tokens, gold, predicted, losses; "-": a word without a sub-token
 SENTENCES = [
@@ -224,7 +225,9 @@ def test_many_sentences_are_fast_enough_for_a_page():
 
 
 def test_the_command_line(file, capsys):
-    views.main([str(file), "--by", "token", "tag", "--kinds", "--confusion", "--sentences", "mean", "--top", "2"])
+    errors_command.main(
+        [str(file), "--by", "token", "tag", "--kinds", "--confusion", "--sentences", "mean", "--top", "2"]
+    )
     printed = capsys.readouterr().out
     assert "| ▁Bern |     2 | 1.750 | 3.500 |" in printed
     assert "▁Basel" not in printed.partition("Loss by tag")[0]
@@ -234,7 +237,7 @@ def test_the_command_line(file, capsys):
         "| de       | 1        | 5.25  | 1.31 | Uni Bern in - Basel | ORG Uni Bern, LOC Basel | ORG Uni, LOC Bern |"
         in printed
     )
-    views.main([str(file), "--containing", "▁An", "--language", "de"])
+    errors_command.main([str(file), "--containing", "▁An", "--language", "de"])
     printed = capsys.readouterr().out
     assert "1 sentences with '▁An'" in printed
     assert "the same" not in printed
@@ -243,7 +246,7 @@ def test_the_command_line(file, capsys):
 
 def failure(capsys, *arguments) -> str:
     with pytest.raises(SystemExit) as caught:
-        views.main(list(map(str, arguments)))
+        errors_command.main(list(map(str, arguments)))
     assert caught.value.code == 2
     return capsys.readouterr().err
 

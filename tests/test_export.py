@@ -17,6 +17,7 @@ from transformers import (
 )
 
 import train
+from ner.cli import export as export_command
 from ner.data import synthetic
 from ner.evaluation.inference import Predictions
 from ner.evaluation.metrics import count
@@ -53,13 +54,13 @@ def run(corpus_folder, tokenizer, tmp_path_factory):
 def exported(run):
     """Its export in fp32 and 8 bits, and what was printed."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        export.main([str(run), "--format", "onnx-int8", "--max-sentences", "100"])
+        export_command.main([str(run), "--format", "onnx-int8", "--max-sentences", "100"])
     return run / "onnx", printed.getvalue()
 
 
 def status(*arguments):
     with pytest.raises(SystemExit) as caught:
-        export.main([*map(str, arguments)])
+        export_command.main([*map(str, arguments)])
     return caught.value.code
 
 
@@ -210,7 +211,9 @@ def test_what_stands_there_stays(run, exported, tmp_path, capsys):
 def test_an_export_is_replaced(run, exported, tmp_path):
     folder = tmp_path / "out"
     shutil.copytree(exported[0], folder)
-    export.main([str(run), "--output", str(folder), "--overwrite", "--max-sentences", "20", "--languages", "it"])
+    export_command.main(
+        [str(run), "--output", str(folder), "--overwrite", "--max-sentences", "20", "--languages", "it"]
+    )
     assert not (folder / "model_quantized.onnx").exists()
     assert len(verify(folder)["files"]) == 4
     assert [file.name for file in tmp_path.iterdir()] == ["out"]

@@ -14,13 +14,15 @@ from transformers import AutoModelForTokenClassification
 
 import evaluate
 import train
+from ner.cli import export as export_command
+from ner.cli import serve as serve_command
+from ner.cli import tag as tag_command
+from ner.cli import tokens as tokens_command
 from ner.errors import InputError
-from ner.inputs import encoding
 from ner.modeling.model import build_model, load_tagger, max_positions
 from ner.modeling.pretrained import load_config, load_tokenizer
 from ner.modeling.pretrained import load_token_classifier as load_model
-from ner.sharing import onnx
-from ner.tagging import app, tagger
+from ner.tagging import tagger
 from ner.tags import TagSet
 from tests.conftest import TAGS
 from tests.taggers import write_tagger
@@ -68,12 +70,12 @@ def commands(folder: Path, corpus: Path, output: Path) -> dict[str, tuple[Callab
     """Every command that loads a model, as it is called with that folder."""
     data = ["--data", str(corpus), "--languages", "de"]
     return {
-        "tagger": (tagger.main, [str(folder)]),
+        "tagger": (tag_command.main, [str(folder)]),
         "train": (train.main, ["--model", str(folder), "--data", str(corpus), "--output", str(output / "run")]),
         "evaluate": (evaluate.main, [str(folder), *data]),
-        "encoding": (encoding.main, ["--model", str(folder), "--text", "Bern"]),
-        "export": (onnx.main, [str(folder), *data, "--output", str(output / "onnx")]),
-        "widget": (app.main, [str(folder), "--no-browser"]),
+        "encoding": (tokens_command.main, ["--model", str(folder), "--text", "Bern"]),
+        "export": (export_command.main, [str(folder), *data, "--output", str(output / "onnx")]),
+        "widget": (serve_command.main, [str(folder), "--no-browser"]),
     }
 
 

@@ -14,7 +14,8 @@ import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
 from ner.analysis.entity_errors import KINDS
-from ner.report.page import Picture, Section, Table, main, source_hash, write_report
+from ner.cli.page import main
+from ner.report.page import Picture, Section, Table, source_hash, write_report
 from ner.report.sentence_data import SCHEMA, SEPARATOR, entity_marks, pack, read
 from tests.conftest import TAGS
 

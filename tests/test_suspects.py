@@ -5,6 +5,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from ner.analysis import label_errors, token_losses
+from ner.cli import label_errors as label_errors_command
 from ner.data.arrow_store import TAGS as TAGS_COLUMN
 from ner.tags import entities
 from tests import suspects as measure
@@ -34,13 +35,13 @@ def test_one_sure_word_weighs_more_than_many_hard_ones():
 def test_the_command_line(tmp_path, capsys):
     with token_losses.open_file(tmp_path / "losses.parquet") as writer:
         writer.write_table(words_table(SENTENCES))
-    label_errors.main([str(tmp_path / "losses.parquet"), "--top", "1"])
+    label_errors_command.main([str(tmp_path / "losses.parquet"), "--top", "1"])
     assert capsys.readouterr().out.splitlines()[2:] == [
         "| de       | 1        | 2.50  | 1.25 | a b   |      | PER a     |"
     ]  # fmt: skip
     for arguments in (["--top", "0"], ["--language", "it"]):
         with pytest.raises(SystemExit) as caught:
-            label_errors.main([str(tmp_path / "losses.parquet"), *arguments])
+            label_errors_command.main([str(tmp_path / "losses.parquet"), *arguments])
         assert caught.value.code == 2
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from accelerate.state import AcceleratorState
 
+from ner.cli import tag as tag_command
 from ner.data import synthetic
 from ner.tagging import tagger
 from ner.tagging.tagger import Tagger
@@ -45,7 +46,7 @@ def lines(tmp_path):
 
 def main(*arguments) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
-    tagger.main([*map(str, arguments), "--mixed-precision", "no"])
+    tag_command.main([*map(str, arguments), "--mixed-precision", "no"])
 
 
 def failure(capsys, *arguments) -> str:

@@ -9,6 +9,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from ner.analysis import token_losses
+from ner.cli import tag as tag_command
 from ner.data import synthetic
 from ner.errors import InputError
 from ner.files import locked
@@ -39,7 +40,7 @@ def lines(tmp_path):
 
 def main(*arguments) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
-    tagger.main([*map(str, arguments), "--mixed-precision", "no"])
+    tag_command.main([*map(str, arguments), "--mixed-precision", "no"])
 
 
 def ended(capsys, status: int, *arguments) -> str:

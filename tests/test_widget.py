@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from ner.cli import serve as serve_command
 from ner.modeling.model import build_model, save_model
 from ner.modeling.pretrained import load_tokenizer
 from ner.tagging import app
@@ -42,7 +43,7 @@ def test_bad_input_is_one_message(tmp_path, capsys, trap):
         (["a", "a", "--port", "70000"], "--runs names one twice: a a\n--port 70000 must be from 0 to 65535"),
     ]:
         with pytest.raises(SystemExit) as caught:
-            app.main(arguments)
+            serve_command.main(arguments)
         assert caught.value.code == 2
         assert capsys.readouterr().err.rstrip().endswith(message)
 
@@ -50,7 +51,7 @@ def test_bad_input_is_one_message(tmp_path, capsys, trap):
 def test_gradio_is_asked_for_where_it_is_missing(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(SystemExit) as caught:
-        app.main(["runs/all"])
+        serve_command.main(["runs/all"])
     assert caught.value.code == 2
     assert "pip install -e '.[widget]'" in capsys.readouterr().err
 

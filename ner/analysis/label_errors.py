@@ -1,22 +1,16 @@
 """Sentences ranked by how likely their gold tags are wrong, and not the model.
 
-    python -m ner.analysis.label_errors reports/swiss/token_losses.parquet --language de --top 20
-
 A wrong tag is one word where the model is sure of something else, and a hard sentence is many words where it is not; so
 the worst word of a sentence decides, and its loss is compared with what words of its gold tag usually cost: an O that
 the model takes for an entity is rarer than an organisation taken for a place. `python -m tests.suspects` measures this
 against other rankings.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 
 from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
-from ner.analysis.views import cut, sentence_table, sentences_to_markdown
-from ner.arguments import Parser, bad_input_ends_here, command, echo
-from ner.errors import InputError
+from ner.analysis.views import sentence_table
 
 
 def suspicion(source: Table) -> np.ndarray:
@@ -44,25 +38,3 @@ def suspects(source: Table, top: int | None = None) -> pa.Table:
     scores = suspicion(source)
     order = pa.array(np.argsort(-scores, kind="stable")[:top])
     return sentence_table(source).append_column("suspicion", pa.array(scores)).take(order)
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = Parser(
-        prog="ner.analysis.label_errors", description="Shows the sentences whose gold tags are most likely wrong."
-    )
-    parser.add_argument("file", metavar="FILE", help="token_losses.parquet, as evaluate.py --token-losses writes it")
-    parser.add_argument("--top", type=int, default=10, metavar="N", help="sentences to show (10)")
-    for name in ("run", "language", "split"):
-        parser.add_argument(f"--{name}", metavar="NAME", help=f"this {name} alone")
-    options = parser.parse_args(arguments)
-    with bad_input_ends_here():
-        if options.top < 1:
-            raise InputError(f"--top {options.top} must be above 0")
-        table = cut(options.file, options.run, options.language, options.split)
-    echo(sentences_to_markdown(suspects(table, options.top)))
-
-
-if __name__ == "__main__":
-    main()

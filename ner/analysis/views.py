@@ -1,11 +1,7 @@
 """Views on a table of token losses: which tokens, words, tags, entities and sentences a tagger gets wrong.
 
-    python -m ner.analysis.views reports/swiss/token_losses.parquet --by token tag --kinds --confusion --sentences total
-    python -m ner.analysis.views reports/swiss/token_losses.parquet --language de --containing "▁("
-
-Every view takes the table of `ner.analysis.token_losses`, in memory or as the path of its file, and pools what is in it;
-`ner.analysis.token_losses.select` cuts it down. Losses are in nats and at a word's first sub-token; a word without a sub-token
-has none, and counts among tags and entities alone, where it is predicted O.
+Every view takes the table of token losses, in memory or as the path of its file, and pools what is in it; `select` cuts
+it down. Losses are in nats and at a word's first sub-token; a word without a sub-token has none, and counts among tags and entities alone, where it is predicted O.
 """
 
 from collections.abc import Sequence
@@ -17,11 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ner.analysis.entity_errors import KINDS, Matches, match
-from ner.analysis.token_losses import Table, codes, losses, read, select, sentence_offsets
-from ner.arguments import Parser, bad_input_ends_here, command, echo
-from ner.errors import InputError, listed, shorten
-from ner.tags import TagSet, entities
-from ner.utils import table as markdown
+from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
+from ner.tags import TagSet
 
 By: TypeAlias = Literal["total", "mean"]
 PLACE = ["run", "language", "split", "sentence"]
@@ -215,87 +208,3 @@ def containing(
 
 
 VIEWS = {"token": by_token, "word": by_word, "tag": by_tag, "language": by_language, "length": by_length}
-
-
-def to_markdown(table: pa.Table, top: int | None = None) -> str:
-    """The first rows of a view as Markdown, fractions with three decimals."""
-    rows = zip(*(column.to_pylist() for column in table.slice(0, top).columns), strict=True)
-    return markdown(
-        table.column_names, [[f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
-    )
-
-
-def confusion_to_markdown(confusion: Confusion) -> str:
-    """Shares of each row with three decimals, and how many cases it has."""
-    rows = zip(confusion.rows, confusion.shares, confusion.counts.sum(axis=1), strict=True)
-    return markdown(
-        ["gold", *confusion.columns, "count"],
-        [[name, *(f"{share:.3f}" for share in shares), int(count)] for name, shares, count in rows],
-    )
-
-
-def sentences_to_markdown(table: pa.Table) -> str:
-    """Rows of `sentence_table`: losses, words, and the gold and predicted entities where they differ."""
-    lines = []
-    for row in table.to_pylist():
-        gold, predicted = (entity_text(row["words"], row[side]) for side in ("gold", "predicted"))
-        place = [row["language"], str(row["sentence"]), f"{row['total']:.2f}", f"{row['mean']:.2f}"]
-        lines.append([*place, " ".join(row["words"]), gold, predicted if predicted != gold else "the same"])
-    return markdown(["language", "sentence", "total", "mean", "words", "gold", "predicted"], lines)
-
-
-def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
-    """The entities of a sentence as `TYPE words, ...`. names: its tags."""
-    tags = TagSet.collect({"O", *names})
-    ids = np.array([tags.ids[name] for name in names])
-    spans = zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True)
-    return ", ".join(f"{tags.types[kind]} {' '.join(words[start:end])}" for start, end, kind in spans)
-
-
-def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:
-    """`select` of one run and one split. Raises InputError where the file holds several and none is named."""
-    table = select(file, run=run, language=language, split=split)
-    for name in ("run", "split"):
-        if len(there := pc.unique(table[name]).to_pylist()) > 1:
-            raise InputError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
-    return table
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = Parser(prog="ner.analysis.views", description="Shows what a table of token losses says, as Markdown.")
-    parser.add_argument("file", metavar="FILE", help="token_losses.parquet, as evaluate.py --token-losses writes it")
-    parser.add_argument("--by", nargs="+", default=[], choices=list(VIEWS), help="losses by each of these")
-    parser.add_argument("--kinds", action="store_true", help="kinds of entity errors")
-    parser.add_argument("--confusion", action="store_true", help="gold against predicted tags and entity types")
-    parser.add_argument("--sentences", choices=("total", "mean"), help="sentences of the highest loss")
-    parser.add_argument("--containing", metavar="TEXT", help="sentences that hold this word or sub-token")
-    parser.add_argument("--top", type=int, default=10, metavar="N", help="rows of a table (10)")
-    for name in ("run", "language", "split"):
-        parser.add_argument(f"--{name}", metavar="NAME", help=f"this {name} alone")
-    options = parser.parse_args(arguments)
-    by: By = options.sentences or "total"
-    with bad_input_ends_here():
-        if options.top < 1:
-            raise InputError(f"--top {options.top} must be above 0")
-        if not (options.by or options.kinds or options.confusion or options.sentences or options.containing):
-            raise InputError("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
-        table = cut(options.file, options.run, options.language, options.split)
-    parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
-    if options.kinds:
-        parts.append(("Entities, and kinds of errors", to_markdown(entity_kinds(table))))
-    if options.confusion:
-        parts.append(("Tags: share of each gold tag", confusion_to_markdown(tag_confusion(table))))
-        parts.append(("Entities: share of each gold type", confusion_to_markdown(type_confusion(table))))
-    if options.containing:
-        found = containing(table, options.containing, by)
-        title = f"{len(found):,} sentences with {shorten(options.containing)}, by {by} loss"
-        parts.append((title, sentences_to_markdown(found.slice(0, options.top))))
-    elif options.sentences:
-        parts.append((f"Sentences by {by} loss", sentences_to_markdown(sentences(table, by, options.top))))
-    echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))
-
-
-if __name__ == "__main__":
-    main()

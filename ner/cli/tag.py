@@ -1,4 +1,13 @@
-"""Files and terminals through a tagger: `python -m ner.tagging.tagger`."""
+"""Tags texts, the rows of a file, or the lines of standard input.
+
+    ner tag runs/all --text "Jeff Dean ist ein Informatiker bei Google in Kalifornien"
+    ner tag runs/all < lines.txt
+    ner tag runs/all --input lines.txt --output tagged.jsonl
+    accelerate launch -m ner tag runs/all --input lines.txt --output tagged.parquet
+
+Without --output the texts are printed with their entities. With it, all rows are checked before the first is tagged,
+and processes share them; stopped or killed, the same command goes on after the last row that is written.
+"""
 
 import contextlib
 import os
@@ -6,30 +15,79 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from ner.arguments import FAILED, echo
-from ner.cli.options import TaggerConfig
+from ner.arguments import FAILED, bad_input_ends_here, command, echo, option, parse
+from ner.config import PrecisionOptions, not_above_zero
 from ner.errors import InputError, one_line
 from ner.files import file_errors, locked
-from ner.runtime import decided, say
+from ner.runtime import decided, say, start_accelerator
 from ner.tagging import files
 from ner.tagging.document import Tag
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.rendering import for_terminal, has_colours
+from ner.tagging.tagger import Tagger
 from ner.training.signals import SIGNALS, STOPPED
 from ner.utils import tqdm
 
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
 
-def tag_file(config: TaggerConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
+@dataclass(frozen=True)
+class TagOptions:
+    """tag"""
+
+    run: str = option(
+        "", "run folder of train.py, model folder, or Hub name of any token classifier", metavar="RUN", positional=True
+    )
+    text: tuple[str, ...] = option((), "texts to tag, instead of a file's or the terminal's lines", metavar="TEXT")
+    input: str | None = option(
+        None, "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
+        ".bio (a word a line), .gz too; without it the lines of standard input", metavar="FILE",
+    )  # fmt: skip
+    column: str | None = option(
+        None, "field of JSON Lines and Parquet that holds the text, or the words", metavar="NAME"
+    )
+    output: str | None = option(
+        None, "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
+        "after its last whole row", metavar="FILE",
+    )  # fmt: skip
+    overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
+    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    words: Literal["edges", "punctuation", "spaces"] = option(
+        "edges", "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
+        "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
+    )  # fmt: skip
+    score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
+    max_length: int = option(
+        128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
+    )
+    max_tokens_per_micro_batch: int = option(
+        8192, "positions (padding included) computed at once: bounds memory", metavar="N"
+    )
+
+
+@dataclass(frozen=True)
+class TagConfig(TagOptions, PrecisionOptions):
+    """Everything that decides what `ner tag` does."""
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
+        if self.text and (self.input or self.output):
+            problems.append("--text prints its texts; it goes without --input and --output")
+        if problems:
+            raise InputError("\n".join(problems))
+
+
+def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
     """Tags the rows of a file, or the lines of standard input, into --output; processes share them, a block each.
 
     fingerprint: equal for taggers that say the same. What is done stands in a journal beside the output, with which a
@@ -63,7 +121,7 @@ def check_is_new(output: Path, overwrite: bool) -> None:
 
 
 def tag_rest(
-    config: TaggerConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
+    config: TagConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
     total: int | None, accelerator: Accelerator,
 ) -> None:  # fmt: skip
     """Tags the rows behind the `num_done` that the journal has, and writes the output."""
@@ -132,7 +190,7 @@ def ends_at_a_signal() -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            echo(f"tagger.py: {stopped_by(error)}; nothing is lost", sys.stderr)
+            echo(f"ner tag: {stopped_by(error)}; nothing is lost", sys.stderr)
         sys.exit(STOPPED)
     finally:
         for number, handler in before.items():
@@ -144,8 +202,8 @@ def stopped_by(interrupt: KeyboardInterrupt) -> str:
     return f"stopped by {interrupt.args[0]}" if interrupt.args else "stopped"
 
 
-def print_tagged(config: TaggerConfig, tag: Tag) -> None:
-    """Prints texts, those of a file, or lines of standard input with their entities for_terminal. Raises InputError."""
+def print_tagged(config: TagConfig, tag: Tag) -> None:
+    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises InputError."""
     source = Path(config.input) if config.input else None
     if source:
         files.count(source, config.column)
@@ -156,3 +214,27 @@ def print_tagged(config: TaggerConfig, tag: Tag) -> None:
     for block in blocks:
         for tagged in tag(block):
             print(for_terminal(tagged.text, tagged.entities, has_colours()), flush=is_live)
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command `ner tag`."""
+    with ends_at_a_signal(), bad_input_ends_here():
+        config = parse(TagConfig, arguments, __doc__)
+        accelerator = start_accelerator(config.mixed_precision)
+        tagger = Tagger.from_pretrained(
+            config.run,
+            checkpoint=config.checkpoint,
+            device=accelerator.device,
+            precision=accelerator.mixed_precision,
+            words=config.words,
+            score=config.score,
+            max_length=config.max_length,
+            max_tokens=config.max_tokens_per_micro_batch,
+        )
+        if config.output:
+            tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
+        elif accelerator.is_main_process:
+            print_tagged(config, tagger.tag)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open

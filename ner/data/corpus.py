@@ -1,10 +1,7 @@
 """Annotated sentences: a name or path -> checked words and IOB2 tags of each language and split.
 
-    python -m ner.data.corpus data/panx --languages de fr      # what is in it
-    python -m ner.data.corpus data/tweets.conll.gz --languages de --to-parquet data/tweets
-
-Every door (`ner.data.discovery`, `ner.data.readers`) ends in the same form, `tokens: list of str` and `ner_tags: list of
-ClassLabel`. All files are read and checked before anything else happens; what is wrong comes in one report.
+Whatever they are read from (`ner.data.discovery`, `ner.data.readers`), they end in the same form, `tokens: list of str`
+and `ner_tags: list of ClassLabel`. All files are read and checked before anything else happens; what is wrong comes in one report.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,20 +13,17 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import yaml
-from datasets import DatasetDict, concatenate_datasets, disable_progress_bars, load_dataset
+from datasets import DatasetDict, concatenate_datasets, load_dataset
 
-from ner.arguments import bad_input_ends_here, command, echo, parse
-from ner.cli.options import CorpusConfig
 from ner.data import arrow_store, faults, readers
 from ner.data.arrow_store import TAGS, Rows
 from ner.data.conversion import Converted, convert
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
-from ner.data.summary import describe, in_both
+from ner.data.summary import in_both
 from ner.data.tag_schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
 from ner.errors import InputError, listed, one_line
-from ner.files import file_errors
 from ner.tags import OUTSIDE, TagSet
 
 
@@ -38,7 +32,7 @@ class Source:
     """Where sentences come from and how they are read: what the data flags of the scripts say, under their names.
 
     data: see `ner.data.discovery.find`. data_config: config of a language in Hub layout. sample: see `parse_sample`.
-    tags: names of ids that the data does not name. columns: see `parse_columns`; map_tags: `ner.data.tag_schemes.parse_map`.
+    tags: names of ids that the data does not name. columns: see `parse_columns`; map_tags: see `parse_map`.
     validation_fraction: taken from train where there is no validation split. on_bad_row: what becomes of bad rows.
     """
 
@@ -289,27 +283,3 @@ def to_parquet(corpus: Corpus, folder: Path) -> None:
             part.to_parquet(folder / file["path"])
     card = yaml.safe_dump({"task_categories": ["token-classification"], "configs": configs}, sort_keys=False)
     (folder / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    disable_progress_bars()
-    with bad_input_ends_here():
-        options = parse(CorpusConfig, arguments, __doc__)
-        corpus = load_corpus(Source.of(options), options.languages, options.splits)
-        if options.to_parquet:
-            with file_errors(options.to_parquet):
-                to_parquet(corpus, Path(options.to_parquet))
-    for language, splits in corpus.languages.items():
-        tallies = {split: corpus.tallies[language, split] for split in splits if (language, split) in corpus.tallies}
-        echo(f"# {language}\n\n{describe(splits, tallies)}\n")
-    for note in corpus.notes:
-        echo(f"note: {note}")
-    if options.to_parquet:
-        write_skipped([corpus], Path(options.to_parquet) / "skipped.jsonl")
-        echo(f"written: {options.to_parquet}; --data {options.to_parquet} reads it")
-
-
-if __name__ == "__main__":
-    main()

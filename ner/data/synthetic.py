@@ -1,27 +1,18 @@
 """The embedded corpus and its small encoder: what `make demo` and the tests run on, with no network.
 
-    python -m ner.data.synthetic corpus demo/corpus      # sentences in de, fr, it, en as JSON Lines
-    python -m ner.data.synthetic encoder demo/encoder    # a SentencePiece-like tokenizer and a small encoder, random weights
-
 Sentences are made from templates and names of Switzerland and its neighbours, written for this project. They are meant
 to be hard in small: names that are a place here and a person or a club there (only the words around them tell),
 sentences all in lower case, and names in validation and test that training never shows.
 """
 
-import argparse
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast, XLMRobertaConfig
-from transformers.utils import logging
-
-from ner.arguments import bad_input_ends_here, command
-from ner.files import file_errors
 
 LANGUAGES = ("de", "fr", "it", "en")
 SIZES = {"train": 1000, "validation": 200, "test": 400}
@@ -294,23 +285,3 @@ def write_encoder(folder: str | Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     AutoModelForTokenClassification.from_config(build_encoder(tokenizer)).base_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(description="The embedded corpus and its small encoder.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("corpus", help="write the sentences as JSON Lines").add_argument("folder")
-    commands.add_parser("encoder", help="write the tokenizer and the encoder").add_argument("folder")
-    options = parser.parse_args(arguments)
-    logging.disable_progress_bar()
-    with bad_input_ends_here(), file_errors(options.folder):
-        if options.command == "corpus":
-            write_corpus(options.folder)
-        else:
-            write_encoder(options.folder)
-
-
-if __name__ == "__main__":
-    main()

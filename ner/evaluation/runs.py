@@ -6,8 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ner.cli.options import ExportConfig
-from ner.config import EvaluateConfig, TrainConfig
+from ner.config import EvaluationDataOptions, TrainConfig
 from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.sampling import join_languages
@@ -39,13 +38,16 @@ class Run:
     train_sentences: int | None = None
 
 
-def find_run(name: str, config: EvaluateConfig | ExportConfig) -> Run:
-    """The run of that name: folder of train.py, model folder, or Hub name. Raises InputError for anything else."""
+def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
+    """The run of that name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
+
+    checkpoint: which model of a run folder, best or last; data: to test on, where it is not the run's own.
+    """
     folder = Path(name)
-    model, trained = find_model(name, config.checkpoint)
-    given = {item.name: value for item in fields(Source) if (value := getattr(config, item.name)) is not None}
+    model, trained = find_model(name, checkpoint)
+    given = {item.name: value for item in fields(Source) if (value := getattr(data, item.name)) is not None}
     trained_from = Source.of(trained) if trained else None
-    if config.data or trained_from is None:  # what a run says about its own data does not hold for another
+    if data.data or trained_from is None:  # what a run says about its own data does not hold for another
         source = replace(Source(TrainConfig().data), **given)
     else:
         source = replace(trained_from, **given)

@@ -1,7 +1,4 @@
-"""Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word.
-
-python -m ner.inputs.encoding --model xlm-roberta-base bert-base-multilingual-cased --text "Jack Sparrow loves New York!"
-"""
+"""Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -13,19 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 import tokenizers
-from datasets import ClassLabel, Dataset, Features, Value
-from datasets import List as ListOf
+from datasets import Dataset
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from ner.arguments import Parser, bad_input_ends_here, command, echo
 from ner.data.arrow_store import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
-from ner.data.words import split_words
 from ner.errors import InputError, one_line
-from ner.modeling.pretrained import load_tokenizer
-from ner.tags import OUTSIDE, TagSet
-from ner.utils import ahead, table
+from ner.tags import TagSet
+from ner.utils import ahead
 
 IGNORED = -100  # cross_entropy's ignore_index
 SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
@@ -259,45 +252,3 @@ def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> t
 def concatenate(arrays: Iterable[np.ndarray], dtype: Any) -> np.ndarray:
     """np.concatenate that takes no arrays, too."""
     return np.concatenate([np.empty(0, dtype), *arrays]).astype(dtype, copy=False)
-
-
-def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["first", "all"]) -> str:
-    """A table of the text's sub-tokens, the word that each belongs to, and whether it is labelled in training.
-
-    Words are split as those of annotated text (`ner.data.annotated_text`). Raises InputError for a text without words, and as
-    `encode` does.
-    """
-    words = split_words(text)
-    if not words:
-        raise InputError(f"--text {text!r} has no words")
-    tags = TagSet((OUTSIDE,))
-    features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
-    sentence = Dataset.from_dict({WORDS: [words], TAGS: [[tags.outside] * len(words)]}, features)
-    encoded = encode(sentence, tokenizer, tags, max_length=10**6, label_tokens=label_tokens)
-    own = tokenizer(words, is_split_into_words=True, max_length=10**6, truncation=True).word_ids()
-    pieces = tokenizer.convert_ids_to_tokens(encoded.input_ids.tolist())
-    return table(
-        ["sub-token", *pieces],
-        [
-            ["word", *("" if word is None else f"{word} {words[word]}" for word in own)],
-            ["label", *("" if label == IGNORED else "yes" for label in encoded.labels.tolist())],
-        ],
-    )
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = Parser(description="Shows what encoders make of a text, one below the other.")
-    parser.add_argument("--model", nargs="+", required=True, metavar="NAME", help="Hub names or local folders")
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--label-tokens", choices=("first", "all"), default="first", help="as in train.py")
-    options = parser.parse_args(arguments)
-    with bad_input_ends_here():
-        tables = [show(load_tokenizer(name), options.text, options.label_tokens) for name in options.model]
-    for name, text in zip(options.model, tables, strict=True):
-        echo(f"{name}\n\n{text}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,5 @@
-"""The page: one HTML file that opens from disk with no network, with tables, pictures and a browser of sentences.
+"""The page: one HTML file that opens from disk with no network, with tables, pictures and a browser of sentences."""
 
-python -m ner.report.page reports/swiss/token_losses.parquet --output report.html
-"""
-
-import argparse
 import base64
 import hashlib
 from collections.abc import Sequence
@@ -14,9 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ner.arguments import bad_input_ends_here, command, echo
-from ner.errors import InputError
-from ner.files import file_errors, write_whole
+from ner.files import write_whole
 from ner.report.sentence_data import Suspects, pack, read
 
 MAX_SENTENCES = 100_000  # about 15 MB; browsers on phones take a few times that
@@ -174,28 +168,3 @@ def picture_html(picture: Picture) -> str:
     caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
     image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(picture.description)}">'
     return f"<figure>{image}{caption}</figure>"
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="ner.report.page", description="A page to browse the sentences of token losses."
-    )
-    parser.add_argument("table", type=Path, help="Parquet file of evaluate.py --token-losses")
-    parser.add_argument("--output", type=Path, required=True, help="the HTML file to write")
-    parser.add_argument("--title", default="Token losses")
-    parser.add_argument(
-        "--max-sentences", type=int, default=MAX_SENTENCES, help="of more, those of the greatest total loss"
-    )
-    options = parser.parse_args(arguments)
-    with bad_input_ends_here():
-        if options.max_sentences < 1:
-            raise InputError(f"--max-sentences {options.max_sentences}: give at least 1")
-        with file_errors(options.output):
-            write_report(options.output, options.table, title=options.title, max_sentences=options.max_sentences)
-    echo(f"written: {options.output}")
-
-
-if __name__ == "__main__":
-    main()

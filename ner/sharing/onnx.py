@@ -1,7 +1,5 @@
 """A tagger as ONNX, in fp32 and in 8 bits, and the proof on sentences that it tags as PyTorch does.
 
-    python -m ner.sharing.onnx runs/all --format onnx-int8
-
 The folder holds what onnxruntime, optimum and transformers.js read: model.onnx and, in 8 bits, model_quantized.onnx;
 config.json with the tags; the tokenizer. Inputs are input_ids and attention_mask, int64 [rows, tokens], the output is
 logits, float32 [rows, tokens, tags]. It is written aside and checked there: a model that does not pass is not left.
@@ -11,7 +9,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,29 +19,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 from accelerate import Accelerator
-from datasets import disable_progress_bars
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from ner.arguments import FAILED, bad_input_ends_here, command, echo, parse
-from ner.cli.options import ExportConfig
-from ner.data.corpus import load_corpus
-from ner.errors import InputError, one_line
 from ner.evaluation.inference import Predictions, predict, score
 from ner.evaluation.metrics import Counts
-from ner.evaluation.runs import check_tags, find_run
-from ner.files import MANIFEST
 from ner.inputs.collators import PaddedCollator
-from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.encoding import Encoded
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.model import load_tagger, max_positions, save_tokenizer
-from ner.modeling.pretrained import load_tokenizer
+from ner.modeling.model import save_tokenizer
 from ner.tags import TagSet
 from ner.training.checkpoint import commit
-from ner.training.state import NOT_WRITTEN
 from ner.utils import table, tqdm
 
 # Since 1.29, its import makes an identifier of the machine and starts an uploader, before anything can be called.
@@ -221,71 +208,6 @@ def to_markdown(outcomes: Sequence[Outcome]) -> str:
         for one in outcomes
     ]  # fmt: skip
     return table(header, lines)
-
-
-def output_folder(config: ExportConfig) -> Path:
-    """Where the export goes. Raises InputError for a Hub name without --output, and for what may not be replaced."""
-    if config.output is None and not Path(config.run).is_dir():
-        raise InputError(f"{config.run} is no local folder; name one to write to: --output FOLDER")
-    folder = Path(config.output or Path(config.run) / "onnx")
-    manifest = folder / MANIFEST
-    is_export = manifest.is_file() and SOURCE in manifest.read_text(encoding="utf-8")
-    if folder.exists() and not is_export:
-        raise InputError(f"{folder}: something else is there; name a new folder: --output FOLDER")
-    if is_export and not config.overwrite:
-        raise InputError(f"{folder}: an export is there; --overwrite replaces it")
-    return folder
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    disable_progress_bars()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    with bad_input_ends_here():
-        config = parse(ExportConfig, arguments, __doc__)
-        if lacking := missing():
-            raise InputError(lacking)
-        tested = find_run(config.run, config)
-        folder = output_folder(config)
-        languages = config.languages or tested.trained_on
-        if not languages or not (config.data or tested.trained_from):
-            raise InputError(
-                f"{config.run} does not say what it was trained on; name sentences to check the export on: "
-                "--data NAME --languages de fr"
-            )
-        corpus = load_corpus(tested.source, languages, (config.split,))
-        check_tags(tested, corpus)
-        model, tags = load_tagger(tested.model)
-        tokenizer = load_tokenizer(tested.model)
-        sentences = {}
-        for language in languages:
-            rows = corpus[language][config.split]
-            rows = rows.select(range(min(len(rows), config.max_sentences)))
-            longest = tested.max_length or max_positions(model, tokenizer)
-            sentences[language] = encode_once(rows, tokenizer, tags, max_length=longest)
-    for note in corpus.notes:
-        echo(f"note: {note}", sys.stderr)
-    try:
-        outcomes = export(
-            folder, model, tokenizer, tags, sentences, int8=config.format == "onnx-int8", source=tested.model,
-            max_tokens=config.max_tokens_per_micro_batch,
-        )  # fmt: skip
-    except (ArithmeticError, torch.onnx.OnnxExporterError, *NOT_WRITTEN) as error:
-        echo(f"ner.sharing.onnx: {config.run}: {one_line(error)}", sys.stderr)
-        sys.exit(FAILED)
-    words = sum(counts.words for counts in outcomes[0].counts.values())
-    echo(to_markdown(outcomes))
-    echo(
-        f"\n{words:,} words of {config.split} sentences of {tested.source.data}; fp32 but for {INT8}, all in the same "
-        f"padded batches, on the CPU, threads: {torch.get_num_threads()}"
-    )
-    echo(f"written: {folder}/{', '.join(file.name for file in sorted(folder.iterdir()))}")
-
-
-if __name__ == "__main__":
-    main()
 
 
 def missing() -> str:

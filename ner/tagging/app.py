@@ -1,28 +1,20 @@
 """A local page: type text, see its entities at once, compare two runs. With gradio, where it is installed.
 
-    python -m ner.tagging.app runs/all runs/de
-
 The page is for this machine alone: it is served on the loopback address, to itself and to no page of another site, the
 browser is told to load nothing from anywhere else, and gradio's telemetry is off. What gradio can do and the page does
 not need (uploads, files, other people's servers) is shut. The models are loaded before it opens.
 """
 
 import contextlib
-import importlib.util
 import os
 import re
 import socket
 import threading
-import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import transformers
-
-from ner.arguments import bad_input_ends_here, command, parse
-from ner.cli.options import WidgetConfig
 from ner.errors import InputError
 from ner.tagging.rendering import hues, result
 from ner.tagging.tagger import Tagger
@@ -170,28 +162,3 @@ class ItselfAlone:
             elif not NEEDED.fullmatch(scope["path"]):
                 app = PlainTextResponse("There is no such thing here.", 404)
         await app(scope, receive, send_with_policy)
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    with bad_input_ends_here():
-        config = parse(WidgetConfig, arguments, str(__doc__))
-        if importlib.util.find_spec("gradio") is None:
-            raise InputError(MISSING)
-        transformers.utils.logging.disable_progress_bar()
-        listener = listen(config.port)
-        taggers = {
-            name: Tagger.from_pretrained(name, checkpoint=config.checkpoint, words=config.words, score=config.score)
-            for name in config.runs
-        }
-    with serving(build_page(taggers), listener) as address:
-        print(f"{address}  Ctrl-C ends it.", flush=True)
-        if not config.no_browser:
-            webbrowser.open(address)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@
     for entity in tagger("Jeff Dean ist ein Informatiker bei Google in Kalifornien"):
         print(entity.type, entity.text, entity.score)
 
-`python -m ner.tagging.tagger --help` tags files, a terminal's lines, or a sentence.
+`ner tag --help` tags files, a terminal's lines, or a sentence.
 """
 
 import hashlib
@@ -20,9 +20,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from ner.arguments import bad_input_ends_here, command, parse
-from ner.cli.options import TaggerConfig
-from ner.cli.tag import ends_at_a_signal, print_tagged, tag_file
 from ner.data.tag_schemes import Converter, Names, collected_tags
 from ner.data.words import split_edges, split_offsets, split_spaces
 from ner.errors import shorten
@@ -31,7 +28,7 @@ from ner.inputs.collators import Collator, choose_collator
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
-from ner.runtime import best_precision, start_accelerator
+from ner.runtime import best_precision
 from ner.tagging.document import Entity, Offsets, Tagged
 from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
@@ -248,26 +245,3 @@ def join(words: Sequence[str]) -> tuple[str, Offsets]:
     """Words joined by blanks, and their offsets."""
     ends = list(accumulate(len(word) + 1 for word in words))
     return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
-
-
-@command
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of this module."""
-    with ends_at_a_signal(), bad_input_ends_here():
-        config = parse(TaggerConfig, arguments, __doc__)
-        accelerator = start_accelerator(config.mixed_precision)
-        tagger = Tagger.from_pretrained(
-            config.run, checkpoint=config.checkpoint, device=accelerator.device,
-            precision=accelerator.mixed_precision, words=config.words, score=config.score,
-            max_length=config.max_length, max_tokens=config.max_tokens_per_micro_batch,
-        )  # fmt: skip
-        if config.output:
-            tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
-        elif accelerator.is_main_process:
-            print_tagged(config, tagger.tag)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open
-
-
-if __name__ == "__main__":
-    main()

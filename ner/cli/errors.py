@@ -1,0 +1,125 @@
+"""Shows what a table of token losses says about a tagger's errors, as Markdown.
+
+    ner errors reports/token_losses.parquet --by tag language --top 5
+    ner errors reports/token_losses.parquet --kinds --confusion
+    ner errors reports/token_losses.parquet --sentences total --language fr
+    ner errors reports/token_losses.parquet --containing Bern
+
+The file is what `evaluate.py --token-losses` writes. Losses are in nats.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ner.analysis.token_losses import select
+from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
+from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.config import not_above_zero
+from ner.errors import InputError, listed, shorten
+from ner.tags import TagSet, entities
+from ner.utils import table as markdown
+
+
+@dataclass(frozen=True)
+class WhichOptions:
+    """which part of the table"""
+
+    file: str = option("", "token_losses.parquet of evaluate.py --token-losses", metavar="FILE", positional=True)
+    run: str | None = option(None, "this run alone", metavar="NAME")
+    language: str | None = option(None, "this language alone", metavar="NAME")
+    split: str | None = option(None, "this split alone", metavar="NAME")
+    top: int = option(10, "rows of a table", metavar="N")
+
+
+@dataclass(frozen=True)
+class ErrorsOptions:
+    """what to show"""
+
+    by: tuple[Literal["token", "word", "tag", "language", "length"], ...] = option((), "losses by each of these")
+    kinds: bool = option(False, "kinds of entity errors")
+    confusion: bool = option(False, "gold against predicted tags and entity types")
+    sentences: Literal["total", "mean"] | None = option(None, "sentences of the highest loss")
+    containing: str | None = option(None, "sentences that hold this word or sub-token", metavar="TEXT")
+
+
+@dataclass(frozen=True)
+class ErrorsConfig(ErrorsOptions, WhichOptions):
+    """Everything that decides what `ner errors` shows."""
+
+    def __post_init__(self) -> None:
+        problems = not_above_zero(self, "top")
+        if not (self.by or self.kinds or self.confusion or self.sentences or self.containing):
+            problems.append("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
+        if problems:
+            raise InputError("\n".join(problems))
+
+
+def to_markdown(table: pa.Table, top: int | None = None) -> str:
+    """The first rows of a view as Markdown, fractions with three decimals."""
+    rows = zip(*(column.to_pylist() for column in table.slice(0, top).columns), strict=True)
+    return markdown(
+        table.column_names, [[f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+    )
+
+
+def confusion_to_markdown(confusion: Confusion) -> str:
+    """Shares of each row with three decimals, and how many cases it has."""
+    rows = zip(confusion.rows, confusion.shares, confusion.counts.sum(axis=1), strict=True)
+    return markdown(
+        ["gold", *confusion.columns, "count"],
+        [[name, *(f"{share:.3f}" for share in shares), int(count)] for name, shares, count in rows],
+    )
+
+
+def sentences_to_markdown(table: pa.Table) -> str:
+    """Rows of `sentence_table`: losses, words, and the gold and predicted entities where they differ."""
+    lines = []
+    for row in table.to_pylist():
+        gold, predicted = (entity_text(row["words"], row[side]) for side in ("gold", "predicted"))
+        place = [row["language"], str(row["sentence"]), f"{row['total']:.2f}", f"{row['mean']:.2f}"]
+        lines.append([*place, " ".join(row["words"]), gold, predicted if predicted != gold else "the same"])
+    return markdown(["language", "sentence", "total", "mean", "words", "gold", "predicted"], lines)
+
+
+def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
+    """The entities of a sentence as `TYPE words, ...`. names: its tags."""
+    tags = TagSet.collect({"O", *names})
+    ids = np.array([tags.ids[name] for name in names])
+    spans = zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True)
+    return ", ".join(f"{tags.types[kind]} {' '.join(words[start:end])}" for start, end, kind in spans)
+
+
+def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:
+    """`select` of one run and one split. Raises InputError where the file holds several and none is named."""
+    table = select(file, run=run, language=language, split=split)
+    for name in ("run", "split"):
+        if len(there := pc.unique(table[name]).to_pylist()) > 1:
+            raise InputError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
+    return table
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command `ner errors`."""
+    with bad_input_ends_here():
+        options = parse(ErrorsConfig, arguments, __doc__)
+        table = cut(options.file, options.run, options.language, options.split)
+    by: By = options.sentences or "total"
+    parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
+    if options.kinds:
+        parts.append(("Entities, and kinds of errors", to_markdown(entity_kinds(table))))
+    if options.confusion:
+        parts.append(("Tags: share of each gold tag", confusion_to_markdown(tag_confusion(table))))
+        parts.append(("Entities: share of each gold type", confusion_to_markdown(type_confusion(table))))
+    if options.containing:
+        found = containing(table, options.containing, by)
+        title = f"{len(found):,} sentences with {shorten(options.containing)}, by {by} loss"
+        parts.append((title, sentences_to_markdown(found.slice(0, options.top))))
+    elif options.sentences:
+        parts.append((f"Sentences by {by} loss", sentences_to_markdown(sentences(table, by, options.top))))
+    echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))

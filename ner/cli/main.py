@@ -1,0 +1,63 @@
+"""Named-entity tagging for text in several languages, from a pretrained encoder and few labels.
+
+usage: ner COMMAND [options]        (ner COMMAND --help explains one)
+
+Look at data
+  corpus        what is in a data set: sentences, words, entities, tag scheme, duplicates; convert it to Parquet
+  tokens        how an encoder's tokenizer splits a text, and which sub-tokens are labelled
+
+Train and test
+  train         fine-tune an encoder as a tagger             (accelerate launch train.py, of the repository)
+  evaluate      F1 of one or more runs on every language, learning curve, losses of every token
+
+Understand the errors
+  errors        losses by word, tag, language; kinds of entity errors; sentences of the highest loss
+  label-errors  sentences whose gold tags are most likely wrong
+  page          an HTML report to browse all of it
+
+Use a tagger
+  tag           texts, files or standard input; accelerate launch -m ner tag for several processes
+  serve         a page to try taggers in a browser, on this machine alone
+  export        ONNX, checked against PyTorch
+
+Try it without data
+  demo          write the embedded corpus and a small encoder
+"""
+
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ner.arguments import BAD_INPUT, echo
+
+COMMANDS = ("corpus", "tokens", "errors", "label-errors", "page", "tag", "serve", "export", "demo")
+SCRIPTS = ("train", "evaluate")
+PACKAGE = Path(__file__).parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command. arguments: of the command line, None for sys.argv."""
+    command, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if command in ("-h", "--help"):
+        print(str(__doc__).rstrip())
+    elif command == "--version":
+        from ner import __version__
+
+        print(f"ner {__version__}")
+    elif command in SCRIPTS:
+        sys.argv = [f"ner {command}", *rest]
+        runpy.run_path(str(script(command)), run_name="__main__")
+    elif command in COMMANDS:
+        sys.argv = [f"ner {command}", *rest]
+        import_module(f"ner.cli.{command.replace('-', '_')}").main(rest)
+    else:
+        echo(f"ner: no command {command!r}; ner --help lists them", sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+def script(name: str) -> Path:
+    """train.py or evaluate.py: in the package as it is installed, beside it in the repository."""
+    installed = PACKAGE / "scripts" / f"{name}.py"
+    return installed if installed.is_file() else PACKAGE.parent / f"{name}.py"
