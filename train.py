@@ -70,7 +70,7 @@ class Job:
     plan: EpochPlan
     optimizer: Optimizer
     scheduler: LRScheduler
-    num_updates: int
+    num_steps: int
     evaluate_every: int
     resume_from: Path | None
     fingerprint: str
@@ -162,11 +162,11 @@ def build(
 
     if config.compile:
         compile_layers(model)
-    num_updates = config.max_updates or config.epochs * len(plan)
+    num_steps = config.max_steps or config.epochs * len(plan)
     fused = accelerator.device.type in ("cpu", "cuda")
     optimizer = AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=fused)
-    warmup = config.warmup * num_updates if config.warmup < 1 else config.warmup
-    scheduler = get_scheduler(config.schedule, optimizer, round(warmup), num_updates)
+    warmup = config.warmup * num_steps if config.warmup < 1 else config.warmup
+    scheduler = get_scheduler(config.schedule, optimizer, round(warmup), num_steps)
     every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
 
     resolved = replace(
@@ -205,8 +205,8 @@ def build(
         used = f"{len(vocabulary.used):,} of {len(vocabulary.whole):,}"
         runtime.say(accelerator, f"embedding table: {used} rows are used")
     return Job(
-        model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_updates,
-        every if unit == "updates" else every * len(plan), start.resume_from, fingerprint, vocabulary, corpus.notes,
+        model, tokenizer, corpus.tags, train, validation, collator, plan, optimizer, scheduler, num_steps,
+        every if unit == "steps" else every * len(plan), start.resume_from, fingerprint, vocabulary, corpus.notes,
         {"sentences": {lang: len(corpus[lang]["train"]) for lang in config.train_on}, "hub": hub_names(config)},
     )  # fmt: skip
 
@@ -215,37 +215,37 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stoppe
     """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns the exit status."""
     # The scheduler is not prepared: Accelerate would step it once per process.
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
-    every = parse_interval(config.checkpoint_every, "--checkpoint-every", "uem")
+    every = parse_interval(config.checkpoint_every, "--checkpoint-every", "em")
     keeper = Keeper(
         config.folder, accelerator, model, optimizer, job.scheduler, job.fingerprint, every, len(job.plan), config.keep
     )
     progress, meter = keeper.go_on(job.resume_from)
-    log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.update)
+    log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.step)
     if job.notes and not job.resume_from:
-        log.write({"update": 0, "notes": job.notes})
+        log.write({"step": 0, "notes": job.notes})
     stopper = stopper or Stopper()
     stopper.attach(accelerator)
     rank = accelerator.process_index
-    updates = feed(job.plan, job.collator, rank, progress.update + 1, job.num_updates, accelerator.device)
+    steps = feed(job.plan, job.collator, rank, progress.step + 1, job.num_steps, accelerator.device)
     training_mode(model)
-    bar = tqdm(total=job.num_updates, initial=progress.update, desc="train", unit=" updates",
+    bar = tqdm(total=job.num_steps, initial=progress.step, desc="train", unit=" steps",
                disable=not accelerator.is_main_process)  # fmt: skip
     with bar, stopper.listening():
-        first = progress.update + (not evaluation_is_due(job, progress))  # an evaluation that was stopped comes first
-        for number in range(first, job.num_updates + 1):
-            point = {"update": number, "epoch": round(number / len(job.plan), 4)}
+        first = progress.step + (not evaluation_is_due(job, progress))  # an evaluation that was stopped comes first
+        for number in range(first, job.num_steps + 1):
+            point = {"step": number, "epoch": round(number / len(job.plan), 4)}
 
-            if number > progress.update:
-                update, batches = next(updates)
+            if number > progress.step:
+                step, batches = next(steps)
                 loss = torch.zeros((), device=accelerator.device)
                 for position, batch in enumerate(batches, start=1):
                     batch = to_device(batch, accelerator.device)
                     labels = batch.pop("labels")
                     del batch["words"]
-                    is_last = position == len(batches)  # ranks exchange gradients once per update
+                    is_last = position == len(batches)  # ranks exchange gradients once per step
                     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
                         share = job.loss(
-                            model(**batch).logits, labels, update.num_labels, accelerator.num_processes
+                            model(**batch).logits, labels, step.num_labels, accelerator.num_processes
                         )  # fmt: skip
                         accelerator.backward(share)
                     loss += share.detach()
@@ -253,16 +253,16 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stoppe
                 lr = job.scheduler.get_last_lr()[0]
                 is_finite = step_if_finite(accelerator, optimizer, grad_norm)
                 optimizer.zero_grad()
-                job.scheduler.step()  # by the update's number, whether or not it changed the weights
-                meter.add(number, update, loss, is_finite)
-                progress.update = number
+                job.scheduler.step()  # by the step's number, whether or not it changed the weights
+                meter.add(number, step, loss, is_finite)
+                progress.step = number
                 bar.update()
-                if number % config.log_every == 0 or number == job.num_updates:  # host sync: here only
+                if number % config.log_every == 0 or number == job.num_steps:  # host sync: here only
                     log.write_bad(meter.read_bad())
                     log.write({**point, **meter.read(), "lr": lr, "grad_norm": float(grad_norm)})
-                    if meter.bad_in_a_row >= config.max_bad_updates:
+                    if meter.bad_in_a_row >= config.max_bad_steps:
                         raise ArithmeticError(
-                            f"{config.folder}: {meter.bad_in_a_row} updates in a row had a gradient that is not "
+                            f"{config.folder}: {meter.bad_in_a_row} steps in a row had a gradient that is not "
                             "finite; log.jsonl has their sentences. Lower --lr, or train in bf16; commits are intact"
                         )
 
@@ -289,24 +289,24 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, stopper: Stoppe
             is_written = keeper.log_written(log, point, wait_for_it=stop)
             if stop:
                 outcome = "committed; --resume auto goes on" if is_written else "and not committed"
-                runtime.say(accelerator, f"{config.folder}: stopped by a signal after update {number}, {outcome}")
+                runtime.say(accelerator, f"{config.folder}: stopped by a signal after step {number}, {outcome}")
                 return STOPPED if is_written else FAILED
 
-    keeper.log_written(log, {"update": progress.update}, wait_for_it=True)
-    save(config, accelerator, model, job, "last", progress.update)
-    metrics = {"updates": progress.update, "train_sentences": job.train.num_sentences,
+    keeper.log_written(log, {"step": progress.step}, wait_for_it=True)
+    save(config, accelerator, model, job, "last", progress.step)
+    metrics = {"steps": progress.step, "train_sentences": job.train.num_sentences,
                **job.facts, **meter.totals(), "best": progress.best}  # fmt: skip
     if accelerator.is_main_process:
         write_json(config.folder / "metrics.json", metrics)
-    runtime.say(accelerator, f"{config.folder}: validation F1 {progress.best['f1']:.4f} at update "
-                f"{progress.best['update']}, {metrics['training_seconds']:.0f} s of training")  # fmt: skip
+    runtime.say(accelerator, f"{config.folder}: validation F1 {progress.best['f1']:.4f} at step "
+                f"{progress.best['step']}, {metrics['training_seconds']:.0f} s of training")  # fmt: skip
     return 0
 
 
 def evaluation_is_due(job: Job, progress: Progress) -> bool:
     """Whether the validation sentences are to be scored now."""
-    number = progress.update
-    return number > progress.evaluated and (number % job.evaluate_every == 0 or number == job.num_updates)
+    number = progress.step
+    return number > progress.evaluated and (number % job.evaluate_every == 0 or number == job.num_steps)
 
 
 def validate(
@@ -326,9 +326,7 @@ def validate(
     return {**together, "languages": languages, "seconds": round(time.perf_counter() - start, 2)}
 
 
-def save(
-    config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job, name: str, update: int
-) -> None:
+def save(config: TrainConfig, accelerator: Accelerator, model: torch.nn.Module, job: Job, name: str, step: int) -> None:
     """Writes the model folder best/ or last/ of the run. The best one before stays until no commit needs it."""
     state = accelerator.get_state_dict(model)  # of a sharded model, all processes gather it
     if accelerator.is_main_process:
@@ -337,7 +335,7 @@ def save(
         checkpoint.commit(
             config.folder / name,
             lambda folder: save_model(folder, plain, job.tokenizer, state),
-            facts={"update": update},
+            facts={"step": step},
             keep_old=name == "best",
         )
         checkpoint.prune_models(config.folder)

@@ -102,19 +102,19 @@ class BatchOptions:
 class OptimizerOptions:
     """training"""
 
-    batch_size: int = option(64, "sentences per update, over all processes", metavar="N")
+    batch_size: int = option(64, "sentences per step, over all processes", metavar="N")
     epochs: int = option(3, "passes over the training sentences", metavar="N")
-    max_updates: int | None = option(
-        None, "train for exactly N updates, however many epochs that takes; overrides --epochs", metavar="N"
+    max_steps: int | None = option(
+        None, "train for exactly N steps, however many epochs that takes; overrides --epochs", metavar="N"
     )
     lr: float = option(5e-5, "peak learning rate", metavar="RATE")
     schedule: Literal["linear", "cosine"] = option("linear", "decay of the learning rate to zero")
     warmup: float = option(
-        0.0, "rise to the peak first: share of all updates if below 1, else a number of updates", metavar="X"
+        0.0, "rise to the peak first: share of all steps if below 1, else a number of steps", metavar="X"
     )
     weight_decay: float = option(0.01, "AdamW's decay; never on biases and norms", metavar="X")
     max_grad_norm: float = option(1.0, "clip the gradient's norm over all parameters to this", metavar="X")
-    evaluate_every: str = option("1e", "evaluate on validation every N updates (200u) or epochs (1e)", metavar="N")
+    evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
     compile: bool = option(
@@ -138,7 +138,7 @@ class RunOptions:
 
     output: str = option("runs/{train_on}", "folder to write; {train_on} becomes de, de+fr, ...", metavar="FOLDER")
     overwrite: bool = option(False, "replace the run that is in the folder")
-    log_every: int = option(20, "updates between log points", metavar="N")
+    log_every: int = option(20, "steps between log points", metavar="N")
     trackers: tuple[str, ...] = option(
         (), "experiment trackers, through Accelerate: tensorboard, wandb, mlflow, ...", metavar="NAME"
     )
@@ -149,7 +149,7 @@ class CheckpointOptions:
     """checkpoints"""
 
     checkpoint_every: str = option(
-        "10m", "commit everything that the run needs to go on, every N updates (200u), epochs (1e) or minutes (10m)",
+        "10m", "commit everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
         metavar="N",
     )  # fmt: skip
     keep: int = option(2, "commits to keep, the newest; the best model is always kept", metavar="N")
@@ -157,8 +157,8 @@ class CheckpointOptions:
         None, "auto: go on from the newest sound commit of the run folder, start afresh without one, and leave a "
         "finished run alone; or the folder of a commit", metavar="COMMIT",
     )  # fmt: skip
-    max_bad_updates: int = option(
-        20, "stop after N updates in a row whose gradient is not finite; none of them changes the weights", metavar="N"
+    max_bad_steps: int = option(
+        20, "stop after N steps in a row whose gradient is not finite; none of them changes the weights", metavar="N"
     )
 
 
@@ -192,7 +192,7 @@ LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its numbe
 
 # What may be another when a run goes on: none of these changes what is computed.
 FREE_ON_RESUME = (
-    "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_updates",
+    "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_steps",
     "max_tokens_per_micro_batch", "push_to_hub", "push_private", "push_dry_run", "license", "allow_pickle",
 )  # fmt: skip
 
@@ -210,9 +210,9 @@ class TrainConfig(
 
     def __post_init__(self) -> None:
         problems = not_above_zero(
-            self, "batch_size", "epochs", "max_updates", "lr", "max_grad_norm", "patience", "row_length",
+            self, "batch_size", "epochs", "max_steps", "lr", "max_grad_norm", "patience", "row_length",
             "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every", "validation_fraction",
-            "keep", "max_bad_updates",
+            "keep", "max_bad_steps",
         )  # fmt: skip
         if (self.validation_fraction or 0) >= 1:
             problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
@@ -223,7 +223,7 @@ class TrainConfig(
         ]
         if self.seed >= LARGEST_SEED:
             problems.append(f"--seed {self.seed} must be below {LARGEST_SEED}")
-        for name, units in (("evaluate_every", "ue"), ("checkpoint_every", "uem")):
+        for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
             try:
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
@@ -339,16 +339,16 @@ def not_above_zero(config: Any, *names: str) -> list[str]:
     ]
 
 
-UNITS = {"u": ("updates", "200u"), "e": ("epochs", "1e"), "m": ("minutes", "10m")}
+UNITS = {"e": ("epochs", "1e"), "m": ("minutes", "10m")}
 
 
-def parse_interval(text: str, name: str, units: str = "ue") -> tuple[int, str]:
-    """`200u` -> (200, "updates"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises InputError on anything else.
+def parse_interval(text: str, name: str, units: str = "e") -> tuple[int, str]:
+    """`200` -> (200, "steps"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises InputError on anything else.
 
     units: the letters that may be there; name: of the flag, for the message.
     """
-    number, unit = text[:-1], text[-1:]
-    if not unit or unit not in units or not number.isdecimal() or int(number) < 1:
-        known = " or ".join(f"{UNITS[letter][0]} ({UNITS[letter][1]})" for letter in units)
-        raise InputError(f"{name} {text}: give a number of {known}")
-    return int(number), UNITS[unit][0]
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "")
+    if not number.isdecimal() or int(number) < 1:
+        known = ["steps (200)", *(f"{UNITS[letter][0]} ({UNITS[letter][1]})" for letter in units)]
+        raise InputError(f"{name} {text}: give a number of {' or '.join(known)}")
+    return int(number), UNITS[unit][0] if unit else "steps"

@@ -1,4 +1,4 @@
-"""The gradient of one update, split into micro-batches and processes in several ways: not part of the suite.
+"""The gradient of one step, split into micro-batches and processes in several ways: not part of the suite.
 
 python -m tests.gradients        # prints the largest relative difference, in fp32; part of `make torture`
 """
@@ -28,7 +28,7 @@ BATCH_SIZE, ROW_LENGTH = 128, 64
 
 
 def write_gradient(folder: Path, num_micro_batches: int) -> None:
-    """One process's part of the work: the gradient of the first update, as the training loop computes it."""
+    """One process's part of the work: the gradient of the first step, as the training loop computes it."""
     accelerator = Accelerator(cpu=True)
     corpus = load_corpus(Source(str(folder / "corpus")), ["de"], ["train"])
     encoded = encode(corpus["de"]["train"], load_tokenizer(str(folder / "encoder")), corpus.tags, max_length=128)
@@ -37,8 +37,8 @@ def write_gradient(folder: Path, num_micro_batches: int) -> None:
     plan = EpochPlan(
         encoded, BATCH_SIZE, ROW_LENGTH, BATCH_SIZE * ROW_LENGTH, 0, num_processes=accelerator.num_processes
     )
-    update = plan[0]
-    (whole,) = update.micro_batches[accelerator.process_index]
+    step = plan[0]
+    (whole,) = step.micro_batches[accelerator.process_index]
     parts = np.array_split(np.arange(len(whole.rows)), num_micro_batches)
     micro_batches = [MicroBatch([whole.rows[i] for i in part], whole.row_length) for part in parts]
     assert all(micro_batch.rows for micro_batch in micro_batches)
@@ -48,9 +48,7 @@ def write_gradient(folder: Path, num_micro_batches: int) -> None:
         labels = batch.pop("labels")
         del batch["words"]
         with accelerator.no_sync(model) if position < len(micro_batches) else torch.enable_grad():
-            accelerator.backward(
-                update_loss(model(**batch).logits, labels, update.num_labels, accelerator.num_processes)
-            )
+            accelerator.backward(update_loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes))
     if accelerator.is_main_process:
         plain = accelerator.unwrap_model(model)
         gradients = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}

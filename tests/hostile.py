@@ -96,7 +96,7 @@ def prepare(folder: Path) -> Good:
     for split in ("train", "validation", "test"):
         few = (good.data / f"de/{split}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
         (good.data / f"de/{split}.jsonl").write_text("\n".join(few) + "\n", encoding="utf-8")
-    main(train.main, *training(good, folder / "run"), "--max-updates", "2", "--checkpoint-every", "1u")
+    main(train.main, *training(good, folder / "run"), "--max-steps", "2", "--checkpoint-every", "1")
     main(evaluate.main, str(folder / "run"), "--languages", "de", "--output", str(folder / "losses"), "--token-losses",
          *FLAGS)  # fmt: skip
     rows = [json.loads(row) for row in (good.data / "de/test.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -229,7 +229,7 @@ def model_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str,
         "tagger": lambda: main(tag_command.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS),
         "encoding": lambda: main(tokens_command.main, "--model", str(folder), "--text", "Anna Keller in Bern"),
         "evaluate": lambda: main(evaluate.main, str(folder), *data),
-        "train": lambda: main(train.main, *training(good, work / "out", folder), "--max-updates", "1"),
+        "train": lambda: main(train.main, *training(good, work / "out", folder), "--max-steps", "1"),
     }
     name = str(rng.choice(list(commands) if kind == "tagger" else ["encoding", "train"]))
     return f"{name}: {kind}/{file.name}: {what}", commands[name]
@@ -257,7 +257,7 @@ def weights(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
 
     def read() -> int:
         status = main(tag_command.main, str(folder), "--text", "Anna Keller in Bern", *FLAGS)
-        if train_status := main(train.main, *training(good, work / "out", folder), "--max-updates", "1"):
+        if train_status := main(train.main, *training(good, work / "out", folder), "--max-steps", "1"):
             return status and train_status
         known = load_file(folder / "model.safetensors")
         encoder: Any = build_model(str(folder), TagSet(("O", "B-X")), seed=0).base_model
@@ -282,7 +282,7 @@ def run_folder(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, C
     file = pick(rng, files)
     what = damage(rng, file)
     commands = {
-        "resume": lambda: main(train.main, *training(good, run), "--max-updates", "3", "--resume", "auto"),
+        "resume": lambda: main(train.main, *training(good, run), "--max-steps", "3", "--resume", "auto"),
         "evaluate": lambda: main(evaluate.main, str(run), "--languages", "de", "--output", str(work / "out"), *FLAGS),
         "tagger": lambda: main(tag_command.main, str(run), "--text", "Bern", *FLAGS),
         "share": lambda: preview(run),
@@ -306,7 +306,7 @@ def options_file(rng: np.random.Generator, good: Good, work: Path) -> tuple[str,
     text = (good.folder / "run/config.yaml").read_text(encoding="utf-8")
     file.write_text(text.replace(str(good.folder / "run"), str(work / "out")), encoding="utf-8")
     what = damage(rng, file)
-    arguments = ["--config", str(file), "--output", str(work / "out"), "--max-updates", "1", "--data", str(good.data)]
+    arguments = ["--config", str(file), "--output", str(work / "out"), "--max-steps", "1", "--data", str(good.data)]
     return f"train: options.yaml: {what}", lambda: main(train.main, *arguments)
 
 
@@ -339,7 +339,7 @@ def journal(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Call
 def cache(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Callable[[], int]]:
     """A cache of data with one file damaged."""
     datasets.config.HF_DATASETS_CACHE = work / "cache"
-    arguments = [*training(good, work / "out"), "--max-updates", "1"]
+    arguments = [*training(good, work / "out"), "--max-steps", "1"]
     main(train.main, *arguments)
     shutil.rmtree(work / "out")
     file = pick(rng, [file for file in (work / "cache").rglob("*") if file.is_file()])

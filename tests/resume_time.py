@@ -13,21 +13,21 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STOP_AFTER = 150  # of 313 updates, with 20,000 sentences in updates of 64
+STOP_AFTER = 150  # of 313 steps, with 20,000 sentences in steps of 64
 
 
 def start(flags: list[str], run: Path) -> subprocess.Popen:
-    """Training for one epoch that logs each update."""
+    """Training for one epoch that logs each step."""
     options = ["--output", str(run), "--epochs", "1", "--log-every", "1", "--sample", "all", "--resume", "auto"]
     with run.with_suffix(".err").open("a", encoding="utf-8") as errors:
         return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *flags, *options], stderr=errors)
 
 
-def wait_for(process: subprocess.Popen, run: Path, update: int) -> None:
-    """Until that update is in the log."""
+def wait_for(process: subprocess.Popen, run: Path, step: int) -> None:
+    """Until that step is in the log."""
     log = run / "log.jsonl"
     deadline = time.monotonic() + 1200
-    while not (log.exists() and f'"update": {update},' in log.read_text(encoding="utf-8")):
+    while not (log.exists() and f'"step": {step},' in log.read_text(encoding="utf-8")):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             raise SystemExit(run.with_suffix(".err").read_text(encoding="utf-8")[-2000:])
@@ -49,13 +49,13 @@ def main() -> None:
         commit = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
         begin = time.monotonic()
         process = start(sys.argv[1:], run)
-        wait_for(process, run, commit["update"] + 1)
+        wait_for(process, run, commit["step"] + 1)
         resumed = time.monotonic() - begin
         process.kill()
         process.wait(timeout=60)
     standstill = commit["stopped_seconds"]
     print(f"commit: {commit['megabytes']} MB in {commit['seconds']} s, training stood still for {standstill} s")
-    print(f"first update after {fresh:.1f} s; resumed after update {commit['update']}: after {resumed:.1f} s")
+    print(f"first step after {fresh:.1f} s; resumed after step {commit['step']}: after {resumed:.1f} s")
 
 
 if __name__ == "__main__":

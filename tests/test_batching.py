@@ -15,20 +15,20 @@ def test_every_window_is_computed_once_in_the_epoch(encoded, row_length, num_pro
     epoch = plan(encoded, row_length=row_length, num_processes=num_processes)
     assert len(epoch) == -(-encoded.num_sentences // 48)
     seen: list[int] = []
-    for update in epoch:
-        assert len(update.micro_batches) == num_processes
-        assert len({len(mine) for mine in update.micro_batches}) == 1  # as many on each process
-        for micro_batch in (m for mine in update.micro_batches for m in mine):
+    for step in epoch:
+        assert len(step.micro_batches) == num_processes
+        assert len({len(mine) for mine in step.micro_batches}) == 1  # as many on each process
+        for micro_batch in (m for mine in step.micro_batches for m in mine):
             assert micro_batch.num_positions <= 256
             for row in micro_batch.rows:
                 assert encoded.lengths[row].sum() <= micro_batch.row_length
                 assert len(row) == 1 or row_length
             if not micro_batch.filler:
                 seen += micro_batch.windows
-        own = [w for mine in update.micro_batches for m in mine if not m.filler for w in m.windows]
-        assert set(encoded.sentence[own]) == set(update.sentences)
-        assert update.num_labels == encoded.num_labels[own].sum()
-        assert update.num_tokens == encoded.lengths[own].sum()
+        own = [w for mine in step.micro_batches for m in mine if not m.filler for w in m.windows]
+        assert set(encoded.sentence[own]) == set(step.sentences)
+        assert step.num_labels == encoded.num_labels[own].sum()
+        assert step.num_tokens == encoded.lengths[own].sum()
     assert sorted(seen) == list(range(len(encoded)))
 
 
@@ -41,7 +41,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(encoded):
     assert plan(encoded, seed=None).order.tolist() == list(range(encoded.num_sentences))
 
 
-def test_an_update_holds_the_same_sentences_at_any_split(encoded):
+def test_an_step_holds_the_same_sentences_at_any_split(encoded):
     for number in (0, 5, len(plan(encoded)) - 1):
         one = plan(encoded)[number]
         for other in (plan(encoded, num_processes=2), plan(encoded, row_length=None), plan(encoded, max_tokens=32)):
@@ -49,7 +49,7 @@ def test_an_update_holds_the_same_sentences_at_any_split(encoded):
             assert other[number].num_labels == one.num_labels
 
 
-def test_the_last_update_is_the_rest(encoded):
+def test_the_last_step_is_the_rest(encoded):
     epoch = plan(encoded)
     assert len(epoch[len(epoch) - 1].sentences) == encoded.num_sentences % 48
     with pytest.raises(IndexError):
@@ -57,21 +57,21 @@ def test_the_last_update_is_the_rest(encoded):
 
 
 def test_processes_get_nearly_equal_tokens(encoded):
-    for update in plan(encoded, num_processes=4):
-        tokens = [sum(encoded.lengths[m.windows].sum() for m in mine if not m.filler) for mine in update.micro_batches]
+    for step in plan(encoded, num_processes=4):
+        tokens = [sum(encoded.lengths[m.windows].sum() for m in mine if not m.filler) for mine in step.micro_batches]
         assert max(tokens) - min(tokens) <= encoded.lengths.max()
 
 
 def test_more_processes_than_sentences(encoded):
-    update = plan(encoded, batch_size=2, num_processes=4)[0]
-    fillers = [all(m.filler for m in mine) for mine in update.micro_batches]
+    step = plan(encoded, batch_size=2, num_processes=4)[0]
+    fillers = [all(m.filler for m in mine) for mine in step.micro_batches]
     assert fillers == [False, False, True, True]
 
 
 def test_packing_is_dense(encoded):
     epoch = plan(encoded, row_length=64, max_tokens=8192, batch_size=64)
-    updates = list(epoch)[:-1]
-    efficiency = sum(u.num_tokens for u in updates) / sum(u.num_positions for u in updates)
+    steps = list(epoch)[:-1]
+    efficiency = sum(u.num_tokens for u in steps) / sum(u.num_positions for u in steps)
     assert efficiency > 0.95
 
 

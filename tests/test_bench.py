@@ -12,7 +12,7 @@ from torch import nn
 from tests.bench import contenders, stages
 
 
-def test_stages_of_an_update(corpus_folder, encoder_folder, tmp_path, monkeypatch, capsys):
+def test_stages_of_an_step(corpus_folder, encoder_folder, tmp_path, monkeypatch, capsys):
     AcceleratorState._reset_state(reset_partial_state=True)
     flags = ["--model", encoder_folder, "--data", corpus_folder, "--train-on", "de", "--output", tmp_path / "run"]
     monkeypatch.setattr(sys, "argv", ["stages", "2", "de,fr", *map(str, flags), "--max-train-sentences", "500"])

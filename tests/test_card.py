@@ -35,7 +35,7 @@ def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
     for name, flags in (("one", ["de"]), ("two", ["de", "--seed", "1"]), ("both", ["de", "fr"])):
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(
-            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-updates", "20",
+            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "20",
              "--output", str(folder / name), "--license", "cc-by-sa-4.0", *FLAGS, "--train-on", *flags]
         )  # fmt: skip
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -247,7 +247,7 @@ def test_runs_from_before_there_were_cards(runs):
 
 def test_a_finished_run_gets_its_card_and_another_licence(runs, corpus_folder, encoder_folder):
     (runs / "one/README.md").unlink()
-    flags = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-updates", "20",
+    flags = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "20",
              "--output", str(runs / "one"), "--resume", "auto", *FLAGS]  # fmt: skip
     for more, expected in (([], "cc-by-sa-4.0"), (["--license", "mit"], "mit"), ([], "mit")):
         AcceleratorState._reset_state(reset_partial_state=True)

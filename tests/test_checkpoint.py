@@ -8,7 +8,7 @@ import pytest
 from ner import files
 from ner.files import MANIFEST, verify
 from ner.training import checkpoint
-from ner.training.checkpoint import commit, forget_after, found, newest, of_update, prune, restore_best
+from ner.training.checkpoint import commit, forget_after, found, newest, of_step, prune, restore_best
 from ner.training.state import read_snapshot
 
 
@@ -23,28 +23,28 @@ def write(text: str, **more: str):
 
 
 def state(best: int) -> str:
-    return json.dumps({"best": {"update": best}})
+    return json.dumps({"best": {"step": best}})
 
 
 def test_a_commit_is_whole(tmp_path):
-    size = commit(tmp_path / "c", write("one"), facts={"update": 3})
+    size = commit(tmp_path / "c", write("one"), facts={"step": 3})
     assert size == sum(file.stat().st_size for file in (tmp_path / "c").iterdir())
-    assert verify(tmp_path / "c")["update"] == 3
-    commit(tmp_path / "c", write("two"), facts={"update": 4})
+    assert verify(tmp_path / "c")["step"] == 3
+    commit(tmp_path / "c", write("two"), facts={"step": 4})
     assert (tmp_path / "c/a").read_text(encoding="utf-8") == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_what_fails_leaves_the_commit_before(tmp_path):
-    commit(tmp_path / "c", write("one"), facts={"update": 3})
+    commit(tmp_path / "c", write("one"), facts={"step": 3})
 
     def fails(folder: Path) -> None:
         (folder / "a").write_text("half", encoding="utf-8")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        commit(tmp_path / "c", fails, facts={"update": 4})
-    assert verify(tmp_path / "c")["update"] == 3
+        commit(tmp_path / "c", fails, facts={"step": 4})
+    assert verify(tmp_path / "c")["step"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
@@ -63,7 +63,7 @@ def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "sync", watched_sync)
     monkeypatch.setattr(Path, "rename", watched_rename)
-    commit(tmp_path / "c", write("one"), facts={"update": 3})
+    commit(tmp_path / "c", write("one"), facts={"step": 3})
     assert sorted(events[:2]) == [("sync", "a"), ("sync", MANIFEST)]
     assert events[2:] == [("sync", "c.unfinished"), ("rename", "c.unfinished"), ("sync", tmp_path.name)]
 
@@ -98,36 +98,36 @@ def pipe(file):
     ],
 )
 def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):
-    for update in (100, 200):
-        commit(of_update(tmp_path, update), write("one"), facts={"update": update})
-    change(of_update(tmp_path, 200))
+    for step in (100, 200):
+        commit(of_step(tmp_path, step), write("one"), facts={"step": step})
+    change(of_step(tmp_path, 200))
     with pytest.raises(ValueError, match=message):
-        verify(of_update(tmp_path, 200))
+        verify(of_step(tmp_path, 200))
     folder, (damaged,) = newest(tmp_path)
-    assert folder == of_update(tmp_path, 100)
+    assert folder == of_step(tmp_path, 100)
     assert message.split(":")[0] in damaged
     assert newest(tmp_path / "nowhere") == (None, [])
 
 
 def test_the_newest_are_kept_and_the_best_models_they_name(tmp_path):
-    for update, best in ((100, 100), (200, 100), (300, 300), (1000, 300)):
-        commit(tmp_path / "best", write(f"model {best}"), facts={"update": best}, keep_old=True)
-        commit(of_update(tmp_path, update), write("x", **{"state.json": state(best)}), facts={"update": update})
-    (tmp_path / "checkpoints/update-00000999.unfinished").mkdir()
+    for step, best in ((100, 100), (200, 100), (300, 300), (1000, 300)):
+        commit(tmp_path / "best", write(f"model {best}"), facts={"step": best}, keep_old=True)
+        commit(of_step(tmp_path, step), write("x", **{"state.json": state(best)}), facts={"step": step})
+    (tmp_path / "checkpoints/step-00000999.unfinished").mkdir()
     assert len(found(tmp_path)) == 4
     prune(tmp_path, 3)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["best-100", "best-300", "update-00000200", "update-00000300", "update-00001000"]
+    assert names == ["best-100", "best-300", "step-00000200", "step-00000300", "step-00001000"]
     prune(tmp_path, 2)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["best-300", "update-00000300", "update-00001000"]
+    assert names == ["best-300", "step-00000300", "step-00001000"]
     forget_after(tmp_path, 300)
-    assert found(tmp_path) == [of_update(tmp_path, 300)]
+    assert found(tmp_path) == [of_step(tmp_path, 300)]
 
 
-def test_the_best_model_of_an_update_comes_back(tmp_path):
-    for update in (100, 200):
-        commit(tmp_path / "best", write(f"model {update}"), facts={"update": update}, keep_old=True)
+def test_the_best_model_of_an_step_comes_back(tmp_path):
+    for step in (100, 200):
+        commit(tmp_path / "best", write(f"model {step}"), facts={"step": step}, keep_old=True)
     assert restore_best(tmp_path, 200)
     assert restore_best(tmp_path, 100)  # the run goes on from a commit that does not know of 200
     assert (tmp_path / "best/a").read_text(encoding="utf-8") == "model 100"
@@ -145,7 +145,7 @@ class Malicious:
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json", "optimizer.pt", MANIFEST])
 def test_a_pickle_executes_nothing(tmp_path, name):
     """Wherever it stands in a commit, its hash in the manifest or not."""
-    harm, folder = tmp_path / "harm", of_update(tmp_path, 100)
+    harm, folder = tmp_path / "harm", of_step(tmp_path, 100)
     pickle.loads(pickle.dumps(Malicious(tmp_path / "works")))
     assert (tmp_path / "works").exists()
 
@@ -153,10 +153,10 @@ def test_a_pickle_executes_nothing(tmp_path, name):
         write("x", **{"state.json": state(1)})(aside)
         (aside / name).write_bytes(pickle.dumps(Malicious(harm)))
 
-    commit(folder, with_pickle, facts={"update": 100})
+    commit(folder, with_pickle, facts={"step": 100})
     if name == MANIFEST:
         (folder / name).write_bytes(pickle.dumps(Malicious(harm)))
-    with pytest.raises(ValueError, match="update-00000100"):
+    with pytest.raises(ValueError, match="step-00000100"):
         read_snapshot(folder)
     newest(tmp_path)
     assert not harm.exists()

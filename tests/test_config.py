@@ -14,7 +14,7 @@ from tests.processes import line_of, run, started
 
 FLAGS = ("model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
          "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
-         "max-updates lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
+         "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
          "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
          "license").split()  # fmt: skip
 
@@ -25,8 +25,8 @@ def train(*arguments: str) -> TrainConfig:
 
 def test_defaults_and_flags():
     assert train() == TrainConfig()
-    config = train("--train-on", "de", "fr", "--lr", "2e-4", "--overwrite", "--max-updates", "7")
-    assert (config.train_on, config.lr, config.overwrite, config.max_updates) == (("de", "fr"), 2e-4, True, 7)
+    config = train("--train-on", "de", "fr", "--lr", "2e-4", "--overwrite", "--max-steps", "7")
+    assert (config.train_on, config.lr, config.overwrite, config.max_steps) == (("de", "fr"), 2e-4, True, 7)
     assert config.folder == Path("runs/de+fr")
     assert (config.model, config.data, config.data_config) == ("xlm-roberta-base", "google/xtreme", "auto")
 
@@ -84,7 +84,7 @@ def test_every_senseless_value_is_reported_at_once():
         "--epochs -1 must be above 0",
         "--lr 0.0 must be above 0",
         "--warmup -0.1 must not be negative, nor infinite",
-        "--evaluate-every 2: give a number of updates (200u) or epochs (1e)",
+        "--evaluate-every 2u: give a number of steps (200) or epochs (1e)",
         "--train-on names one twice: de de",
     ]
 
@@ -121,9 +121,9 @@ def test_evaluation_options():
 
 
 def test_intervals():
-    assert parse_interval("200u", "--x") == (200, "updates")
+    assert parse_interval("200", "--x") == (200, "steps")
     assert parse_interval("1e", "--x") == (1, "epochs")
-    for bad in ("", "u", "200", "0u", "1.5e", "-1e", "1m"):
+    for bad in ("", "e", "200u", "0", "1.5e", "-1e", "1m", "10s"):
         with pytest.raises(ValueError, match="--x"):
             parse_interval(bad, "--x")
 

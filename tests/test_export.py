@@ -44,7 +44,7 @@ def run(corpus_folder, tokenizer, tmp_path_factory):
     AcceleratorState._reset_state(reset_partial_state=True)
     train.main(
         ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", "de", "fr", "--lr", "2e-3",
-         "--output", str(folder), "--max-updates", "60", "--batch-size", "32", "--mixed-precision", "no"]
+         "--output", str(folder), "--max-steps", "60", "--batch-size", "32", "--mixed-precision", "no"]
     )  # fmt: skip
     AcceleratorState._reset_state(reset_partial_state=True)
     return folder

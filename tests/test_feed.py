@@ -9,14 +9,14 @@ from ner.inputs.prefetch import feed
 from ner.utils import ahead
 
 
-def test_updates_come_in_order_over_epochs(encoded):
+def test_steps_come_in_order_over_epochs(encoded):
     plan = EpochPlan(encoded, 64, None, 4096, seed=3)
     first, last = len(plan) - 1, len(plan) + 2
     found = list(feed(plan, PaddedCollator(1), 0, first, last, torch.device("cpu")))
     second = EpochPlan(encoded, 64, None, 4096, seed=3, epoch=1)
     expected = [plan[len(plan) - 2], plan[len(plan) - 1], second[0], second[1]]
-    for (update, batches), planned in zip(found, expected, strict=True):
-        assert update.sentences.tolist() == planned.sentences.tolist()
+    for (step, batches), planned in zip(found, expected, strict=True):
+        assert step.sentences.tolist() == planned.sentences.tolist()
         for batch, micro_batch in zip(batches, planned.micro_batches[0], strict=True):
             assert torch.equal(batch["input_ids"], collate(encoded, micro_batch, PaddedCollator(1))["input_ids"])
 

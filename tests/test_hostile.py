@@ -141,7 +141,7 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(pickled):
 
 
 def test_train_takes_a_pickle_where_the_flag_says_so(pickled, corpus_folder, tmp_path, capsys):
-    options = ["--model", str(pickled), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "32"]
+    options = ["--model", str(pickled), "--data", str(corpus_folder), "--max-steps", "1", "--max-length", "32"]
     with pytest.raises(SystemExit):
         train.main([*options, "--output", str(tmp_path / "refused")])
     assert "--allow-pickle" in capsys.readouterr().err

@@ -84,8 +84,8 @@ def run(tmp_path) -> Path:
         "best/config.json": {"id2label": {"0": "O", "1": f"B-{IMAGE}"}},
         f"best/{MANIFEST}": {},
         "metrics.json": {
-            "updates": 1, "train_sentences": 5, "sentences": {language: 5}, "hub": {"model": IMAGE, "data": IMAGE},
-            "best": {"update": 1, "epoch": 1.0, "f1": 0.5, "languages": {language: scores, "de": scores}},
+            "steps": 1, "train_sentences": 5, "sentences": {language: 5}, "hub": {"model": IMAGE, "data": IMAGE},
+            "best": {"step": 1, "epoch": 1.0, "f1": 0.5, "languages": {language: scores, "de": scores}},
         },
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_card_holds_no_html_of_others(run):
     assert all(line.endswith("|") for line in rows)
 
 
-@pytest.mark.parametrize("best", [{"update": "x", "epoch": 1.0, "f1": 0.5}, [], {"languages": {"de": 5}}])
+@pytest.mark.parametrize("best", [{"step": "x", "epoch": 1.0, "f1": 0.5}, [], {"languages": {"de": 5}}])
 def test_a_card_of_another_shape_is_refused(run, best):
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     (run / "metrics.json").write_text(json.dumps(metrics | {"best": best}), encoding="utf-8")

@@ -12,13 +12,13 @@ from accelerate import Accelerator
 from ner.errors import InputError
 from ner.files import MANIFEST
 from ner.training import checkpoint, checkpointer, run_folder
-from ner.training.checkpoint import CONFIG, commit, of_update
+from ner.training.checkpoint import CONFIG, commit, of_step
 from ner.training.run_folder import find_start, held
 from tests.processes import fork_ranks
 
 
 def write(folder: Path) -> None:
-    (folder / "state.json").write_text('{"best": {"update": 0}}', encoding="utf-8")
+    (folder / "state.json").write_text('{"best": {"step": 0}}', encoding="utf-8")
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -32,8 +32,8 @@ def run(tmp_path):
     folder.mkdir()
     (folder / CONFIG).write_text("lr: 1\n", encoding="utf-8")
     (folder / "log.jsonl").write_text("{}\n", encoding="utf-8")
-    for name in ("best", of_update(Path(), 10), of_update(Path(), 20)):
-        commit(folder / name, write, facts={"update": 10})
+    for name in ("best", of_step(Path(), 10), of_step(Path(), 20)):
+        commit(folder / name, write, facts={"step": 10})
     return folder
 
 
@@ -56,7 +56,7 @@ def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
 
 def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
     """EIO of a disk, ESTALE of a network: another time the newest commit may be there again."""
-    newest = of_update(run, 20)
+    newest = of_step(run, 20)
     read_text = Path.read_text
 
     def fails(path: Path, *arguments, **more) -> str:
@@ -70,13 +70,13 @@ def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
 
 
 def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
-    (of_update(run, 20) / MANIFEST).unlink()
+    (of_step(run, 20) / MANIFEST).unlink()
     start = find_start(run, "auto", False, accelerator)
-    assert (start.resume_from, start.stored) == (of_update(run, 10), of_update(run, 10))
+    assert (start.resume_from, start.stored) == (of_step(run, 10), of_step(run, 10))
     assert "damaged commit passed over: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"updates": 3}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"steps": 3}', "[" * 100_000])
 def test_broken_metrics_are_not_the_end(run, accelerator, content):
     (run / "metrics.json").write_text(content, encoding="utf-8")
     assert not find_start(run, "auto", False, accelerator).is_finished
@@ -103,12 +103,12 @@ def test_only_a_run_of_ours_is_replaced_or_gone_on_with(run, accelerator, resume
 
 def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_path):
     other = tmp_path / "other"
-    path = str(of_update(run, 10))
-    assert find_start(run, path, False, accelerator).resume_from == of_update(run, 10)
-    assert find_start(other, path, False, accelerator).resume_from == of_update(run, 10)
+    path = str(of_step(run, 10))
+    assert find_start(run, path, False, accelerator).resume_from == of_step(run, 10)
+    assert find_start(other, path, False, accelerator).resume_from == of_step(run, 10)
     other.mkdir()
     (other / CONFIG).write_text("lr: 1\n", encoding="utf-8")
-    commit(of_update(other, 5), write, facts={"update": 5})
+    commit(of_step(other, 5), write, facts={"step": 5})
     assert refusal(accelerator, other, path) == (
         f"--resume {path}: something else is in {other}; give a new folder as --output"
     )
@@ -116,14 +116,14 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
 
 def test_a_process_that_does_not_see_the_commit_ends_all(run, accelerator, monkeypatch):
     """The main process sees it; what it decided reaches one on a machine with other disks."""
-    monkeypatch.setattr(checkpointer, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/update-00000010")))
-    with pytest.raises(InputError, match=r"update-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
+    monkeypatch.setattr(checkpointer, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/step-00000010")))
+    with pytest.raises(InputError, match=r"step-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
         find_start(run, "auto", False, accelerator)
 
 
 def test_two_programs_do_not_write_one_folder(run, accelerator):
     with held(run, accelerator):
-        assert find_start(run, "auto", False, accelerator).resume_from == of_update(run, 20)
+        assert find_start(run, "auto", False, accelerator).resume_from == of_step(run, 20)
         with pytest.raises(InputError, match=str(run)), held(run, accelerator):
             pass
     with held(run, accelerator):
@@ -146,7 +146,7 @@ def test_what_replaces_a_run_keeps_other_files_and_a_card_of_ones_own(run):
     assert {path.name for path in run.iterdir()} == {CONFIG, "README.md", "notes.txt", checkpoint.REPLACED}
     kept = {path.name for path in (run / checkpoint.REPLACED).iterdir()}
     assert kept == {CONFIG, "log.jsonl", "best", checkpoint.FOLDER}
-    assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text(encoding="utf-8"))["update"] == 10
+    assert json.loads((run / checkpoint.REPLACED / "best" / MANIFEST).read_text(encoding="utf-8"))["step"] == 10
 
 
 RANKS = """
@@ -180,7 +180,7 @@ accelerator.end_training()
 def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     said = fork_ranks(2, RANKS, run, tmp_path / "file")
-    assert said.count("goes on from update-00000020") == 2
-    assert said.count("update-00000020: not there on ") == 2
+    assert said.count("goes on from step-00000020") == 2
+    assert said.count("step-00000020: not there on ") == 2
     assert said.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
     assert said.count(f"refused: {tmp_path}/file: File exists") == 2

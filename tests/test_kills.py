@@ -17,30 +17,30 @@ import pytest
 
 from ner.files import is_sound, verify
 from ner.training import checkpoint, run_folder
-from ner.training.checkpoint import CONFIG, REPLACED, commit, of_update, prune, prune_models, read_state
+from ner.training.checkpoint import CONFIG, REPLACED, commit, of_step, prune, prune_models, read_state
 
 KILLED = 9
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
 
 
-def save_best(run: Path, update: int, text: str = "model") -> None:
+def save_best(run: Path, step: int, text: str = "model") -> None:
     """As train.py does it."""
 
     def files(folder: Path) -> None:
-        write(folder / "model", f"{text} {update}")
+        write(folder / "model", f"{text} {step}")
 
-    commit(run / "best", files, facts={"update": update}, keep_old=True)
+    commit(run / "best", files, facts={"step": step}, keep_old=True)
     prune_models(run)
 
 
-def save_commit(run: Path, update: int, best: int, keep: int = 1) -> None:
+def save_commit(run: Path, step: int, best: int, keep: int = 1) -> None:
     """As the keeper does it."""
 
     def files(folder: Path) -> None:
-        write(folder / "state.json", json.dumps({"update": update, "best": {"update": best}}))
+        write(folder / "state.json", json.dumps({"step": step, "best": {"step": best}}))
         write(folder / CONFIG, "lr: 1\n")
 
-    commit(of_update(run, update), files, facts={"update": update})
+    commit(of_step(run, step), files, facts={"step": step})
     prune(run, keep)
 
 
@@ -49,14 +49,14 @@ def write(file: Path, text: str) -> None:
 
 
 def resume(run: Path) -> int | None:
-    """What the next start does before it trains: finds the newest commit, and its best model. Returns its update."""
+    """What the next start does before it trains: finds the newest commit, and its best model. Returns its step."""
     start = run_folder.look(run, "auto", overwrite=False)
     if start.resume_from is None:
         return None
     state = read_state(start.resume_from)
-    assert checkpoint.restore_best(run, state["best"]["update"])
-    checkpoint.forget_after(run, state["update"])
-    return state["update"]
+    assert checkpoint.restore_best(run, state["best"]["step"])
+    checkpoint.forget_after(run, state["step"])
+    return state["step"]
 
 
 def killed_at(number: int, work: Callable[[], Any], folder: Path) -> bool:
@@ -94,7 +94,7 @@ def every_kill(start: Callable[[Path], Any], work: Callable[[Path], Any], tmp_pa
 
 
 def begun(run: Path) -> None:
-    """A run with a commit after update 10, whose best model is that of update 8."""
+    """A run with a commit after step 10, whose best model is that of step 8."""
     run.mkdir()
     write(run / CONFIG, "lr: 1\n")
     save_best(run, 8)
@@ -109,7 +109,7 @@ def test_a_commit(tmp_path):
         assert sorted(path.name for path in run.rglob("*") if path.is_dir()) == [
             "best",
             "checkpoints",
-            of_update(run, 30).name,
+            of_step(run, 30).name,
         ]
 
 
@@ -121,11 +121,11 @@ def test_the_same_commit_again(tmp_path):
 def test_a_better_model(tmp_path):
     for run in every_kill(begun, lambda run: save_best(run, 16), tmp_path):
         assert resume(run) == 10
-        assert verify(run / "best")["update"] == 8
+        assert verify(run / "best")["step"] == 8
         save_best(run, 16)
         save_commit(run, 20, best=16)
         assert resume(run) == 20
-        assert verify(run / "best")["update"] == 16
+        assert verify(run / "best")["step"] == 16
 
 
 def test_a_better_model_before_the_first_commit(tmp_path):
@@ -136,7 +136,7 @@ def test_a_better_model_before_the_first_commit(tmp_path):
 
     for run in every_kill(start, lambda run: save_best(run, 16), tmp_path):
         assert resume(run) is None
-        assert verify(run / "best")["update"] in (8, 16)
+        assert verify(run / "best")["step"] in (8, 16)
 
 
 def test_resuming(tmp_path):
@@ -146,17 +146,17 @@ def test_resuming(tmp_path):
         begun(run)
         save_best(run, 16)
         save_commit(run, 20, best=16, keep=2)
-        write(of_update(run, 20) / "state.json", "damaged")
+        write(of_step(run, 20) / "state.json", "damaged")
 
     for run in every_kill(start, resume, tmp_path):
         assert resume(run) == 10
-        assert verify(run / "best")["update"] == 8
+        assert verify(run / "best")["step"] == 8
 
 
 def finished(run: Path) -> None:
     begun(run)
     save_best(run, 20)
-    commit(run / "last", lambda folder: write(folder / "model", "last"), facts={"update": 20})
+    commit(run / "last", lambda folder: write(folder / "model", "last"), facts={"step": 20})
     shutil.rmtree(run / "checkpoints")  # as launch/swiss.sh does
     write(run / "metrics.json", '{"best": {}}')
     write(run / "notes.txt", "mine")
@@ -187,7 +187,7 @@ def test_overwriting(tmp_path):
             encoding="utf-8"
         ):  # the new run had not begun: all of the old one is back
             assert start.is_finished
-            assert verify(run / "last")["update"] == verify(run / "best")["update"] == 20
+            assert verify(run / "last")["step"] == verify(run / "best")["step"] == 20
             assert not (run / REPLACED).exists()
         overwrite(run)
         assert models(run) == {"new 4"}
@@ -218,4 +218,4 @@ def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", fails)
     with pytest.raises(OSError, match="Input/output error"):
         save_best(tmp_path / "run", 16)
-    assert verify(tmp_path / "run/best")["update"] == 8
+    assert verify(tmp_path / "run/best")["step"] == 8

@@ -1,4 +1,4 @@
-"""The loss of an update, and its gradient at every split into micro-batches and rows."""
+"""The loss of a step, and its gradient at every split into micro-batches and rows."""
 
 import pytest
 import torch
@@ -24,22 +24,22 @@ def test_no_labels_is_no_loss():
     assert update_loss(torch.randn(1, 2, 3), torch.full((1, 2), -100), 0, 1).item() == 0
 
 
-def gradient_of_update(model, encoded, *, row_length, max_tokens, num_processes=1):
-    """The gradient of one update, and how many micro-batches it took. Processes are averaged, as DDP does."""
+def gradient_of_step(model, encoded, *, row_length, max_tokens, num_processes=1):
+    """The gradient of one step, and how many micro-batches it took. Processes are averaged, as DDP does."""
     plan = EpochPlan(encoded, 40, row_length, max_tokens, seed=3, num_processes=num_processes)
     collator = PackedCollator.for_model(model, row_length) if row_length else PaddedCollator(1)
-    update = plan[2]
+    step = plan[2]
     model.zero_grad()
     total = 0.0
-    for mine in update.micro_batches:
+    for mine in step.micro_batches:
         for micro_batch in mine:
             batch = collate(encoded, micro_batch, collator)
             labels = batch.pop("labels")
             del batch["words"]
-            loss = update_loss(model(**batch).logits, labels, update.num_labels, num_processes) / num_processes
+            loss = update_loss(model(**batch).logits, labels, step.num_labels, num_processes) / num_processes
             loss.backward()
             total += loss.item()
-    return gradients(model), total, sum(map(len, update.micro_batches))
+    return gradients(model), total, sum(map(len, step.micro_batches))
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def gradient_of_update(model, encoded, *, row_length, max_tokens, num_processes=
 )
 def test_the_gradient_is_the_same_at_any_split(model, encoded, row_length, max_tokens, num_processes):
     model.eval()
-    whole, loss, micro_batches = gradient_of_update(model, encoded, row_length=64, max_tokens=8192)
+    whole, loss, micro_batches = gradient_of_step(model, encoded, row_length=64, max_tokens=8192)
     assert micro_batches == 1
-    split, split_loss, micro_batches = gradient_of_update(
+    split, split_loss, micro_batches = gradient_of_step(
         model, encoded, row_length=row_length, max_tokens=max_tokens, num_processes=num_processes
     )
     assert micro_batches > 1

@@ -131,7 +131,7 @@ def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
 
 def training(corpus_folder, encoder_folder, folder) -> list[str]:
     AcceleratorState._reset_state(reset_partial_state=True)
-    return ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-updates", "5",
+    return ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "5",
             "--output", str(folder), *FLAGS]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""README's commands and programs, run in small: the embedded encoder and corpus stand in, and one update is enough."""
+"""README's commands and programs, run in small: the embedded encoder and corpus stand in, and one step is enough."""
 
 import gzip
 import json
@@ -84,7 +84,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     (yaml,) = blocks("yaml")
     Path("run.yaml").write_text(yaml, encoding="utf-8")
     Path("lines.txt").write_text("Anna Keller wohnt in Bern.\nLe canton de Vaud\n", encoding="utf-8")
-    small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-updates", "1", "--max-length", "64",
+    small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-steps", "1", "--max-length", "64",
              "--mixed-precision", "no"]  # fmt: skip
     ran = []
     for command in commands():

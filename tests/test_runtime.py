@@ -40,14 +40,14 @@ print(torch.get_num_threads())
 
 
 def test_nested_numbers_for_trackers():
-    entry = {"update": 3, "validation": {"f1": 0.5, "languages": {"de": {"f1": 0.4}}}, "note": "x"}
-    assert metrics_log.flat_numbers(entry) == {"update": 3, "validation/f1": 0.5, "validation/languages/de/f1": 0.4}
+    entry = {"step": 3, "validation": {"f1": 0.5, "languages": {"de": {"f1": 0.4}}}, "note": "x"}
+    assert metrics_log.flat_numbers(entry) == {"step": 3, "validation/f1": 0.5, "validation/languages/de/f1": 0.4}
 
 
 def test_log_appends_one_object_a_line(tmp_path):
     log = metrics_log.JsonLinesLog(tmp_path / "log.jsonl", Accelerator(cpu=True))
-    log.write({"update": 1, "loss": 0.5})
-    log.write({"update": 2, "loss": 0.25})
+    log.write({"step": 1, "loss": 0.5})
+    log.write({"step": 2, "loss": 0.25})
     assert [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()] == [
         0.5,
         0.25,
@@ -56,10 +56,10 @@ def test_log_appends_one_object_a_line(tmp_path):
 
 def test_log_of_a_run_that_was_killed_goes_on(tmp_path):
     file = tmp_path / "log.jsonl"
-    file.write_bytes(b'{"update": 1}\n{"update": 2}\n{"update": 3}\n\x00\x00\n{"upda')
-    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"update": 3, "again": True})
+    file.write_bytes(b'{"step": 1}\n{"step": 2}\n{"step": 3}\n\x00\x00\n{"upda')
+    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"step": 3, "again": True})
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == [
-        {"update": 1}, {"update": 2}, {"update": 3, "again": True},
+        {"step": 1}, {"step": 2}, {"step": 3, "again": True},
     ]  # fmt: skip
 
 
@@ -87,13 +87,13 @@ def test_log_is_legal_json_and_its_lines_end_at_newlines_alone(tmp_path):
     """A type name may hold what `str.splitlines` takes for an end: U+2028, and a loss may be infinite."""
     file = tmp_path / "log.jsonl"
     entry = {
-        "update": 1,
+        "step": 1,
         "loss": float("inf"),
         "grad_norm": float("nan"),
         "validation": {"per_type": {"A\u2028B": [1.5]}},
     }
     metrics_log.JsonLinesLog(file, Accelerator(cpu=True)).write(entry)
-    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=1).write({"update": 2})
+    metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=1).write({"step": 2})
     first, second, rest = file.read_text(encoding="utf-8").split("\n")
     assert json.loads(first, parse_constant=pytest.fail) == entry | {"loss": None, "grad_norm": None}
-    assert (json.loads(second), rest) == ({"update": 2}, "")
+    assert (json.loads(second), rest) == ({"step": 2}, "")

@@ -51,9 +51,9 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
     run = training()
     for _ in range(5):
         step(*run)
-    snapshot = take(accelerator, *run, {"update": 5})
+    snapshot = take(accelerator, *run, {"step": 5})
     folder = tmp_path / "c"
-    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"update": 5})
+    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 5})
     for _ in range(5):
         step(*run)
     other = training()
@@ -71,7 +71,7 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
 
 def test_another_model_is_refused():
     accelerator, run = Accelerator(cpu=True), training()
-    snapshot = take(accelerator, *run, {"update": 0})
+    snapshot = take(accelerator, *run, {"step": 0})
     snapshot.tensors["model/3.bias"] = torch.zeros(3)
     with pytest.raises(ValueError, match="other parameters"):
         give_back(snapshot, accelerator, *run)
@@ -119,11 +119,11 @@ assert not step_if_finite(accelerator, prepared, norm)
 run[1].zero_grad()
 assert all(torch.equal(a, p.full_tensor()) for a, p in zip(before, run[0].parameters()))
 del run[1].found_inf
-snapshot = take(accelerator, *run, {"update": 3})
+snapshot = take(accelerator, *run, {"step": 3})
 if accelerator.is_main_process:
     assert snapshot.tensors["model/0.weight"].shape == (8, 4)
     assert snapshot.tensors["optimizer/exp_avg/0.weight"].shape == (8, 4)
-    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"update": 3})
+    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 3})
 dist.barrier()
 other = sharded()
 give_back(read_snapshot(folder), accelerator, *other)

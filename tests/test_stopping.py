@@ -40,7 +40,7 @@ def test_before_the_training_a_signal_ends_one_process_at_once(number, capfd):
     with Stopper().listening(), pytest.raises(SystemExit) as caught:
         os.kill(os.getpid(), number)
     assert caught.value.code == STOPPED
-    assert f"stopped by {signal.Signals(number).name} before the first update" in capfd.readouterr().err
+    assert f"stopped by {signal.Signals(number).name} before the first step" in capfd.readouterr().err
 
 
 def test_before_the_training_one_of_several_processes_keeps_it(monkeypatch):

@@ -31,7 +31,7 @@ def run(corpus_folder, encoder_folder, tmp_path, monkeypatch):
         if importlib.util.find_spec(tracker) is None:
             pytest.skip(f"{tracker} is not installed")
         AcceleratorState._reset_state(reset_partial_state=True)
-        flags = "--train-on de --max-updates 3 --log-every 1 --output run --mixed-precision no".split()
+        flags = "--train-on de --max-steps 3 --log-every 1 --output run --mixed-precision no".split()
         flags += ["--model", str(encoder_folder), "--data", str(corpus_folder), "--trackers", tracker]
         if alone:
             fork(Path(train.__file__), *flags, cwd=tmp_path)

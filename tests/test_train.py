@@ -102,15 +102,15 @@ def test_a_run_folder(run, small):
     made = {"best", "last", "config.yaml", "log.jsonl", "metrics.json", "README.md"}
     assert {path.name for path in folder.iterdir()} == made
     points, evaluations = log_of(folder)
-    assert [point["update"] for point in points] == [2, 4, 6, 8, 10, 12, 14, 16]  # 240 sentences: 8 updates an epoch
+    assert [point["step"] for point in points] == [2, 4, 6, 8, 10, 12, 14, 16]  # 240 sentences: 8 steps an epoch
     for point in points:
-        keys = {"update", "epoch", "loss", "lr", "grad_norm", "sentences_per_second", "tokens_per_second"}
+        keys = {"step", "epoch", "loss", "lr", "grad_norm", "sentences_per_second", "tokens_per_second"}
         assert set(point) == keys
     assert points[-1]["loss"] < points[0]["loss"]
     assert [e["epoch"] for e in evaluations] == [1.0, 2.0]
     assert set(evaluations[0]["validation"]["languages"]) == {"de", "fr"}
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["updates"] == 16
+    assert metrics["steps"] == 16
     assert metrics["train_sentences"] == 240
     assert metrics["best"]["f1"] == max(e["validation"]["f1"] for e in evaluations)
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
@@ -131,13 +131,13 @@ def test_checkpoints_are_standard_models(run):
 
 
 def test_the_same_seed_gives_the_same_weights(run):
-    first, again = run("--max-updates", "5", output="a"), run("--max-updates", "5", output="b")
+    first, again = run("--max-steps", "5", output="a"), run("--max-steps", "5", output="b")
     assert same(weights(first), weights(again))
-    assert not same(weights(first), weights(run("--max-updates", "5", "--seed", "1", output="c")))
+    assert not same(weights(first), weights(run("--max-steps", "5", "--seed", "1", output="c")))
 
 
 def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, still):
-    flags = ["--model", str(still), "--max-updates", "4"]
+    flags = ["--model", str(still), "--max-steps", "4"]
     whole = weights(run(*flags, output="a"))
     for i, other in enumerate((["--max-tokens-per-micro-batch", "128"], ["--packing", "off"], ["--row-length", "32"])):
         split = weights(run(*flags, *other, output=f"b{i}"))
@@ -148,7 +148,7 @@ def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, sti
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.skipif(ENCODING != "utf-8", reason=f"torch reads its own templates as {ENCODING}, which they are not")
 def test_compiled_layers_train_the_same_model(run, still):
-    flags = ["--model", str(still), "--max-updates", "3"]
+    flags = ["--model", str(still), "--max-steps", "3"]
     eager = weights(run(*flags, output="eager"))
     for name, tensor in weights(run(*flags, "--compile", output="compiled")).items():
         torch.testing.assert_close(tensor, eager[name], rtol=1e-3, atol=2e-5, msg=name)
@@ -158,7 +158,7 @@ def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):
     """Rows that no sentence uses come back, with the decay that AdamW would have given them."""
     table = "roberta.embeddings.word_embeddings.weight"
     before = load_file(encoder_folder / "model.safetensors")[table.removeprefix("roberta.")]
-    folder = run("--weight-decay", "0.5", "--max-updates", "10", "--log-every", "1")
+    folder = run("--weight-decay", "0.5", "--max-steps", "10", "--log-every", "1")
     after = weights(folder)[table]
     assert after.shape == before.shape
     decay = math.prod(1 - 0.5 * point["lr"] for point in log_of(folder)[0])
@@ -167,39 +167,39 @@ def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):
 
 
 def test_learning_rate_schedule(run):
-    points, _ = log_of(run("--max-updates", "10", "--warmup", "0.2", "--log-every", "1"))
+    points, _ = log_of(run("--max-steps", "10", "--warmup", "0.2", "--log-every", "1"))
     assert [round(point["lr"] * 1e3, 4) for point in points] == [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
-    points, _ = log_of(run("--max-updates", "4", "--schedule", "cosine", "--log-every", "1", output="cosine"))
+    points, _ = log_of(run("--max-steps", "4", "--schedule", "cosine", "--log-every", "1", output="cosine"))
     assert [round(point["lr"] * 1e3, 4) for point in points] == [1, 0.8536, 0.5, 0.1464]
 
 
 def test_evaluation_cadence_and_early_stopping(run):
-    _, evaluations = log_of(run("--evaluate-every", "3u", "--max-updates", "7"))
-    assert [e["update"] for e in evaluations] == [3, 6, 7]
-    stopped = run("--evaluate-every", "1u", "--max-updates", "30", "--patience", "2", "--lr", "1e-9", output="b")
+    _, evaluations = log_of(run("--evaluate-every", "3", "--max-steps", "7"))
+    assert [e["step"] for e in evaluations] == [3, 6, 7]
+    stopped = run("--evaluate-every", "1", "--max-steps", "30", "--patience", "2", "--lr", "1e-9", output="b")
     _, evaluations = log_of(stopped)
     assert len(evaluations) == 3  # the first is the best, two are not better
-    assert json.loads((stopped / "metrics.json").read_text(encoding="utf-8"))["updates"] == 3
+    assert json.loads((stopped / "metrics.json").read_text(encoding="utf-8"))["steps"] == 3
 
 
 def test_best_is_the_best_and_last_the_last(run):
-    folder = run("--evaluate-every", "20u", "--max-updates", "100", "--lr", "3e-3", "--warmup", "0.1")
+    folder = run("--evaluate-every", "20", "--max-steps", "100", "--lr", "3e-3", "--warmup", "0.1")
     _, evaluations = log_of(folder)
     scores = [e["validation"]["f1"] for e in evaluations]
     assert len(set(scores)) > 3
     best = scores.index(max(scores))
-    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["best"]["update"] == 20 * (best + 1)
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["best"]["step"] == 20 * (best + 1)
     assert same(weights(folder, "best"), weights(folder)) == (best == len(scores) - 1)
 
 
 def test_frozen_body_keeps_its_weights(run, encoder_folder):
     before = load_file(encoder_folder / "model.safetensors")
-    after = weights(run("--freeze", "body", "--max-updates", "3"))
+    after = weights(run("--freeze", "body", "--max-steps", "3"))
     assert all(torch.equal(after[f"roberta.{name}"], tensor) for name, tensor in before.items())
 
 
 def test_bf16_trains_fp32_weights(run):
-    folder = run("--mixed-precision", "bf16", "--max-updates", "3")
+    folder = run("--mixed-precision", "bf16", "--max-steps", "3")
     assert {tensor.dtype for tensor in weights(folder).values()} == {torch.float32}
 
 
@@ -250,7 +250,7 @@ def test_a_customers_column_files(run, small, tmp_path, capsys):
     text += ["0\tDeutsch\tB-MISC", "0\tkaputt"]
     file = tmp_path / "kunde.conll"
     file.write_text("\n\n".join(text) + "\n", encoding="utf-8")
-    flags = ["--data", str(file), "--max-updates", "1", "--map-tags", "MISC=O,LOC=GPE", "--validation-fraction", "0.25"]
+    flags = ["--data", str(file), "--max-steps", "1", "--map-tags", "MISC=O,LOC=GPE", "--validation-fraction", "0.25"]
     with pytest.raises(SystemExit) as caught:
         run(*flags)
     assert caught.value.code == 2
@@ -269,19 +269,19 @@ def test_a_customers_column_files(run, small, tmp_path, capsys):
     assert f"{file}: 1 of 82 rows skipped" in notes
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert stored["map_tags"] == "MISC=O,LOC=GPE"
-    run("--max-updates", "1", "--overwrite")  # other data: what was skipped before is not in the folder any more
+    run("--max-steps", "1", "--overwrite")  # other data: what was skipped before is not in the folder any more
     assert not (folder / "skipped.jsonl").exists()
 
 
 def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsys):
-    folder = run("--max-updates", "1")
+    folder = run("--max-steps", "1")
     before = (folder / "log.jsonl").read_text(encoding="utf-8")
     message = failure(
-        capsys, "--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--max-updates", "1"
+        capsys, "--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--max-steps", "1"
     )  # fmt: skip
     assert "not empty" in message
     assert (folder / "log.jsonl").read_text(encoding="utf-8") == before
-    run("--max-updates", "2", "--overwrite")
+    run("--max-steps", "2", "--overwrite")
     assert len(log_of(folder)[0]) == 1
 
 
@@ -289,14 +289,14 @@ def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsy
     "split",
     [
         [],
-        # A sentence an update, in windows of 8 and a micro-batch each: the second rank only keeps step.
+        # A sentence a step, in windows of 8 and a micro-batch each: the second rank only keeps step.
         ["--batch-size", "1", "--max-length", "8", "--row-length", "8", "--max-tokens-per-micro-batch", "8"],
     ],
     ids=["both work", "one keeps step"],
 )
 def test_two_processes_train_what_one_trains(split, run, small, still, tmp_path):
-    """The same updates on one and two ranks: equal losses, gradients and weights, and every word scored once."""
-    flags = ["--model", str(still), "--train-on", "de", "fr", "--max-updates", "3", "--log-every", "1", *split]
+    """The same steps on one and two ranks: equal losses, gradients and weights, and every word scored once."""
+    flags = ["--model", str(still), "--train-on", "de", "fr", "--max-steps", "3", "--log-every", "1", *split]
     one = run(*flags)
     two = tmp_path / "two"
     own = ["--data", str(small), "--output", str(two), "--lr", "1e-3", "--batch-size", "32", "--mixed-precision", "no"]
@@ -313,7 +313,7 @@ def test_two_processes_train_what_one_trains(split, run, small, still, tmp_path)
 def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
     flags = ["--model", str(encoder_folder), "--data", str(small)]
     done = processes.run(
-        [sys.executable, ROOT / "train.py", *flags, "--output", tmp_path / "run", "--max-updates", "1"], cwd=tmp_path
+        [sys.executable, ROOT / "train.py", *flags, "--output", tmp_path / "run", "--max-steps", "1"], cwd=tmp_path
     )
     assert "packing: on, packed and padded logits agree" in done.stderr
     status, output = fork(ROOT / "train.py", *flags, "--train-on", "rm", check=False, cwd=tmp_path)
@@ -322,29 +322,29 @@ def test_the_script_runs_by_itself(small, encoder_folder, tmp_path):
     assert output.strip().splitlines()[-1].startswith("train.py: ")
 
 
-FLAGS = ("--max-updates", "12", "--evaluate-every", "5u", "--log-every", "1")
+FLAGS = ("--max-steps", "12", "--evaluate-every", "5", "--log-every", "1")
 
 
 def results(folder: Path) -> tuple[list, list]:
     """What a run that was stopped must share with one that was not."""
     points, evaluations = log_of(folder)
     return (
-        [(p["update"], p["loss"], p["lr"], p["grad_norm"]) for p in points],
-        [(e["update"], e["validation"]["f1"], e["validation"]["loss"]) for e in evaluations],
+        [(p["step"], p["loss"], p["lr"], p["grad_norm"]) for p in points],
+        [(e["step"], e["validation"]["f1"], e["validation"]["loss"]) for e in evaluations],
     )
 
 
 @pytest.mark.parametrize(
-    ("update", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT), (10, signal.SIGHUP)]
+    ("step", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT), (10, signal.SIGHUP)]
 )
-def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, monkeypatch, update, number):
-    """In the first update, inside an evaluation, and between two: the signal comes while that update is logged."""
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, monkeypatch, step, number):
+    """In the first step, inside an evaluation, and between two: the signal comes while that step is logged."""
     whole = run(*FLAGS, output="whole")
     write = JsonLinesLog.write
 
     def signalled(log: JsonLinesLog, entry: dict) -> None:
         write(log, entry)
-        if entry["update"] == update and "loss" in entry:
+        if entry["step"] == step and "loss" in entry:
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(JsonLinesLog, "write", signalled)
@@ -352,7 +352,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, m
         run(*FLAGS, "--resume", "auto", output="stopped")
     monkeypatch.setattr(JsonLinesLog, "write", write)
     assert caught.value.code == 75
-    assert "stopped by a signal after update" in capsys.readouterr().err
+    assert "stopped by a signal after step" in capsys.readouterr().err
     assert not (whole.parent / "stopped/metrics.json").exists()
     stopped = run(*FLAGS, "--resume", "auto", "--keep", "1", output="stopped")
     assert results(stopped) == results(whole)
@@ -368,13 +368,13 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, m
         for line in (stopped / "log.jsonl").read_text(encoding="utf-8").splitlines()
         if "checkpoint" in line
     ]
-    assert set(written[0]["checkpoint"]) == {"update", "stopped_seconds", "seconds", "megabytes"}
+    assert set(written[0]["checkpoint"]) == {"step", "stopped_seconds", "seconds", "megabytes"}
 
 
 def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     flags = [*FLAGS, "--resume", "auto", "--train-on", "de", "fr"]
-    folder = run(*flags, "--checkpoint-every", "5u", "--keep", "3")  # nothing there: a fresh start
-    assert [path.name for path in found(folder)] == ["update-00000010", "update-00000005"]
+    folder = run(*flags, "--checkpoint-every", "5", "--keep", "3")  # nothing there: a fresh start
+    assert [path.name for path in found(folder)] == ["step-00000010", "step-00000005"]
     expected, last = results(folder), weights(folder)
     before = (folder / "last/model.safetensors").stat().st_mtime_ns
     run(*flags)
@@ -397,11 +397,11 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     assert "log_every" not in message
     first, *others = (small / "de/train.jsonl").read_text(encoding="utf-8").splitlines(True)
     changed = first.replace('"tokens": ["', '"tokens": ["x')
-    stored = (folder / "checkpoints/update-00000010/config.yaml").read_text(encoding="utf-8")
-    os.truncate(folder / "checkpoints/update-00000010/state.safetensors", 100)
+    stored = (folder / "checkpoints/step-00000010/config.yaml").read_text(encoding="utf-8")
+    os.truncate(folder / "checkpoints/step-00000010/state.safetensors", 100)
     again = run(*flags)
     assert "damaged commit passed over" in (text := capsys.readouterr().err)
-    assert "update-00000005: going on after update 5" in text
+    assert "step-00000005: going on after step 5" in text
     assert results(again) == expected
     assert same(weights(again), last)
     assert f"data: {small}" in stored
@@ -437,10 +437,10 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_fo
     flags = ["--model", str(encoder), "--data", str(data), "--batch-size", "8", "--epochs", "3"]
     folder = run(*flags)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["bad_updates"] == 3  # one of the four updates of each epoch
+    assert metrics["bad_steps"] == 3  # one of the four steps of each epoch
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     bad = [entry for entry in entries if "not_finite" in entry]
-    assert [(entry["update"] - 1) // 4 for entry in bad] == [0, 1, 2]
+    assert [(entry["step"] - 1) // 4 for entry in bad] == [0, 1, 2]
     assert len(set.intersection(*(set(entry["not_finite"]["sentences"]) for entry in bad))) >= 1
     assert all(math.isfinite(entry["loss"]) for entry in entries if "loss" in entry)
     before = load_file(encoder / "model.safetensors")
@@ -450,21 +450,21 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(run, encoder_fo
         else:
             assert tensor.isfinite().all(), name
     with pytest.raises(SystemExit) as caught:
-        run(*flags, "--batch-size", "32", "--max-bad-updates", "2", output="all-bad")
+        run(*flags, "--batch-size", "32", "--max-bad-steps", "2", output="all-bad")
     assert caught.value.code == 1
-    assert "2 updates in a row had a gradient that is not finite" in capsys.readouterr().err
+    assert "2 steps in a row had a gradient that is not finite" in capsys.readouterr().err
 
 
 def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, still):
     """One process, then two: without dropout it is the same training."""
-    flags = [*FLAGS, "--model", str(still), "--resume", "auto", "--checkpoint-every", "6u"]
+    flags = [*FLAGS, "--model", str(still), "--resume", "auto", "--checkpoint-every", "6"]
     folder = run(*flags)
     expected, last = results(folder)[0], weights(folder)
     (folder / "metrics.json").unlink()
-    shutil.rmtree(folder / "checkpoints/update-00000012")
+    shutil.rmtree(folder / "checkpoints/step-00000012")
     own = ["--data", str(small), "--output", str(folder), "--lr", "1e-3", "--batch-size", "32"]
     said = fork_ranks(2, ROOT / "train.py", *own, "--mixed-precision", "no", "--epochs", "2", *flags)
-    assert "update-00000006: going on after update 6" in said
+    assert "step-00000006: going on after step 6" in said
     for mine, theirs in zip(results(folder)[0], expected, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-3)
     for name, tensor in last.items():
@@ -473,7 +473,7 @@ def test_another_number_of_processes_goes_on_with_the_same_plan(run, small, stil
 
 def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch):
     """A seed too large, a tracker that does not start: found before the old run makes room."""
-    folder = run("--max-updates", "1")
+    folder = run("--max-steps", "1")
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     for flags, message in [
@@ -482,7 +482,7 @@ def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch)
         (["--warmup", "inf"], "--warmup inf must not be negative, nor infinite"),
     ]:
         with pytest.raises(SystemExit) as caught:
-            run("--max-updates", "1", "--overwrite", *flags)
+            run("--max-steps", "1", "--overwrite", *flags)
         assert caught.value.code == 2
         assert message in capsys.readouterr().err
         assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
@@ -497,9 +497,9 @@ def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, 
 
     monkeypatch.setattr(train, "load_corpus", signalled)
     with pytest.raises(SystemExit) as caught:
-        run("--max-updates", "1")
+        run("--max-steps", "1")
     assert caught.value.code == 75
-    assert "stopped by SIGTERM before the first update; nothing is lost" in capfd.readouterr().err
+    assert "stopped by SIGTERM before the first step; nothing is lost" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -511,19 +511,19 @@ def test_a_signal_while_the_last_model_is_written_lets_it_finish(run, monkeypatc
         save(*arguments)
 
     monkeypatch.setattr(train, "save", lambda *arguments: (signalled if arguments[4] == "last" else save)(*arguments))
-    folder = run("--max-updates", "1")
+    folder = run("--max-steps", "1")
     assert (folder / "metrics.json").is_file()
     assert (folder / "last/model.safetensors").is_file()
 
 
 def test_a_run_of_other_options_does_not_take_the_place_of_one_without_commits(run, capsys):
-    folder = run("--max-updates", "1")
+    folder = run("--max-steps", "1")
     (folder / "metrics.json").unlink()  # killed before its end, and before its first commit
     with pytest.raises(SystemExit) as caught:
-        run("--max-updates", "1", "--resume", "auto", "--lr", "1e-2")
+        run("--max-steps", "1", "--resume", "auto", "--lr", "1e-2")
     assert caught.value.code == 2
     assert "lr is 0.01, and was 0.001" in capsys.readouterr().err
     before = weights(folder, "best")
-    run("--max-updates", "1", "--resume", "auto")
+    run("--max-steps", "1", "--resume", "auto")
     assert same(weights(folder, "best"), before)
     assert not (folder / "replaced").exists()

@@ -34,13 +34,13 @@ def table(model) -> nn.Embedding:
     return found
 
 
-def train(model, windows: Encoded, num_updates: int = 5) -> None:
+def train(model, windows: Encoded, num_steps: int = 5) -> None:
     model.eval()  # no dropout
     optimizer = AdamW(decay_groups(model, 0.3), lr=1e-2)
     batch = PaddedCollator(model.config.pad_token_id)([windows[i] for i in range(len(windows))])
     labels = batch.pop("labels")
     del batch["words"]
-    for _ in range(num_updates):
+    for _ in range(num_steps):
         update_loss(model(**batch).logits, labels, int((labels >= 0).sum()), 1).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

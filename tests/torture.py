@@ -28,9 +28,9 @@ from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent
-EVALUATE, COMMIT = 7, 3  # updates between evaluations, and between commits
-OPTIONS = ["--max-updates", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}u", "--checkpoint-every",
-           f"{COMMIT}u", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
+EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between commits
+OPTIONS = ["--max-steps", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}", "--checkpoint-every",
+           f"{COMMIT}", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
 
 
 class Runs:
@@ -71,17 +71,17 @@ class Runs:
     def result(self, run: Path) -> dict:
         """What must be the same: losses and learning rates, validation scores, weights."""
         entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        points = [(e["update"], e["loss"], e["lr"], e["grad_norm"]) for e in entries if "loss" in e]
-        scores = [(e["update"], e["validation"]["f1"], e["validation"]["loss"]) for e in entries if "validation" in e]
+        points = [(e["step"], e["loss"], e["lr"], e["grad_norm"]) for e in entries if "loss" in e]
+        scores = [(e["step"], e["validation"]["f1"], e["validation"]["loss"]) for e in entries if "validation" in e]
         weights = {name: load_file(run / name / "model.safetensors") for name in ("best", "last")}
-        best = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]["update"]
+        best = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]["step"]
         return {"points": points, "scores": scores, "best": best, "weights": weights}
 
     def difference(self, run: Path) -> float:
         """Largest difference of weights from the untouched run's. Raises AssertionError if anything else differs."""
         got = self.result(run)
-        assert [p[0] for p in got["points"]] == [p[0] for p in self.expected["points"]], "other updates"
-        assert got["best"] == self.expected["best"], "another best update"
+        assert [p[0] for p in got["points"]] == [p[0] for p in self.expected["points"]], "other steps"
+        assert got["best"] == self.expected["best"], "another best step"
         if got["points"] != self.expected["points"] or got["scores"] != self.expected["scores"]:
             print("  losses or scores differ", file=sys.stderr)
         return max(
@@ -101,10 +101,10 @@ def moment(kind: str, run: Path, printed_before: int, rng: random.Random) -> Cal
         return log.read_text(encoding="utf-8").splitlines()[lines_before:] if log.exists() else []
 
     if kind == "inside a save":
-        return lambda: any((run / "checkpoints").glob("update-*.unfinished")) or any(run.glob("best.unfinished"))
+        return lambda: any((run / "checkpoints").glob("step-*.unfinished")) or any(run.glob("best.unfinished"))
     if kind == "inside an evaluation":
-        return lambda: bool(logged()) and f'"update": {EVALUATE * (rng.randrange(5) + 1)},' in logged()[-1]
-    if kind == "inside the first update":
+        return lambda: bool(logged()) and f'"step": {EVALUATE * (rng.randrange(5) + 1)},' in logged()[-1]
+    if kind == "inside the first step":
         started = [0.0]
 
         def first() -> bool:
@@ -124,7 +124,7 @@ def moment(kind: str, run: Path, printed_before: int, rng: random.Random) -> Cal
     return any_time
 
 
-KINDS = ("any time", "any time", "inside a save", "inside an evaluation", "inside the first update")
+KINDS = ("any time", "any time", "inside a save", "inside an evaluation", "inside the first step")
 
 
 def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
@@ -209,7 +209,7 @@ def full_disk(runs: Runs) -> str:
     size = sum(file.stat().st_size for file in (runs.folder / "untouched").rglob("*"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(run)], check=True, timeout=60)
     try:
-        process = runs.start("full", "--checkpoint-every", "100u")
+        process = runs.start("full", "--checkpoint-every", "100")
         log = run / "log.jsonl"
         wait_until(
             lambda: process.poll() is not None or (log.exists() and '"loss"' in log.read_text(encoding="utf-8")),

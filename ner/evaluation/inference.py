@@ -94,8 +94,8 @@ def predict(
     losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=device)
     mine = np.zeros(num_words, dtype=bool)
     rank = processes.process_index
-    for update, batches in feed(plan, collator, rank, 1, len(plan), device):
-        for micro_batch, batch in zip(update.micro_batches[rank], batches, strict=True):
+    for step, batches in feed(plan, collator, rank, 1, len(plan), device):
+        for micro_batch, batch in zip(step.micro_batches[rank], batches, strict=True):
             batch = to_device(batch, device)
             words = batch.pop("words")
             words = torch.where(words < 0, num_words, words)
@@ -111,7 +111,7 @@ def predict(
                 for sentence in encoded.sentence[micro_batch.windows]:
                     mine[encoded.word_offsets[sentence] : encoded.word_offsets[sentence + 1]] = True
         if progress:
-            progress(len(update.sentences))
+            progress(len(step.sentences))
     return Predictions(mine, *(values[:-1].cpu().numpy() for values in (tags, losses, p_predicted, entropy)))
 
 

@@ -1,7 +1,7 @@
-"""The plan of an epoch: which sentences make an update, in which micro-batch, and in which row.
+"""The plan of an epoch: which sentences make a step, in which micro-batch, and in which row.
 
 A plan is a pure function of (seed, epoch, number of processes). Every process computes the whole of it, so that
-nothing is communicated to know who does what, how many labels an update has, or where an interrupted epoch goes on.
+nothing is communicated to know who does what, how many labels a step has, or where an interrupted epoch goes on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class MicroBatch:
 
 
 @dataclass(frozen=True)
-class Update:
+class Step:
     """One optimizer step.
 
     sentences: int64 [sentences]; micro_batches: those of each process, equally many for all;
@@ -57,10 +57,10 @@ class Update:
 
 
 @dataclass(frozen=True)
-class EpochPlan(Sequence[Update]):
-    """The updates of an epoch. `plan[k]` costs the same for every k: nothing before it is computed.
+class EpochPlan(Sequence[Step]):
+    """The steps of an epoch. `plan[k]` costs the same for every k: nothing before it is computed.
 
-    batch_size: sentences per update, over all processes; the last update of an epoch may have fewer.
+    batch_size: sentences per step, over all processes; the last step of an epoch may have fewer.
     row_length: of packed rows; None pads, one window per row, windows of similar length together.
     max_tokens: positions in a micro-batch at most. seed None: sentences in the order of the data.
     Raises InputError if a window alone has more than max_tokens positions.
@@ -94,10 +94,10 @@ class EpochPlan(Sequence[Update]):
             return np.arange(self.encoded.num_sentences)
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.encoded.num_sentences)
 
-    def __getitem__(self, update: int) -> Update:  # type: ignore[override]
-        if not 0 <= update < len(self):
-            raise IndexError(f"update {update} of {len(self)}")
-        sentences = self.order[update * self.batch_size : (update + 1) * self.batch_size]
+    def __getitem__(self, step: int) -> Step:  # type: ignore[override]
+        if not 0 <= step < len(self):
+            raise IndexError(f"step {step} of {len(self)}")
+        sentences = self.order[step * self.batch_size : (step + 1) * self.batch_size]
         first, lengths = self.encoded.first_window, self.encoded.lengths
         windows_of = [list(range(first[s], first[s + 1])) for s in sentences]
         tokens_of = [int(lengths[windows].sum()) for windows in windows_of]
@@ -110,14 +110,14 @@ class EpochPlan(Sequence[Update]):
         most = max(map(len, micro_batches))
         filler = MicroBatch([[windows_of[0][0]]], self.row_length_of(lengths[windows_of[0][0]]), filler=True)
         everything = [window for windows in windows_of for window in windows]
-        return Update(
+        return Step(
             sentences,
             [mine + [filler] * (most - len(mine)) for mine in micro_batches],
             int(self.encoded.num_labels[everything].sum()),
             sum(tokens_of),
         )
 
-    def __iter__(self) -> Iterator[Update]:
+    def __iter__(self) -> Iterator[Step]:
         return map(self.__getitem__, range(len(self)))
 
     def row_length_of(self, length: int) -> int:
@@ -125,7 +125,7 @@ class EpochPlan(Sequence[Update]):
         return int(length) if self.row_length is None else -(-int(length) // self.row_length) * self.row_length
 
     def split(self, windows: list[int]) -> list[MicroBatch]:
-        """One process's windows of an update as micro-batches of at most max_tokens positions, rows of one length."""
+        """One process's windows of a step as micro-batches of at most max_tokens positions, rows of one length."""
         lengths = self.encoded.lengths
         if self.row_length is None:
             return [

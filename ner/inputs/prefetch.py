@@ -1,4 +1,4 @@
-"""The tensors of the updates to come, made in a thread while the device computes."""
+"""The tensors of the steps to come, made in a thread while the device computes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,29 +6,29 @@ from typing import Any
 
 import torch
 
-from ner.inputs.batching import EpochPlan, Update
+from ner.inputs.batching import EpochPlan, Step
 from ner.inputs.collators import Collator, collate
 from ner.utils import ahead
 
 
 def feed(
     plan: EpochPlan, collator: Collator, rank: int, first: int, last: int, device: torch.device
-) -> Iterator[tuple[Update, list[dict[str, Any]]]]:
-    """Updates first to last (from 1, over the epochs), each with the tensors of this rank's micro-batches.
+) -> Iterator[tuple[Step, list[dict[str, Any]]]]:
+    """Steps first to last (from 1, over the epochs), each with the tensors of this rank's micro-batches.
 
     device: that the tensors will go to; for a GPU they are in pinned memory, from where copies do not wait.
     """
     pin = device.type == "cuda"
 
-    def tensors(update: Update) -> tuple[Update, list[dict[str, Any]]]:
-        batches = [collate(plan.encoded, micro_batch, collator) for micro_batch in update.micro_batches[rank]]
-        return update, [pinned(batch) for batch in batches] if pin else batches
+    def tensors(step: Step) -> tuple[Step, list[dict[str, Any]]]:
+        batches = [collate(plan.encoded, micro_batch, collator) for micro_batch in step.micro_batches[rank]]
+        return step, [pinned(batch) for batch in batches] if pin else batches
 
     return ahead(tensors, planned(plan, first, last))
 
 
-def planned(plan: EpochPlan, first: int, last: int) -> Iterator[Update]:
-    """Updates first to last, from 1, over the epochs."""
+def planned(plan: EpochPlan, first: int, last: int) -> Iterator[Step]:
+    """Steps first to last, from 1, over the epochs."""
     for number in range(first, last + 1):
         epoch, index = divmod(number - 1, len(plan))
         if epoch != plan.epoch:

@@ -1,6 +1,6 @@
 """What PyTorch does slowly on CPUs for short rows, done quickly: dropout, and attention.
 
-torch draws dropout's Bernoulli numbers one after the other in a single thread, a fifth of a training update; and its
+torch draws dropout's Bernoulli numbers one after the other in a single thread, a fifth of a training step; and its
 attention falls back to fp32, or to tiles made for long sequences.
 """
 

@@ -23,7 +23,7 @@ class Vocabulary:
 
     name: of the table in the state dict. used: int64 [rows], ids in rising order. whole: float32 [ids, width], the
     table before training. The trained table has one row more, of ones: no token uses it, and so it becomes the factor
-    by which weight decay has shrunk what is left out, through resumed runs and skipped updates alike.
+    by which weight decay has shrunk what is left out, through resumed runs and skipped steps alike.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Cross-entropy of every token, and its one normalisation: the sum over an update, over the update's scored labels."""
+"""Cross-entropy of every token, and its one normalisation: the sum over a step, over the step's scored labels."""
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -20,9 +20,9 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def update_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
-    """A micro-batch's share of its update's mean loss: a scalar whose gradients add up to the mean's.
+    """A micro-batch's share of its step's mean loss: a scalar whose gradients add up to the mean's.
 
-    num_labels: scored labels of the whole update, over all micro-batches and processes.
+    num_labels: scored labels of the whole step, over all micro-batches and processes.
     num_processes: gradients are averaged over that many, so their sum is asked for.
     """
     return token_loss(logits, labels).sum() * (num_processes / max(num_labels, 1))

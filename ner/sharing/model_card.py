@@ -167,8 +167,8 @@ def training(facts: Facts) -> str:
         "data": shown(facts, "data"),
         "share of each split that was read": ", ".join(kept),
         "training sentences": f"{metrics['train_sentences']:,}" + (f" ({cut}{each})" if each else ""),
-        "updates": f"{metrics['updates']:,} of {options.batch_size} sentences each",
-        "best model": f"after update {best['update']:,} (epoch {best['epoch']:g}), by validation F1: {best['f1']:.3f}",
+        "steps": f"{metrics['steps']:,} of {options.batch_size} sentences each",
+        "best model": f"after step {best['step']:,} (epoch {best['epoch']:g}), by validation F1: {best['f1']:.3f}",
         "optimizer": f"AdamW, learning rate {options.lr:g} ({options.schedule}, warm-up {options.warmup:g}), "
         f"weight decay {options.weight_decay:g}",
         "precision": {"no": "fp32", "auto": ""}.get(options.mixed_precision, options.mixed_precision),

@@ -27,7 +27,7 @@ CONFIG = "config.yaml"  # in the run folder: there is a run
 def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any], keep_old: bool = False) -> int:
     """Makes `folder` hold what `write` writes into the folder it is given. Returns its size in bytes.
 
-    facts: stand in the manifest, `update` among them. keep_old: keeps what stood there, as `kept_model` of its update.
+    facts: stand in the manifest, `step` among them. keep_old: keeps what stood there, as `kept_model` of its step.
     Raises OSError or SafetensorError; what was there before is intact then.
     """
     aside = folder.with_name(folder.name + UNFINISHED)
@@ -41,7 +41,7 @@ def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any]
         for path in (*aside.iterdir(), aside):
             sync(path)
         if folder.exists():
-            room = kept_model(folder.parent, update_of(folder)) if keep_old else folder.with_name(folder.name + OLD)
+            room = kept_model(folder.parent, step_of(folder)) if keep_old else folder.with_name(folder.name + OLD)
             room.parent.mkdir(exist_ok=True)
             shutil.rmtree(room, ignore_errors=True)
             folder.rename(room)
@@ -58,27 +58,27 @@ def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any]
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def update_of(folder: Path) -> int | None:
-    """The update in a manifest, None if it can not be read."""
+def step_of(folder: Path) -> int | None:
+    """The step in a manifest, None if it can not be read."""
     try:
-        return int(read_json(folder / MANIFEST)["update"])
+        return int(read_json(folder / MANIFEST)["step"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
-def kept_model(run: Path, update: int | None) -> Path:
-    """Where the best model of an update is kept when a later one takes its place."""
-    return run / FOLDER / f"best-{update}"
+def kept_model(run: Path, step: int | None) -> Path:
+    """Where the best model of a step is kept when a later one takes its place."""
+    return run / FOLDER / f"best-{step}"
 
 
-def of_update(run: Path, update: int) -> Path:
-    """The folder of the commit after that update."""
-    return run / FOLDER / f"update-{update:08d}"
+def of_step(run: Path, step: int) -> Path:
+    """The folder of the commit after that step."""
+    return run / FOLDER / f"step-{step:08d}"
 
 
 def found(run: Path) -> list[Path]:
     """Folders of commits, newest first, sound or not."""
-    return sorted((p for p in (run / FOLDER).glob("update-*") if p.suffix != UNFINISHED), reverse=True)
+    return sorted((p for p in (run / FOLDER).glob("step-*") if p.suffix != UNFINISHED), reverse=True)
 
 
 def newest(run: Path) -> tuple[Path | None, list[str]]:
@@ -116,16 +116,16 @@ def prune_models(run: Path) -> None:
     named = set()
     for folder in found(run):
         with contextlib.suppress(InputError, KeyError):  # a damaged one names none
-            named.add(kept_model(run, read_state(folder)["best"]["update"]).name)
+            named.add(kept_model(run, read_state(folder)["best"]["step"]).name)
     for folder in (run / FOLDER).glob("best-*"):
         if folder.name not in named:
             remove(folder)
 
 
-def forget_after(run: Path, update: int) -> None:
-    """Puts aside commits of later updates: the run goes on from this one, and makes them anew."""
+def forget_after(run: Path, step: int) -> None:
+    """Puts aside commits of later steps: the run goes on from this one, and makes them anew."""
     for folder in found(run):
-        if folder > of_update(run, update):
+        if folder > of_step(run, step):
             set_aside(run, folder)
 
 
@@ -168,7 +168,7 @@ def recover(run: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(folder)
-    kept = sorted((run / FOLDER).glob("best-*[0-9]"), key=lambda folder: update_of(folder) or 0)
+    kept = sorted((run / FOLDER).glob("best-*[0-9]"), key=lambda folder: step_of(folder) or 0)
     if kept and not (run / "best").exists():
         kept[-1].rename(run / "best")
 
@@ -190,11 +190,11 @@ def remove(folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def restore_best(run: Path, update: int) -> bool:
-    """Makes best/ the model of that update again, where a later one had taken its place. Returns whether it is."""
-    best, kept = run / "best", kept_model(run, update)
+def restore_best(run: Path, step: int) -> bool:
+    """Makes best/ the model of that step again, where a later one had taken its place. Returns whether it is."""
+    best, kept = run / "best", kept_model(run, step)
     for folder in (best, kept):
-        if not is_sound(folder) or update_of(folder) != update:
+        if not is_sound(folder) or step_of(folder) != step:
             continue
         if folder is kept:
             if best.exists():

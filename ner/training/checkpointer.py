@@ -20,12 +20,12 @@ from ner.training.state import NOT_WRITTEN, Snapshot
 
 @dataclass
 class Progress:
-    """Where a run stands. update: the last that was made; evaluated: the last after which there was an evaluation."""
+    """Where a run stands. step: the last that was made; evaluated: the last after which there was an evaluation."""
 
-    update: int = 0
+    step: int = 0
     evaluated: int = 0
     evaluations_since_best: int = 0
-    best: dict[str, Any] = field(default_factory=lambda: {"f1": -1.0, "update": 0})
+    best: dict[str, Any] = field(default_factory=lambda: {"f1": -1.0, "step": 0})
 
 
 class Keeper:
@@ -33,21 +33,21 @@ class Keeper:
 
     def __init__(
         self, run: Path, accelerator: Accelerator, model: nn.Module, optimizer: AcceleratedOptimizer,
-        scheduler: LRScheduler, fingerprint: str, every: tuple[int, str], updates_per_epoch: int, keep: int,
+        scheduler: LRScheduler, fingerprint: str, every: tuple[int, str], steps_per_epoch: int, keep: int,
     ) -> None:  # fmt: skip
-        """every: (number, updates or epochs or minutes) between commits; keep: how many; model, optimizer: prepared."""
+        """every: (number, steps or epochs or minutes) between commits; keep: how many; model, optimizer: prepared."""
         number, unit = every
         self.run, self.keep, self.fingerprint = run, keep, fingerprint
         self.accelerator, self.model, self.optimizer, self.scheduler = accelerator, model, optimizer, scheduler
-        self.every_updates = {"updates": 1, "epochs": updates_per_epoch}.get(unit, 0) * number
+        self.every_steps = {"steps": 1, "epochs": steps_per_epoch}.get(unit, 0) * number
         self.every_seconds = 60 * number if unit == "minutes" else float("inf")
         self.last = time.monotonic()
         self.thread = ThreadPoolExecutor(max_workers=1)
         self.running: Future[dict[str, Any]] | None = None
 
-    def is_due(self, update: int) -> bool:
-        """Whether a commit is to be made after this update: the main process's clock decides for all."""
-        by_count = bool(self.every_updates) and update % self.every_updates == 0
+    def is_due(self, step: int) -> bool:
+        """Whether a commit is to be made after this step: the main process's clock decides for all."""
+        by_count = bool(self.every_steps) and step % self.every_steps == 0
         return self.accelerator.is_main_process and (by_count or time.monotonic() - self.last >= self.every_seconds)
 
     def go_on(self, folder: Path | None) -> tuple[Progress, Meter]:
@@ -58,15 +58,15 @@ class Keeper:
         state.give_back(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
         progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
         with self.accelerator.main_process_first():
-            best = progress.best["update"]
+            best = progress.best["step"]
             if best and not checkpoint.restore_best(self.run, best):
-                say(self.accelerator, f"best/ of update {best} is gone; the next evaluation is the best")
+                say(self.accelerator, f"best/ of step {best} is gone; the next evaluation is the best")
                 progress.best = Progress().best
             if self.accelerator.is_main_process:
-                checkpoint.forget_after(self.run, progress.update)
+                checkpoint.forget_after(self.run, progress.step)
                 if (metrics := self.run / "metrics.json").exists():  # of the end that is made again
                     checkpoint.set_aside(self.run, metrics)
-        say(self.accelerator, f"{folder}: going on after update {progress.update:,}")
+        say(self.accelerator, f"{folder}: going on after step {progress.step:,}")
         return progress, Meter(self.accelerator, kept.state["meter"])
 
     def wait(self) -> None:
@@ -88,16 +88,16 @@ class Keeper:
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:
         """Commits, then prunes. stopped: seconds that training stood still. Returns what there is to log."""
         begin = time.monotonic()
-        update = taken.state["update"]
+        step = taken.state["step"]
 
         def files(folder: Path) -> None:
             state.write_snapshot(folder, taken)
             (folder / "config.yaml").write_text(config, encoding="utf-8")
 
-        size = checkpoint.commit(checkpoint.of_update(self.run, update), files, facts={"update": update})
+        size = checkpoint.commit(checkpoint.of_step(self.run, step), files, facts={"step": step})
         checkpoint.prune(self.run, self.keep)
         seconds = {"stopped_seconds": round(stopped, 3), "seconds": round(stopped + time.monotonic() - begin, 3)}
-        return {"update": update, **seconds, "megabytes": round(size / 1e6, 1)}
+        return {"step": step, **seconds, "megabytes": round(size / 1e6, 1)}
 
     def log_written(self, log: JsonLinesLog, point: dict[str, Any], *, wait_for_it: bool = False) -> bool:
         """Logs what was committed since the last call. Returns false if a commit failed, and says why."""

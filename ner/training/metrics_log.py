@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ner.files import to_json_line, write_whole
-from ner.inputs.batching import Update
+from ner.inputs.batching import Step
 from ner.runtime import say
 
 
@@ -20,7 +20,7 @@ class JsonLinesLog:
     """log.jsonl: one object per log point, on the main process, flushed at once; trackers get the numbers too."""
 
     def __init__(self, file: Path, accelerator: Accelerator, resumed_at: int = 0) -> None:
-        """resumed_at: update after which a run goes on; what was logged behind it is dropped."""
+        """resumed_at: step after which a run goes on; what was logged behind it is dropped."""
         self.file = file
         self.accelerator = accelerator
         if accelerator.is_main_process and file.exists():
@@ -29,35 +29,35 @@ class JsonLinesLog:
                 with contextlib.suppress(
                     ValueError, KeyError, TypeError, RecursionError
                 ):  # half a line, of a run that was killed
-                    if json.loads(line)["update"] <= resumed_at:
+                    if json.loads(line)["step"] <= resumed_at:
                         kept.append(line + "\n")
             write_whole(file, "".join(kept))
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Appends the entry. `update` is the trackers' step."""
+        """Appends the entry. `step` is the trackers' step."""
         if self.accelerator.is_main_process:
             with self.file.open("a", encoding="utf-8") as lines:
                 lines.write(to_json_line(entry))
-        self.accelerator.log(flat_numbers(entry), step=entry["update"])
+        self.accelerator.log(flat_numbers(entry), step=entry["step"])
 
-    def write_bad(self, updates: Sequence[tuple[int, Update]]) -> None:
-        """Logs updates whose gradient was not finite, with their sentences: rows of the joined training sentences."""
-        for number, update in updates:
-            self.write({"update": number, "not_finite": {"sentences": update.sentences.tolist()}})
-            say(self.accelerator, f"update {number}: its gradient is not finite; the weights stay as they are")
+    def write_bad(self, steps: Sequence[tuple[int, Step]]) -> None:
+        """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences."""
+        for number, step in steps:
+            self.write({"step": number, "not_finite": {"sentences": step.sentences.tolist()}})
+            say(self.accelerator, f"step {number}: its gradient is not finite; the weights stay as they are")
 
 
 class Meter:
     """Loss and throughput between log points, and over the run. Sums stay on the device until they are read.
 
-    An update whose gradient is not finite counts in throughput, but not in the loss.
+    A step whose gradient is not finite counts in throughput, but not in the loss.
     """
 
     def __init__(self, accelerator: Accelerator, state: dict[str, Any] | None = None) -> None:
         """state: of a meter that is gone, as `state` gave it."""
         self.accelerator = accelerator
         self.seconds = self.sentences = self.tokens = self.positions = 0.0
-        self.bad_updates = self.bad_in_a_row = 0
+        self.bad_steps = self.bad_in_a_row = 0
         self.start()
         for name, value in (state or {}).items():
             setattr(self, name, torch.tensor(value, device=accelerator.device) if name == "loss" else value)
@@ -65,35 +65,35 @@ class Meter:
     def start(self) -> None:
         """Begins an interval between log points."""
         self.loss = torch.zeros((), device=self.accelerator.device)
-        self.updates = self.interval_sentences = self.interval_tokens = 0
+        self.steps = self.interval_sentences = self.interval_tokens = 0
         self.interval_seconds = 0.0
-        self.unread: list[tuple[int, Update, Tensor]] = []
+        self.unread: list[tuple[int, Step, Tensor]] = []
         self.since = time.perf_counter()
 
-    def add(self, number: int, update: Update, loss: Tensor, is_finite: Tensor) -> None:
-        """Counts an update. loss: this process's share; is_finite: of all processes' gradient; both on the device."""
+    def add(self, number: int, step: Step, loss: Tensor, is_finite: Tensor) -> None:
+        """Counts a step. loss: this process's share; is_finite: of all processes' gradient; both on the device."""
         self.loss += torch.where(is_finite, loss, 0.0)
-        self.unread.append((number, update, is_finite))
-        self.interval_sentences += len(update.sentences)
-        self.interval_tokens += update.num_tokens
-        self.positions += update.num_positions
+        self.unread.append((number, step, is_finite))
+        self.interval_sentences += len(step.sentences)
+        self.interval_tokens += step.num_tokens
+        self.positions += step.num_positions
 
-    def read_bad(self) -> list[tuple[int, Update]]:
-        """The updates since the last call whose gradient was not finite, with their numbers. Waits for the device."""
+    def read_bad(self) -> list[tuple[int, Step]]:
+        """The steps since the last call whose gradient was not finite, with their numbers. Waits for the device."""
         unread, self.unread = self.unread, []
         bad = []
         flags = torch.stack([is_finite for _, _, is_finite in unread]).tolist() if unread else []
-        for (number, update, _), is_finite in zip(unread, flags, strict=True):
-            self.updates += is_finite
-            self.bad_updates += not is_finite
+        for (number, step, _), is_finite in zip(unread, flags, strict=True):
+            self.steps += is_finite
+            self.bad_steps += not is_finite
             self.bad_in_a_row = 0 if is_finite else self.bad_in_a_row + 1
             if not is_finite:
-                bad.append((number, update))
+                bad.append((number, step))
         return bad
 
     def read(self) -> dict[str, float]:
         """Mean loss, sentences and tokens a second since the last reading, over all processes, after `read_bad`."""
-        loss = self.accelerator.reduce(self.loss, "mean").item() / max(self.updates, 1)
+        loss = self.accelerator.reduce(self.loss, "mean").item() / max(self.steps, 1)
         self.interval_seconds += time.perf_counter() - self.since
         seconds, sentences, tokens = self.interval_seconds, self.interval_sentences, self.interval_tokens
         self.seconds += seconds
@@ -108,7 +108,7 @@ class Meter:
 
     def state(self) -> dict[str, Any]:
         """Plain numbers that a new meter goes on from, after `read_bad`. Waits for the device, and all processes."""
-        names = ("seconds", "sentences", "tokens", "positions", "bad_updates", "bad_in_a_row", "updates",
+        names = ("seconds", "sentences", "tokens", "positions", "bad_steps", "bad_in_a_row", "steps",
                  "interval_sentences", "interval_tokens")  # fmt: skip
         return {
             **{name: getattr(self, name) for name in names},
@@ -134,7 +134,7 @@ class Meter:
             "sentences_per_second": round(self.sentences / self.seconds, 1),
             "tokens_per_second": round(self.tokens / self.seconds, 1),
             "position_efficiency": round(self.tokens / self.positions, 4),
-            "bad_updates": self.bad_updates,
+            "bad_steps": self.bad_steps,
         }
 
 

@@ -1,4 +1,4 @@
-"""Signals ask a run to stop; all its processes agree on the update after which they do."""
+"""Signals ask a run to stop; all its processes agree on the step after which they do."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ class Stopper:
         if self.is_attached:
             return
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            os.write(2, f"stopped by {self.asked_by} before the first update; nothing is lost\n".encode())
+            os.write(2, f"stopped by {self.asked_by} before the first step; nothing is lost\n".encode())
             sys.exit(STOPPED)
         signal.signal(number, signal.SIG_DFL)  # where a process hangs, the same signal again ends it
 

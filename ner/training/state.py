@@ -29,7 +29,7 @@ NOT_WRITTEN = (OSError, SafetensorError)  # what saving raises on a full disk an
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at the end of an update. tensors: on the CPU, whole and its own; state: plain numbers and texts."""
+    """A run at the end of a step. tensors: on the CPU, whole and its own; state: plain numbers and texts."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
@@ -102,7 +102,7 @@ def give_back(
     if mine := snapshot.under(f"random/{accelerator.process_index}/"):
         set_random_state(mine)
     else:  # more processes than there were
-        torch.manual_seed(torch.initial_seed() + snapshot.state["update"])
+        torch.manual_seed(torch.initial_seed() + snapshot.state["step"])
 
 
 def whole(value: Tensor, keep: bool) -> Tensor:

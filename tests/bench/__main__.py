@@ -1,6 +1,6 @@
 """Training, encoding and evaluation timed against transformers' Trainer, in one run: not part of the suite.
 
-python -m tests.bench [--material FOLDER] [--parts compare linear] [--repetitions 3] [--updates 45]
+python -m tests.bench [--material FOLDER] [--parts compare linear] [--repetitions 3] [--steps 45]
 
 --material: a folder with models/me5-small, data/panx and bench/trainer_recipe.py (the Trainer's side). Without one, the
 embedded corpus and an encoder of XLM-RoBERTa-base's shape with random weights, and no Trainer. Prints Markdown tables
@@ -39,18 +39,18 @@ def main() -> None:
     parser.add_argument("--material", type=Path)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="beside the stages of ours")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--updates", type=int, help="of a run (45; without material 10)")
+    parser.add_argument("--steps", type=int, help="of a run (45; without material 10)")
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         material = Material.found(options.material, folder)
-        updates = options.updates or (45 if material.trainer else 10)
-        measured = stages(folder, material.encoder, material.corpus, updates, LANGUAGES)
+        steps = options.steps or (45 if material.trainer else 10)
+        measured = stages(folder, material.encoder, material.corpus, steps, LANGUAGES)
         results: dict[str, Any] = {"machine": machine(), "stages": measured}
         print(f"{results['machine']}; {material.description}\n")
         if "compare" in options.parts:
-            found = contenders(folder, material, material.encoder, updates, measured["precision"])
+            found = contenders(folder, material, material.encoder, steps, measured["precision"])
             compare(found, options.repetitions)
             results["training"] = [contender.numbers() for contender in found]
             print(f"{comparison(found, measured)}\n")
@@ -71,7 +71,7 @@ def print_stages(measured: dict[str, Any], trainer_seconds: dict[str, float] | N
     milliseconds = measured["milliseconds"]
     whole = sum(milliseconds.values()) - milliseconds["collate (in the thread)"]
     rows = [[name, f"{value:.1f}", f"{value / whole:.1%}"] for name, value in milliseconds.items()]
-    print(table(["stage of an update", "ms", "share"], rows), end="\n\n")
+    print(table(["stage of a step", "ms", "share"], rows), end="\n\n")
     for name, rate in measured["encoding"].items():
         print(f"encoding, {name}: {rate:,.0f} sentences/s")
     print(f"matrix products alone: {measured['matmul_rate'] / 1e9:,.0f} GFLOP/s ({measured['precision']})")

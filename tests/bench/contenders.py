@@ -67,7 +67,7 @@ class Contender:
         output, peak = run(self.command)
         if self.folder:
             self.last = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-            if self.is_compiled:  # without the updates that compile
+            if self.is_compiled:  # without the steps that compile
                 points = map(json.loads, (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
                 rates = [point["sentences_per_second"] for point in points if "loss" in point]
                 self.last["sentences_per_second"] = statistics.median(rates[len(rates) // 2 :])
@@ -134,22 +134,22 @@ def write_repeated(folder: Path, data: str, num_sentences: int) -> None:
 
 
 def stages(
-    folder: Path, encoder: str, corpus: str, updates: int, test_languages: Sequence[str], flags: Sequence[str] = ()
+    folder: Path, encoder: str, corpus: str, steps: int, test_languages: Sequence[str], flags: Sequence[str] = ()
 ) -> dict[str, Any]:
     """What `tests.bench.stages` measures, in a process of its own. flags: more of train.py."""
     languages = ",".join(test_languages) or "-"
-    command = [sys.executable, "-m", "tests.bench.stages", str(updates), languages, "--model", encoder,
+    command = [sys.executable, "-m", "tests.bench.stages", str(steps), languages, "--model", encoder,
                "--data", corpus, "--train-on", "de", "--output", str(folder / "stages"), "--overwrite",
                *flags]  # fmt: skip
     return json.loads(run(command)[0].strip().splitlines()[-1])
 
 
-def contenders(folder: Path, material: Material, encoder: str, updates: int, precision: str) -> list[Contender]:
+def contenders(folder: Path, material: Material, encoder: str, steps: int, precision: str) -> list[Contender]:
     """Ours and, where its script is there, the Trainer's; precision: of all but the Trainer as published."""
     flags = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", "2e-4",
-             "--max-updates", str(updates)]  # fmt: skip
+             "--max-steps", str(steps)]  # fmt: skip
     ours = [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite",
-            "--log-every", str(max(updates // 5, 1))]  # fmt: skip
+            "--log-every", str(max(steps // 5, 1))]  # fmt: skip
     found = [Contender("train.py", [*ours, "--output", str(folder / "ours")], folder / "ours")]
     output = folder / "compiled"
     found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output, True))
@@ -158,7 +158,7 @@ def contenders(folder: Path, material: Material, encoder: str, updates: int, pre
         half = [] if precision == "no" else [f"--{precision}"]
         published = ["--fp16"] if torch.cuda.is_available() else []
         found.append(Contender("Trainer at its best", [*trainer, *half, *AT_ITS_BEST], None))
-        slow = [*trainer, *published, "--max-updates", str(max(updates // 3, 2))]
+        slow = [*trainer, *published, "--max-steps", str(max(steps // 3, 2))]
         found.append(Contender("Trainer as published", slow, None))
     return found
 
@@ -176,8 +176,8 @@ def compare(found: Sequence[Contender], repetitions: int) -> None:
 def trainer_evaluation(found: Sequence[Contender]) -> dict[str, float]:
     """Seconds of predict and seqeval on each language's test sentences, by the Trainer at its best."""
     command = next(contender.command for contender in found if contender.name == "Trainer at its best")
-    at = command.index("--max-updates")
-    output, _ = run([*command[:at], "--max-updates", "1", "--test", *command[at + 2 :]])
+    at = command.index("--max-steps")
+    output, _ = run([*command[:at], "--max-steps", "1", "--test", *command[at + 2 :]])
     return json.loads(output.strip().splitlines()[-1])["test_seconds"]
 
 

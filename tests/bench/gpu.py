@@ -1,6 +1,6 @@
 """The benchmark on a GPU: fp16, bf16 and torch.compile, three encoders, against the Trainer; not part of the suite.
 
-python -m tests.bench.gpu --material FOLDER [--shapes me5-small base large] [--updates 200] [--json FILE]
+python -m tests.bench.gpu --material FOLDER [--shapes me5-small base large] [--steps 200] [--json FILE]
 
 --material as in `python -m tests.bench`. base and large are XLM-RoBERTa's shapes with random weights, which cost what
 trained ones do. F1 and the seconds of the whole German run (three epochs) come from me5-small and from base's shape.
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--shapes", nargs="+", default=["me5-small", "base", "large"])
     parser.add_argument("--precisions", nargs="+", default=["fp16", "bf16"])
-    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repetitions", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("bench-gpu.json"))
     options = parser.parse_args()
@@ -81,9 +81,9 @@ def main() -> None:
             of_shape: dict[str, Any] = {}
             for precision in options.precisions:
                 measured = stages(
-                    folder, encoder, material.corpus, options.updates, LANGUAGES, ["--mixed-precision", precision]
+                    folder, encoder, material.corpus, options.steps, LANGUAGES, ["--mixed-precision", precision]
                 )  # fmt: skip
-                found = contenders(folder, material, encoder, options.updates, precision)
+                found = contenders(folder, material, encoder, options.steps, precision)
                 compare(found, options.repetitions)
                 print(f"{shape}, {precision}\n\n{comparison(found, measured)}\n")
                 of_shape[precision] = {"stages": measured, "training": [contender.numbers() for contender in found]}

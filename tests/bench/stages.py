@@ -1,4 +1,4 @@
-"""One process's measurements: what a training update is made of, encoding, evaluation. Prints a JSON object.
+"""One process's measurements: what a training step is made of, encoding, evaluation. Prints a JSON object.
 
 python -m tests.bench.stages UPDATES TEST_LANGUAGES FLAGS OF train.py    # languages joined by commas, or - for none
 """
@@ -30,7 +30,7 @@ from ner.modeling.model import training_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.training.optimization import clip, step_if_finite
 
-WARM_UP = 5  # updates
+WARM_UP = 5  # steps
 
 
 class Stopwatch:
@@ -49,27 +49,27 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_updates: int) -> dict[str, Any]:
-    """The training loop, taken apart. Milliseconds are per update."""
+def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_steps: int) -> dict[str, Any]:
+    """The training loop, taken apart. Milliseconds are per step."""
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
     training_mode(model)
     device = accelerator.device
-    updates = feed(job.plan, job.collator, 0, 1, WARM_UP + num_updates, device)
+    steps = feed(job.plan, job.collator, 0, 1, WARM_UP + num_steps, device)
     watch = Stopwatch(device)
     tokens = positions = sentences = 0
-    for number in range(1, WARM_UP + num_updates + 1):
+    for number in range(1, WARM_UP + num_steps + 1):
         if number == WARM_UP + 1:
             watch = Stopwatch(device)
             tokens = positions = sentences = 0
         with watch.stage("wait for data"):
-            update, batches = next(updates)
+            step, batches = next(steps)
         for host_batch in batches:
             with watch.stage("to the device"):
                 batch = to_device(host_batch, device)
                 labels = batch.pop("labels")
                 del batch["words"]
             with watch.stage("forward"):
-                loss = update_loss(model(**batch).logits, labels, update.num_labels, 1)
+                loss = update_loss(model(**batch).logits, labels, step.num_labels, 1)
             with watch.stage("backward"):
                 accelerator.backward(loss)
         with watch.stage("clip"):
@@ -77,11 +77,11 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_up
         with watch.stage("optimizer"):
             step_if_finite(accelerator, optimizer, norm)
             optimizer.zero_grad()
-        tokens += update.num_tokens
-        positions += update.num_positions
-        sentences += len(update.sentences)
+        tokens += step.num_tokens
+        positions += step.num_positions
+        sentences += len(step.sentences)
     start = time.perf_counter()
-    for micro_batch in update.micro_batches[0] * 20:
+    for micro_batch in step.micro_batches[0] * 20:
         collate(job.train, micro_batch, job.collator)
     collating = (time.perf_counter() - start) / 20
     with FlopCounterMode(display=False) as counter:
@@ -89,15 +89,15 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_up
             batch = to_device(host_batch, device)
             labels = batch.pop("labels")
             del batch["words"]
-            accelerator.backward(update_loss(model(**batch).logits, labels, update.num_labels, 1))
+            accelerator.backward(update_loss(model(**batch).logits, labels, step.num_labels, 1))
     optimizer.zero_grad()
-    milliseconds = {name: 1e3 * seconds / num_updates for name, seconds in watch.seconds.items()}
+    milliseconds = {name: 1e3 * seconds / num_steps for name, seconds in watch.seconds.items()}
     return {
         "milliseconds": {**milliseconds, "collate (in the thread)": 1e3 * collating},
         "position_efficiency": tokens / positions,
         "tokens_per_sentence": tokens / sentences,
-        "flops_per_position": counter.get_total_flops() / update.num_positions,
-        "positions": int(max(m.num_positions for m in update.micro_batches[0])),
+        "flops_per_position": counter.get_total_flops() / step.num_positions,
+        "positions": int(max(m.num_positions for m in step.micro_batches[0])),
     }
 
 
@@ -182,14 +182,14 @@ def evaluation_seconds(
 
 def main() -> None:
     """The command line."""
-    num_updates, languages = int(sys.argv[1]), [name for name in sys.argv[2].split(",") if name != "-"]
+    num_steps, languages = int(sys.argv[1]), [name for name in sys.argv[2].split(",") if name != "-"]
     config = parse(TrainConfig, sys.argv[3:], __doc__)
     accelerator = runtime.start_accelerator(config.mixed_precision)
     rates = encoding_rates(config, 512)  # before training, which leaves the heap in pieces
     job = train.build(config, accelerator)
     assert job is not None
     torch.manual_seed(config.seed)
-    result = stages(config, accelerator, job, num_updates)
+    result = stages(config, accelerator, job, num_steps)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
     result["precision"] = accelerator.mixed_precision
     result["matmul_rate"] = matmul_rate(job.model, result["positions"], dtype)
