@@ -15,17 +15,17 @@ from accelerate import Accelerator
 
 from ner import runtime
 from ner.analysis import token_losses
-from ner.arguments import BAD_INPUT, FAILED, bad_input_ends_here, command, echo, parse
+from ner.arguments import BAD_INPUT, FAILED, command, echo, exit_on_input_error, parse
 from ner.config import EvaluateConfig
 from ner.data.arrow_store import WORDS
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.evaluation import comparison, learning_curve
-from ner.evaluation.comparison import Tagged
+from ner.evaluation.comparison import LabelPair
 from ner.evaluation.inference import gather, predict, score
 from ner.evaluation.matrix import Result, f1_cells
 from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, content_key, find_run, notes
-from ner.files import LOCK, file_errors, locked, to_json, write_json, write_whole
+from ner.files import LOCK, file_errors, locked, to_json, write_atomic, write_json
 from ner.inputs.collators import choose_collator
 from ner.inputs.encoding import Encoded, encode_once
 from ner.modeling.cpu_kernels import use_cpu_kernels
@@ -41,13 +41,13 @@ from ner.tags import SCORINGS
 from ner.utils import tqdm
 
 Corpora = dict[Source, Corpus]
-Tags = dict[tuple[str, str, str], Tagged]  # of a run, split and language
+Tags = dict[tuple[str, str, str], LabelPair]  # of a run, split and language
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the script. arguments: of the command line, None for sys.argv."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         config = parse(EvaluateConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision)
         runs = [find_run(name, config.checkpoint, config) for name in dict.fromkeys(config.runs)]
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except BrokenPipeError:
             raise
         except OSError as error:  # a full disk: what was found is printed, and goes on to the cards
-            failures.append(f"{config.output}: not all is written: {one_line(error)}")
+            failures.append(f"{config.output}: not all is written: {single_line(error)}")
             status = FAILED
         tested = [run for run in runs if any(result.run == run.name for result in results)]
         write_cards(config, accelerator, tested, results, corpora, seen)
@@ -149,7 +149,7 @@ def test(
                 )  # fmt: skip
                 counts = score(predictions, windows, accelerator, tags)
                 whole = gather(predictions, accelerator)
-                said = Tagged(windows.gold, whole.tags, windows.word_offsets, tags)
+                said = LabelPair(windows.gold, whole.tags, windows.word_offsets, tags)
                 if losses:
                     place = token_losses.Place(run.name, language, split)
                     for table in token_losses.tables(place, rows, windows, whole, tokenizer, tags):
@@ -197,7 +197,7 @@ def write(
         plain = {split: [learning_curve.to_plain(one) for one in part] for split, part in curves.items()}
         texts |= {"curve.md": curve_text, "curve.csv": learning_curve.to_csv(curves), "curve.json": to_json(plain)}
     for name, text in texts.items():
-        write_whole(folder / name, text.rstrip() + "\n")
+        write_atomic(folder / name, text.rstrip() + "\n")
     write_skipped(corpora.values(), folder / "skipped.jsonl")
     names = list(texts)
     if plots.can_draw():
@@ -229,7 +229,7 @@ def write_cards(
                 add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
                 write_card(Path(run.name))
         except (OSError, InputError) as error:
-            runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {one_line(error)}")
+            runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {single_line(error)}")
 
 
 def write_comparison(
@@ -252,7 +252,7 @@ def write_comparison(
     if config.output is None:
         return
     folder = Path(config.output)
-    write_whole(folder / "compare.md", text + "\n")
+    write_atomic(folder / "compare.md", text + "\n")
     write_json(folder / "compare.json", {of_split.split: asdict(of_split) for of_split in compared})
     echo(f"\nwritten: {folder}/compare.md, compare.json")
 

@@ -1,8 +1,6 @@
-"""The rooms of the tagger, in the order a sentence walks through them:
+"""Multilingual named-entity recognition: data, inputs, modeling, training, evaluation, analysis, report, tagging.
 
-corpus -> encoding -> batching -> collating -> model -> loss -> metrics -> matrix.
-
-The names below are the parts to build with; each is loaded when it is first used, so that `import ner` costs nothing.
+The names below are the parts to build with. Each is loaded when it is first used, so that `import ner` costs nothing.
 """
 
 from importlib import import_module
@@ -27,11 +25,13 @@ if TYPE_CHECKING:
     from ner.modeling.model import load_tagger as load_tagger
     from ner.modeling.pretrained import load_tokenizer as load_tokenizer
     from ner.tagging.document import Entity as Entity
-    from ner.tagging.document import Tagged as Tagged
+    from ner.tagging.document import TaggedText as TaggedText
     from ner.tagging.tagger import Tagger as Tagger
     from ner.tags import TagSet as TagSet
 
-ROOMS = {
+__version__ = "0.1.0"
+
+MODULES = {
     "inputs.batching": ("EpochPlan",),
     "inputs.collators": ("PackedCollator", "PaddedCollator", "choose_collator"),
     "data.corpus": ("Corpus", "Source", "load_corpus"),
@@ -40,11 +40,11 @@ ROOMS = {
     "modeling.loss": ("token_loss", "update_loss"),
     "evaluation.metrics": ("Counts",),
     "modeling.model": ("build_model", "load_tagger"),
-    "tagging.document": ("Entity", "Tagged"),
+    "tagging.document": ("Entity", "TaggedText"),
     "tagging.tagger": ("Tagger",),
     "tags": ("TagSet",),
 }
-HOME = {name: room for room, names in ROOMS.items() for name in names}
+HOME = {name: module for module, names in MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

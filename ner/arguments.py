@@ -196,7 +196,7 @@ def to_yaml(config: Any) -> str:
 
 
 @contextlib.contextmanager
-def bad_input_ends_here() -> Iterator[None]:
+def exit_on_input_error() -> Iterator[None]:
     """Ends the program with one message and status 2 when the input is at fault: InputError, and nothing else.
 
     Only around work that is checked before anything is computed. NER_TRACEBACK=1 shows the whole traceback.

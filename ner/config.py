@@ -13,8 +13,8 @@ class ModelOptions:
     """model"""
 
     model: str = option("xlm-roberta-base", "pretrained encoder: a Hub name or a local folder", metavar="NAME")
-    freeze: Literal["nothing", "body"] = option(
-        "nothing", "body: train the linear head alone, on the encoder's fixed features"
+    freeze: Literal["nothing", "encoder"] = option(
+        "nothing", "encoder: train the linear head alone, on the encoder's fixed features"
     )
     freeze_layers: int = option(0, "keep the embeddings and the first N layers as they are", metavar="N")
     allow_pickle: bool = option(

@@ -27,7 +27,7 @@ def listed(names: Iterable[str], at_most: int = 12) -> str:
     return ", ".join(names[:at_most]) + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
 
 
-def one_line(error: BaseException) -> str:
+def single_line(error: BaseException) -> str:
     """The message of a library's error without line breaks and what else does not print."""
     return printable(" ".join(str(error).split()))
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from ner.errors import InputError, one_line, printable, shorten
+from ner.errors import InputError, printable, shorten, single_line
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Far above what a file of options has, and above the largest data cards of the Hub: a config for each of 300 languages.
@@ -37,7 +37,7 @@ def file_errors(file: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{error.filename or file}: {error.strerror or one_line(error)}") from error
+        raise InputError(f"{error.filename or file}: {error.strerror or single_line(error)}") from error
 
 
 @contextlib.contextmanager
@@ -56,15 +56,15 @@ def written_aside(file: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_atomic(file: Path, text: str) -> None:
     """Writes a file that a reader never sees half of, and that is on the disk afterwards. Raises OSError."""
     with written_aside(file) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Writes a JSON file as `write_whole` does."""
-    write_whole(file, to_json(content))
+    """Writes a JSON file as `write_atomic` does."""
+    write_atomic(file, to_json(content))
 
 
 def read_json(file: Path) -> Any:
@@ -202,7 +202,7 @@ def parse_yaml(text: str, place: str) -> Any:
     except InputError:
         raise
     except BROKEN as error:
-        raise InputError(f"{place}: not YAML: {one_line(error)}") from error
+        raise InputError(f"{place}: not YAML: {single_line(error)}") from error
 
 
 def weight(node: yaml.Node, known: dict[int, float]) -> float:

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from tqdm import tqdm
 
-from ner.errors import InputError, harmless, one_line
+from ner.errors import InputError, harmless, single_line
 
 Decision = TypeVar("Decision")
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
@@ -31,7 +31,7 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
             step_scheduler_with_optimizer=False,
         )
     except ValueError as error:  # of options and of ACCELERATE_... in the environment
-        raise InputError(one_line(error)) from error
+        raise InputError(single_line(error)) from error
     active = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
     for tracker in trackers:
         if tracker not in active:  # Accelerate leaves it out without a word
@@ -54,7 +54,7 @@ def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
         accelerator.init_trackers("ner", config=plain)
     except Exception as error:  # of packages that are not ours, each with errors of its own
         names = ", ".join(str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with)
-        raise InputError(f"--trackers {names}: {one_line(error) or repr(error)}") from error
+        raise InputError(f"--trackers {names}: {single_line(error) or repr(error)}") from error
 
 
 def is_cpu_asked_for() -> bool:
@@ -79,7 +79,7 @@ def idle_gpu(places: Sequence[Path]) -> str | None:
             torch.cuda.init()
             reason = f"CUDA {torch.version.cuda} does not start: it finds no GPU"
         except RuntimeError as error:  # it names the driver's version
-            reason = f"CUDA {torch.version.cuda} does not start: {one_line(error)}"
+            reason = f"CUDA {torch.version.cuda} does not start: {single_line(error)}"
     return (
         f"{there} is an NVIDIA GPU, and the CPU computes: {reason} (README: Platforms; CPU alone: ACCELERATE_USE_CPU=1)"
     )

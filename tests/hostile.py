@@ -111,8 +111,8 @@ def prepare(folder: Path) -> Good:
     (folder / "test.txt").write_text("\n".join(" ".join(row["tokens"]) for row in rows) + "\n", encoding="utf-8")
     configs = [{"config_name": "de", "data_files": [{"split": "train", "path": "de/train.jsonl"}]}]
     write_card(folder / "card", json.dumps({"configs": configs}, indent=1))
-    main(tag_command.main, str(folder / "tagger"), "--input", str(folder / "test.txt"), "--output", str(folder / "t.jsonl"),
-         *FLAGS)  # fmt: skip
+    files = ["--input", str(folder / "test.txt"), "--output", str(folder / "t.jsonl")]
+    main(tag_command.main, str(folder / "tagger"), *files, *FLAGS)
     return good
 
 

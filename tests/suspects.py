@@ -17,7 +17,7 @@ from datasets import Dataset, concatenate_datasets
 
 from ner import runtime
 from ner.analysis import token_losses
-from ner.analysis.label_errors import of_sentences, suspicion
+from ner.analysis.label_errors import label_error_score, of_sentences
 from ner.analysis.token_losses import losses, read, sentence_offsets
 from ner.analysis.views import tag_ids
 from ner.config import EvaluateConfig
@@ -178,7 +178,7 @@ RANKINGS: dict[str, Callable[[pa.Table], np.ndarray]] = {
     "highest margin, confident": lambda table: of_sentences(np.maximum, confident(table), table),
     "sum of loss - entropy": lambda table: sums(surprise(table), table),
     "highest loss - entropy": lambda table: of_sentences(np.maximum, surprise(table), table),
-    "highest loss - mean of the gold tag": suspicion,  # the choice of ner.analysis.label_errors
+    "highest loss - mean of the gold tag": label_error_score,  # the choice of ner.analysis.label_errors
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from ner import files
 from ner.files import MANIFEST, verify
 from ner.training import checkpoint
-from ner.training.checkpoint import commit, forget_after, found, newest, of_step, prune, restore_best
+from ner.training.checkpoint import forget_after, found, newest, of_step, prune, restore_best, write_folder
 from ner.training.state import read_snapshot
 
 
@@ -27,23 +27,23 @@ def state(best: int) -> str:
 
 
 def test_a_commit_is_whole(tmp_path):
-    size = commit(tmp_path / "c", write("one"), facts={"step": 3})
+    size = write_folder(tmp_path / "c", write("one"), facts={"step": 3})
     assert size == sum(file.stat().st_size for file in (tmp_path / "c").iterdir())
     assert verify(tmp_path / "c")["step"] == 3
-    commit(tmp_path / "c", write("two"), facts={"step": 4})
+    write_folder(tmp_path / "c", write("two"), facts={"step": 4})
     assert (tmp_path / "c/a").read_text(encoding="utf-8") == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_what_fails_leaves_the_commit_before(tmp_path):
-    commit(tmp_path / "c", write("one"), facts={"step": 3})
+    write_folder(tmp_path / "c", write("one"), facts={"step": 3})
 
     def fails(folder: Path) -> None:
         (folder / "a").write_text("half", encoding="utf-8")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        commit(tmp_path / "c", fails, facts={"step": 4})
+        write_folder(tmp_path / "c", fails, facts={"step": 4})
     assert verify(tmp_path / "c")["step"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
@@ -63,7 +63,7 @@ def test_everything_is_synced_before_the_name_is_given(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "sync", watched_sync)
     monkeypatch.setattr(Path, "rename", watched_rename)
-    commit(tmp_path / "c", write("one"), facts={"step": 3})
+    write_folder(tmp_path / "c", write("one"), facts={"step": 3})
     assert sorted(events[:2]) == [("sync", "a"), ("sync", MANIFEST)]
     assert events[2:] == [("sync", "c.unfinished"), ("rename", "c.unfinished"), ("sync", tmp_path.name)]
 
@@ -99,7 +99,7 @@ def pipe(file):
 )
 def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):
     for step in (100, 200):
-        commit(of_step(tmp_path, step), write("one"), facts={"step": step})
+        write_folder(of_step(tmp_path, step), write("one"), facts={"step": step})
     change(of_step(tmp_path, 200))
     with pytest.raises(ValueError, match=message):
         verify(of_step(tmp_path, 200))
@@ -111,8 +111,8 @@ def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, messag
 
 def test_the_newest_are_kept_and_the_best_models_they_name(tmp_path):
     for step, best in ((100, 100), (200, 100), (300, 300), (1000, 300)):
-        commit(tmp_path / "best", write(f"model {best}"), facts={"step": best}, keep_old=True)
-        commit(of_step(tmp_path, step), write("x", **{"state.json": state(best)}), facts={"step": step})
+        write_folder(tmp_path / "best", write(f"model {best}"), facts={"step": best}, keep_old=True)
+        write_folder(of_step(tmp_path, step), write("x", **{"state.json": state(best)}), facts={"step": step})
     (tmp_path / "checkpoints/step-00000999.unfinished").mkdir()
     assert len(found(tmp_path)) == 4
     prune(tmp_path, 3)
@@ -127,7 +127,7 @@ def test_the_newest_are_kept_and_the_best_models_they_name(tmp_path):
 
 def test_the_best_model_of_an_step_comes_back(tmp_path):
     for step in (100, 200):
-        commit(tmp_path / "best", write(f"model {step}"), facts={"step": step}, keep_old=True)
+        write_folder(tmp_path / "best", write(f"model {step}"), facts={"step": step}, keep_old=True)
     assert restore_best(tmp_path, 200)
     assert restore_best(tmp_path, 100)  # the run goes on from a commit that does not know of 200
     assert (tmp_path / "best/a").read_text(encoding="utf-8") == "model 100"
@@ -153,7 +153,7 @@ def test_a_pickle_executes_nothing(tmp_path, name):
         write("x", **{"state.json": state(1)})(aside)
         (aside / name).write_bytes(pickle.dumps(Malicious(harm)))
 
-    commit(folder, with_pickle, facts={"step": 100})
+    write_folder(folder, with_pickle, facts={"step": 100})
     if name == MANIFEST:
         (folder / name).write_bytes(pickle.dumps(Malicious(harm)))
     with pytest.raises(ValueError, match="step-00000100"):

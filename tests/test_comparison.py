@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ner.evaluation.bootstrap import compare
-from ner.evaluation.comparison import EXAMPLES, GROUPS, Tagged, comparison, to_markdown
+from ner.evaluation.comparison import EXAMPLES, GROUPS, LabelPair, comparison, to_markdown
 from ner.tags import SCORINGS, TagSet
 
 TAGS = TagSet(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
@@ -19,7 +19,7 @@ def tagged(gold, predicted, tags=TAGS):
         return np.array([tags.ids[name] for text in sentences for name in text.split()], np.int64)
 
     lengths = [len(text.split()) for text in gold]
-    return Tagged(ids(gold), ids(predicted), np.concatenate([[0], np.cumsum(lengths)]), tags)
+    return LabelPair(ids(gold), ids(predicted), np.concatenate([[0], np.cumsum(lengths)]), tags)
 
 
 WORDS = [["Anna", "sah", "Bern"], ["Bern", "|", "<b>"], ["Genf", "und", "Chur"]]
@@ -44,7 +44,7 @@ def test_every_gold_entity_is_in_one_group(compared):
 
 
 def test_entities_that_are_not_gold(compared):
-    assert compared.invented["de"] == {
+    assert compared.spurious["de"] == {
         "LOC": {"only A": 0, "only B": 0, "both": 1},
         "PER": {"only A": 0, "only B": 1, "both": 0},
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.arguments import READER_GONE, bad_input_ends_here, parse, read_config, to_yaml
+from ner.arguments import READER_GONE, exit_on_input_error, parse, read_config, to_yaml
 from ner.cli.corpus import CorpusConfig
 from ner.config import EvaluateConfig, TrainConfig, parse_interval
 from ner.errors import InputError
@@ -129,7 +129,7 @@ def test_intervals():
 
 
 def test_bad_input_ends_with_one_line_and_status_2(capsys):
-    with pytest.raises(SystemExit) as caught, bad_input_ends_here():
+    with pytest.raises(SystemExit) as caught, exit_on_input_error():
         raise InputError("rows\x1b[2J.jsonl:3: bad")
     assert caught.value.code == 2
     assert capsys.readouterr().err.endswith(": rows\\x1b[2J.jsonl:3: bad\n")
@@ -137,13 +137,13 @@ def test_bad_input_ends_with_one_line_and_status_2(capsys):
 
 @pytest.mark.parametrize("error", [AssertionError, ValueError, KeyError, FileNotFoundError, UnicodeDecodeError])
 def test_our_own_faults_keep_their_traceback(error):
-    with pytest.raises(error), bad_input_ends_here():
+    with pytest.raises(error), exit_on_input_error():
         raise error(*["utf-8", b"", 0, 1, "why"] if error is UnicodeDecodeError else ["why"])
 
 
 def test_a_traceback_of_bad_input_on_demand(monkeypatch):
     monkeypatch.setenv("NER_TRACEBACK", "1")
-    with pytest.raises(InputError, match="why"), bad_input_ends_here():
+    with pytest.raises(InputError, match="why"), exit_on_input_error():
         raise InputError("why")
 
 

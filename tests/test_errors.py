@@ -100,19 +100,19 @@ def test_confusion_of_tags(file):
 
 
 def test_kinds_of_entity_errors(file):
-    """PER is right; Bern (1) has the wrong type; Uni Bern is cut; Bern (2) is invented; Basel and "-" are missed."""
+    """PER is right; Bern (1) has the wrong type; Uni Bern is cut; Bern (2) is spurious; Basel and "-" are missed."""
     found = {row[0]: row[1:] for row in rows_of(views.entity_kinds(file))}
     assert views.entity_kinds(file).column_names == ["kind", "count", "LOC", "ORG", "PER"]
     assert found == {
         "correct": (1, 0, 0, 1),
         "missed": (2, 2, 0, 0),
-        "invented": (2, 1, 0, 1),
+        "spurious": (2, 1, 0, 1),
         "wrong type": (1, 1, 0, 0),
-        "wrong boundary": (1, 0, 1, 0),
+        "boundary error": (1, 0, 1, 0),
         "both wrong": (0, 0, 0, 0),
     }
     types = views.type_confusion(file)
-    assert types.rows == ("LOC", "ORG", "PER", "invented")
+    assert types.rows == ("LOC", "ORG", "PER", "spurious")
     assert types.columns == ("LOC", "ORG", "PER", "missed")
     assert types.counts.tolist() == [[0, 1, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0]]
 
@@ -124,10 +124,10 @@ def test_entity_errors_are_rows(file):
     assert rows_of(found) == [
         ("de", 0, "correct", "PER", "PER", 0, 1, 0, 1),
         ("de", 0, "wrong type", "LOC", "ORG", 3, 4, 3, 4),
-        ("de", 1, "wrong boundary", "ORG", "ORG", 0, 2, 0, 1),
-        ("de", 1, "invented", None, "LOC", None, None, 1, 2),
+        ("de", 1, "boundary error", "ORG", "ORG", 0, 2, 0, 1),
+        ("de", 1, "spurious", None, "LOC", None, None, 1, 2),
         ("de", 1, "missed", "LOC", None, 4, 5, None, None),
-        ("fr", 0, "invented", None, "PER", None, None, 0, 1),
+        ("fr", 0, "spurious", None, "PER", None, None, 0, 1),
         ("fr", 1, "missed", "LOC", None, 0, 1, None, None),
     ]
 
@@ -143,11 +143,11 @@ def kinds_one_by_one(gold: list[str], predicted: list[str]) -> list[tuple[str, t
     while candidates := [(a, b) for a in ours for b in theirs if shared(a, b) > 0]:
         a, b = min(candidates, key=lambda pair: (pair[0][2] != pair[1][2], -shared(*pair), pair))
         spans, types = a[:2] == b[:2], a[2] == b[2]
-        names = {(True, True): "correct", (True, False): "wrong type", (False, True): "wrong boundary"}
+        names = {(True, True): "correct", (True, False): "wrong type", (False, True): "boundary error"}
         found.append((names.get((spans, types), "both wrong"), a, b))
         ours.remove(a)
         theirs.remove(b)
-    return found + [("missed", a, None) for a in ours] + [("invented", None, b) for b in theirs]
+    return found + [("missed", a, None) for a in ours] + [("spurious", None, b) for b in theirs]
 
 
 def test_random_tags_are_matched_as_by_plain_loops():
@@ -174,7 +174,7 @@ def test_random_tags_are_matched_as_by_plain_loops():
         seen |= {kind for kind, _, _ in ours}
     assert seen == set(KINDS)
     count = {row[0]: row[1] for row in rows_of(views.entity_kinds(table))}
-    recall = count["correct"] / (sum(count.values()) - count["invented"])
+    recall = count["correct"] / (sum(count.values()) - count["spurious"])
     assert recall == pytest.approx(seqeval.metrics.recall_score(all_gold, all_predicted))
 
 
@@ -231,7 +231,7 @@ def test_the_command_line(file, capsys):
     printed = capsys.readouterr().out
     assert "| ▁Bern |     2 | 1.750 | 3.500 |" in printed
     assert "▁Basel" not in printed.partition("Loss by tag")[0]
-    assert "| wrong boundary |     1 |   0 |   1 |   0 |" in printed
+    assert "| boundary error |     1 |   0 |   1 |   0 |" in printed
     assert "| LOC      | 0.000 | 0.333 | 0.000 | 0.667  |     3 |" in printed
     assert (
         "| de       | 1        | 5.25  | 1.31 | Uni Bern in - Basel | ORG Uni Bern, LOC Basel | ORG Uni, LOC Bern |"

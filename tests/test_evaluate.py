@@ -21,7 +21,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 import evaluate
 import train
 from ner.analysis import token_losses, views
-from ner.analysis.label_errors import suspicion
+from ner.analysis.label_errors import label_error_score
 from ner.report.sections import suspect_scores
 from tests.conftest import part_of, write_json_lines
 from tests.processes import fork_ranks
@@ -303,7 +303,7 @@ def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatc
         assert entropy.max() < np.log(7) + 1e-5
         kinds = views.entity_kinds(part).to_pydict()
         count = dict(zip(kinds["kind"], kinds["count"], strict=True))
-        assert sum(kinds["count"]) - count["invented"] == scores["support"]
+        assert sum(kinds["count"]) - count["spurious"] == scores["support"]
         assert count["correct"] == round(scores["recall"] * scores["support"])
         assert sum(kinds["count"]) - count["missed"] == round(count["correct"] / scores["precision"])
     tokenizer = AutoTokenizer.from_pretrained(runs / "de/best")
@@ -387,4 +387,4 @@ def test_a_twentieth_of_each_language_is_suspect(runs, tmp_path):
         own = {place[3]: score for place, score in scores.items() if place[1] == language}
         assert len(own) == 10  # of 200
         part = token_losses.select(tmp_path / "token_losses.parquet", language=language)
-        assert min(own.values()) >= np.sort(suspicion(part))[-10] - 1e-9
+        assert min(own.values()) >= np.sort(label_error_score(part))[-10] - 1e-9

@@ -5,14 +5,14 @@ import torch
 
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import PaddedCollator, collate
-from ner.inputs.prefetch import feed
+from ner.inputs.prefetch import prefetch
 from ner.utils import ahead
 
 
 def test_steps_come_in_order_over_epochs(encoded):
     plan = EpochPlan(encoded, 64, None, 4096, seed=3)
     first, last = len(plan) - 1, len(plan) + 2
-    found = list(feed(plan, PaddedCollator(1), 0, first, last, torch.device("cpu")))
+    found = list(prefetch(plan, PaddedCollator(1), 0, first, last, torch.device("cpu")))
     second = EpochPlan(encoded, 64, None, 4096, seed=3, epoch=1)
     expected = [plan[len(plan) - 2], plan[len(plan) - 1], second[0], second[1]]
     for (step, batches), planned in zip(found, expected, strict=True):

@@ -4,7 +4,7 @@ import pytest
 
 from ner import files
 from ner.errors import InputError
-from ner.files import file_errors, write_json, write_whole
+from ner.files import file_errors, write_atomic, write_json
 
 
 def test_json_is_written_whole(tmp_path):
@@ -29,7 +29,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path):
 def test_file_and_folder_are_synced_around_the_renaming(tmp_path, monkeypatch):
     order = []
     monkeypatch.setattr(files, "sync", lambda path: order.append((path.name, (tmp_path / "a").exists())))
-    write_whole(tmp_path / "a", "x")
+    write_atomic(tmp_path / "a", "x")
     assert order == [(".a.new", False), (tmp_path.name, True)]
 
 

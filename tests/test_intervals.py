@@ -4,15 +4,15 @@ import pytest
 from ner.evaluation.bootstrap import RESAMPLES, compare, f1_interval, f1_of, interval, resampled_f1, swap_test
 
 
-def corpus(rng, num_sentences, recall=0.85, invented=0.2):
+def corpus(rng, num_sentences, recall=0.85, spurious=0.2):
     """Counts of sentences whose entities are found independently; F1 of infinitely many is `true_f1`."""
     gold = rng.poisson(1.4, num_sentences)
     correct = rng.binomial(gold, recall)
-    return np.stack([correct, correct + rng.poisson(invented, num_sentences), gold], axis=1)
+    return np.stack([correct, correct + rng.poisson(spurious, num_sentences), gold], axis=1)
 
 
-def true_f1(recall=0.85, invented=0.2):
-    return 2 * 1.4 * recall / (1.4 * recall + invented + 1.4)
+def true_f1(recall=0.85, spurious=0.2):
+    return 2 * 1.4 * recall / (1.4 * recall + spurious + 1.4)
 
 
 def test_f1_is_that_of_the_counts():

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from ner.errors import InputError
 from ner.files import MANIFEST
 from ner.training import checkpoint, checkpointer, run_folder
-from ner.training.checkpoint import CONFIG, commit, of_step
+from ner.training.checkpoint import CONFIG, of_step, write_folder
 from ner.training.run_folder import find_start, held
 from tests.processes import fork_ranks
 
@@ -33,7 +33,7 @@ def run(tmp_path):
     (folder / CONFIG).write_text("lr: 1\n", encoding="utf-8")
     (folder / "log.jsonl").write_text("{}\n", encoding="utf-8")
     for name in ("best", of_step(Path(), 10), of_step(Path(), 20)):
-        commit(folder / name, write, facts={"step": 10})
+        write_folder(folder / name, write, facts={"step": 10})
     return folder
 
 
@@ -73,7 +73,7 @@ def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
     (of_step(run, 20) / MANIFEST).unlink()
     start = find_start(run, "auto", False, accelerator)
     assert (start.resume_from, start.stored) == (of_step(run, 10), of_step(run, 10))
-    assert "damaged commit passed over: " in capsys.readouterr().err
+    assert "corrupt checkpoint passed over: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"steps": 3}', "[" * 100_000])
@@ -108,7 +108,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
     assert find_start(other, path, False, accelerator).resume_from == of_step(run, 10)
     other.mkdir()
     (other / CONFIG).write_text("lr: 1\n", encoding="utf-8")
-    commit(of_step(other, 5), write, facts={"step": 5})
+    write_folder(of_step(other, 5), write, facts={"step": 5})
     assert refusal(accelerator, other, path) == (
         f"--resume {path}: something else is in {other}; give a new folder as --output"
     )

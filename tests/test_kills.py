@@ -17,7 +17,7 @@ import pytest
 
 from ner.files import is_sound, verify
 from ner.training import checkpoint, run_folder
-from ner.training.checkpoint import CONFIG, REPLACED, commit, of_step, prune, prune_models, read_state
+from ner.training.checkpoint import CONFIG, REPLACED, of_step, prune, prune_models, read_state, write_folder
 
 KILLED = 9
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
@@ -29,18 +29,18 @@ def save_best(run: Path, step: int, text: str = "model") -> None:
     def files(folder: Path) -> None:
         write(folder / "model", f"{text} {step}")
 
-    commit(run / "best", files, facts={"step": step}, keep_old=True)
+    write_folder(run / "best", files, facts={"step": step}, keep_old=True)
     prune_models(run)
 
 
 def save_commit(run: Path, step: int, best: int, keep: int = 1) -> None:
-    """As the keeper does it."""
+    """As the checkpointer does it."""
 
     def files(folder: Path) -> None:
         write(folder / "state.json", json.dumps({"step": step, "best": {"step": best}}))
         write(folder / CONFIG, "lr: 1\n")
 
-    commit(of_step(run, step), files, facts={"step": step})
+    write_folder(of_step(run, step), files, facts={"step": step})
     prune(run, keep)
 
 
@@ -156,7 +156,7 @@ def test_resuming(tmp_path):
 def finished(run: Path) -> None:
     begun(run)
     save_best(run, 20)
-    commit(run / "last", lambda folder: write(folder / "model", "last"), facts={"step": 20})
+    write_folder(run / "last", lambda folder: write(folder / "model", "last"), facts={"step": 20})
     shutil.rmtree(run / "checkpoints")  # as launch/swiss.sh does
     write(run / "metrics.json", '{"best": {}}')
     write(run / "notes.txt", "mine")

@@ -3,9 +3,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from ner.modeling.model import build_model, freeze, load_tagger, max_positions, save_model, training_mode
+from ner.modeling.model import build_model, freeze, load_tagger, max_positions, save_model, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
-from ner.training.optimization import decay_groups
+from ner.training.optimization import parameter_groups
 from tests.conftest import TAGS
 
 
@@ -40,10 +40,10 @@ def test_a_saved_model_is_a_standard_one(model, tokenizer, tmp_path):
 
 
 def test_freezing_the_body_trains_the_head_alone(model):
-    freeze(model, body=True)
+    freeze(model, encoder=True)
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     assert trained == ["classifier.weight", "classifier.bias"]
-    training_mode(model)
+    set_train_mode(model)
     batch = {"input_ids": torch.tensor([[0, 9, 12, 2]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
     body = model.base_model
     assert torch.equal(body(**batch).last_hidden_state, body(**batch).last_hidden_state)  # no dropout in features
@@ -60,7 +60,7 @@ def test_freezing_layers(model):
 
 
 def test_biases_and_norms_do_not_decay(model):
-    decaying, still = decay_groups(model, 0.01)
+    decaying, still = parameter_groups(model, 0.01)
     assert decaying["weight_decay"] == 0.01
     assert still["weight_decay"] == 0.0
     undecayed = {id(p) for p in still["params"]}

@@ -1,10 +1,11 @@
-"""README's commands and programs, run in small: the embedded encoder and corpus stand in, and one step is enough."""
+"""Commands and programs of README and the manual, run in small: embedded corpus and encoder, one step each."""
 
 import gzip
 import json
 import re
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,21 +13,21 @@ from accelerate.state import AcceleratorState
 
 import evaluate
 import train
-from ner.analysis import label_errors, views
 from ner.arguments import parse
-from ner.cli.options import WidgetConfig
-from ner.data import corpus, synthetic
-from ner.inputs import encoding
-from ner.sharing import onnx
-from ner.tagging import tagger
+from ner.cli import main as cli
+from ner.cli.serve import ServeConfig
+from ner.data import synthetic
 from tests.conftest import part_of
 
 ROOT = Path(train.__file__).parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+# In the order of the manual: what one page makes, the next ones use.
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(
+    encoding="utf-8")))]  # fmt: skip
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -34,23 +35,23 @@ def commands() -> list[str]:
     return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def run_module(module: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
-    """`python -m ner...`, with the embedded corpus and encoder in the place of names."""
-    rooms = {"ner.data.corpus": corpus, "ner.inputs.encoding": encoding, "ner.analysis.views": views, "ner.analysis.label_errors": label_errors,
-             "ner.sharing.onnx": onnx, "ner.tagging.tagger": tagger}  # fmt: skip
-    if module == "ner.tagging.app":  # it would serve until somebody stops it; tests/test_widget.py does
-        assert parse(WidgetConfig, arguments, "").runs
+def run_command(command: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
+    """`ner COMMAND`, with the embedded corpus and encoder in the place of names."""
+    if command == "serve":  # it would serve until somebody stops it; test_widget does
+        assert parse(ServeConfig, arguments, "").runs
         return
+    assert command in cli.COMMANDS
+    main = import_module(f"ner.cli.{command.replace('-', '_')}").main
     AcceleratorState._reset_state(reset_partial_state=True)
     if "<" in arguments:
         place = arguments.index("<")
         with Path(arguments[place + 1]).open(encoding="utf-8") as lines, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", lines)
-            rooms[module].main(arguments[:place])
+            main(arguments[:place])
         return
     names = {"data/my-corpus": str(corpus_folder), "models/my-encoder": str(encoder_folder)}
     names["xlm-roberta-base"] = str(encoder_folder)
-    rooms[module].main([names.get(argument, argument) for argument in arguments])
+    main([names.get(argument, argument) for argument in arguments])
 
 
 def write_wikineural(folder: Path, corpus_folder: Path) -> None:
@@ -101,15 +102,18 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
                 write_wikineural(Path("data/wikineural"), corpus_folder)
             expanded = [path for word in arguments for path in (sorted(map(str, Path().glob(word))) or [word])]
             evaluate.main([*expanded, "--mixed-precision", "no"])
+        elif words[0] == "ner" and words[1] not in cli.SCRIPTS and not words[1].startswith("-"):
+            if "--help" not in words:
+                run_command(words[1], words[2:], corpus_folder, encoder_folder)
+        elif words[:4] == ["accelerate", "launch", "-m", "ner"]:
+            run_command(words[4], words[5:], corpus_folder, encoder_folder)
         elif words[:2] == ["python", "-m"]:
-            run_module(words[2], words[3:], corpus_folder, encoder_folder)
-        elif words[:3] == ["accelerate", "launch", "-m"]:
-            run_module(words[3], words[4:], corpus_folder, encoder_folder)
+            assert (ROOT / words[2].replace(".", "/")).is_dir() or (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
         elif words[0] == "make":
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
         else:
-            assert words[0] in ("git", "cd", "pip", "accelerate"), f"README: {command} is not tested"
+            assert words[0] in ("git", "cd", "pip", "accelerate"), f"{command} is not tested"
         ran.append(words)
     assert sum("train.py" in words for words in ran) >= 5
     assert any("evaluate.py" in words for words in ran)
@@ -118,7 +122,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
         for name, stand_in in names.items():
             program = program.replace(name, stand_in)
         AcceleratorState._reset_state(reset_partial_state=True)
-        exec(compile(program, "README.md", "exec"), {})
+        exec(compile(program, "manual", "exec"), {})
     assert Path("tagged.jsonl").is_file()
     assert Path("runs/smoothed/metrics.json").is_file()
     if "trackio" in sys.modules:  # else it uploads, and says so, when the suite has ended
@@ -127,7 +131,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
 
 
 def test_paths_that_are_named_exist():
-    for path in re.findall(r"`((?:ner|launch|tests)/[\w./-]*)`", README):
+    for path in re.findall(r"`((?:ner|launch|tests)/[\w./-]*)`", TEXT):
         assert (ROOT / path).exists(), path
 
 

@@ -362,7 +362,7 @@ def test_filters(page):
     assert page.places == ["fr · 0", "de · 0"]
     page.type("loss", "0")
     page.control("suspect").click()
-    page.choose("order", "suspicion")
+    page.choose("order", "label-error score")
     assert page.places == ["de · 2", "fr · 0"]
 
 
@@ -390,7 +390,7 @@ def test_a_link_shows_the_same_view_and_back_goes_back(page, file, browser):
     assert (page.view, page.words) == (view, words)
     link = browser.find_element("id", "link").get_attribute("href")
     page.choose("language", "fr")
-    page.choose("error", "invented")
+    page.choose("error", "spurious")
     browser.back()
     browser.back()
     page.wait("return location.hash.includes('page=2')")
@@ -482,7 +482,7 @@ def test_filtering_40_000_sentences(browser, tmp_path, record_property):
     page = Page(browser, tmp_path / "page.html")
     assert page.status == "40,000 sentences"
     changes = {
-        "language": "fr", "type": "ORG", "error": "wrong boundary", "words": "1f", "loss": "1.5",
+        "language": "fr", "type": "ORG", "error": "boundary error", "words": "1f", "loss": "1.5",
         "order": "mean", "case": "yes", "size": "100",
     }  # fmt: skip
     script = """

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
-from ner.data.tag_schemes import Converter, Names, Tally, collected_tags, declared_tags, parse_map
+from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats, collected_tags, declared_tags, parse_map
 from ner.tags import TagSet, entities
 
 
-def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -> tuple[list[list[str]], Tally]:
+def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -> tuple[list[list[str]], SchemeStats]:
     """IOB2 names of sentences in any scheme."""
     flat = [tag for sentence in sentences for tag in sentence]
-    names = Names.of(flat)
+    names = ParsedLabels.of(flat)
     tags = collected_tags(names, flat, mapping or {})
     start = np.zeros(len(flat), dtype=bool)
     start[np.cumsum([0] + [len(sentence) for sentence in sentences])[:-1]] = True
-    ids, tally = Converter(names, mapping or {}, tags)(np.array([names.names.index(tag) for tag in flat]), start)
+    ids, tally = SchemeConverter(names, mapping or {}, tags)(np.array([names.names.index(tag) for tag in flat]), start)
     new = iter(tags.names[i] for i in ids)
     return [[next(new) for _ in sentence] for sentence in sentences], tally
 
@@ -126,9 +126,9 @@ def test_declared_names(names, mapping, expected):
 
 
 def test_malformed_names():
-    assert Names.of(["O", "B-PER", "PER", ""]).malformed == {"PER", ""}
-    assert Names.of(["O", "PER", " "]).malformed == {" "}
-    assert Names.of(["O", "B-", "I-X", "I-X "]).malformed == {"B-", "I-X "}
-    assert len(Names.of(["O", *map(str, range(5000))]).malformed) == 5000  # words where tags should be
+    assert ParsedLabels.of(["O", "B-PER", "PER", ""]).malformed == {"PER", ""}
+    assert ParsedLabels.of(["O", "PER", " "]).malformed == {" "}
+    assert ParsedLabels.of(["O", "B-", "I-X", "I-X "]).malformed == {"B-", "I-X "}
+    assert len(ParsedLabels.of(["O", *map(str, range(5000))]).malformed) == 5000  # words where tags should be
     with pytest.raises(ValueError, match="malformed tags among the names: 'PER'"):
         declared_tags(["O", "B-LOC", "PER"], {})

@@ -9,8 +9,16 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
-from ner.training.checkpoint import commit
-from ner.training.state import Snapshot, give_back, random_state, read_snapshot, set_random_state, take, write_snapshot
+from ner.training.checkpoint import write_folder
+from ner.training.state import (
+    Snapshot,
+    capture_state,
+    random_state,
+    read_snapshot,
+    restore_state,
+    set_random_state,
+    write_snapshot,
+)
 from tests.processes import fork_ranks
 
 ROOT = Path(__file__).parent.parent
@@ -51,13 +59,13 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
     run = training()
     for _ in range(5):
         step(*run)
-    snapshot = take(accelerator, *run, {"step": 5})
+    snapshot = capture_state(accelerator, *run, {"step": 5})
     folder = tmp_path / "c"
-    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 5})
+    write_folder(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 5})
     for _ in range(5):
         step(*run)
     other = training()
-    give_back(read_snapshot(folder), accelerator, *other)
+    restore_state(read_snapshot(folder), accelerator, *other)
     assert other[1].param_groups[0]["lr"] == snapshot.state["scheduler"]["_last_lr"][0]
     for _ in range(5):
         step(*other)
@@ -71,12 +79,12 @@ def test_training_goes_on_to_the_last_bit(tmp_path):
 
 def test_another_model_is_refused():
     accelerator, run = Accelerator(cpu=True), training()
-    snapshot = take(accelerator, *run, {"step": 0})
+    snapshot = capture_state(accelerator, *run, {"step": 0})
     snapshot.tensors["model/3.bias"] = torch.zeros(3)
     with pytest.raises(ValueError, match="other parameters"):
-        give_back(snapshot, accelerator, *run)
+        restore_state(snapshot, accelerator, *run)
     with pytest.raises(ValueError, match="other parameters"):
-        give_back(Snapshot({}, {}), accelerator, *run)
+        restore_state(Snapshot({}, {}), accelerator, *run)
 
 
 SHARDED = """

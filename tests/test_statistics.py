@@ -1,7 +1,7 @@
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from ner.data.summary import describe, entity_counts, example, frequent_entities, in_both, repeated
-from ner.data.tag_schemes import Tally
+from ner.data.tag_schemes import SchemeStats
 from ner.utils import table
 
 NAMES = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -44,7 +44,9 @@ def test_example():
 
 
 def test_description():
-    text = describe(DatasetDict(train=TRAIN, test=TEST), {"train": Tally(not_iob2=7, not_iob1=1), "test": Tally()})
+    text = describe(
+        DatasetDict(train=TRAIN, test=TEST), {"train": SchemeStats(not_iob2=7, not_iob1=1), "test": SchemeStats()}
+    )
     assert "| train |         5 |    11 |   3 |   1 |" in text
     assert "| test  |         4 |     7 |   0 |   0 |" in text
     assert "| train |         1 |          1 |          6 |          6 |       6 | IOB2       |            7 |" in text

@@ -23,13 +23,13 @@ SENTENCES = [
 def test_one_sure_word_weighs_more_than_many_hard_ones():
     """Mean losses: O 1.25, B-LOC 1.5, I-LOC 2."""
     table = words_table(SENTENCES)
-    np.testing.assert_allclose(label_errors.suspicion(table), [0.5, 1.25, -0.5, -np.inf])
-    found = label_errors.suspects(table, top=3)
+    np.testing.assert_allclose(label_errors.label_error_score(table), [0.5, 1.25, -0.5, -np.inf])
+    found = label_errors.rank_label_errors(table, top=3)
     assert found["sentence"].to_pylist() == [1, 0, 2]
-    assert found["suspicion"].to_pylist() == [1.25, 0.5, -0.5]
+    assert found["label_error_score"].to_pylist() == [1.25, 0.5, -0.5]
     assert found["words"].to_pylist()[0] == ["a", "b"]
-    assert len(label_errors.suspects(table)) == 4
-    assert len(label_errors.suspects(table.slice(0, 0))) == 0
+    assert len(label_errors.rank_label_errors(table)) == 4
+    assert len(label_errors.rank_label_errors(table.slice(0, 0))) == 0
 
 
 def test_the_command_line(tmp_path, capsys):

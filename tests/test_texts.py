@@ -11,10 +11,10 @@ import pytest
 
 from ner.data import corpus
 from ner.data.corpus import Source
-from ner.tagging.document import Entity, Tagged
+from ner.tagging.document import Entity, TaggedText
 from ner.tagging.files import Text, count, read, read_lines, row_of, sound, to_columns, write
 
-TAGGED = Tagged(
+TAGGED = TaggedText(
     "Anna, Bern", [(0, 4), (4, 5), (6, 10)], ["B-PER", "O", "B-LOC"], np.array([0.9876, np.nan, 0.5], np.float32),
     [Entity("PER", "Anna", 0, 4, 0.9876), Entity("LOC", "Bern", 6, 10, 0.5)],
 )  # fmt: skip

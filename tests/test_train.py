@@ -21,6 +21,7 @@ from transformers import AutoModelForTokenClassification, pipeline
 import train
 from ner.modeling.pretrained import load_tokenizer
 from ner.training.checkpoint import found
+from ner.training.checkpointer import Checkpointer
 from ner.training.metrics_log import JsonLinesLog
 from tests import processes
 from tests.conftest import write_json_lines
@@ -194,7 +195,7 @@ def test_best_is_the_best_and_last_the_last(run):
 
 def test_frozen_body_keeps_its_weights(run, encoder_folder):
     before = load_file(encoder_folder / "model.safetensors")
-    after = weights(run("--freeze", "body", "--max-steps", "3"))
+    after = weights(run("--freeze", "encoder", "--max-steps", "3"))
     assert all(torch.equal(after[f"roberta.{name}"], tensor) for name, tensor in before.items())
 
 
@@ -400,7 +401,7 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     stored = (folder / "checkpoints/step-00000010/config.yaml").read_text(encoding="utf-8")
     os.truncate(folder / "checkpoints/step-00000010/state.safetensors", 100)
     again = run(*flags)
-    assert "damaged commit passed over" in (text := capsys.readouterr().err)
+    assert "corrupt checkpoint passed over" in (text := capsys.readouterr().err)
     assert "step-00000005: going on after step 5" in text
     assert results(again) == expected
     assert same(weights(again), last)
@@ -504,13 +505,14 @@ def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, 
 
 
 def test_a_signal_while_the_last_model_is_written_lets_it_finish(run, monkeypatch):
-    save = train.save
+    save = Checkpointer.save_model
 
-    def signalled(*arguments):
-        os.kill(os.getpid(), signal.SIGTERM)
-        save(*arguments)
+    def signalled(self, name, *arguments):
+        if name == "last":
+            os.kill(os.getpid(), signal.SIGTERM)
+        save(self, name, *arguments)
 
-    monkeypatch.setattr(train, "save", lambda *arguments: (signalled if arguments[4] == "last" else save)(*arguments))
+    monkeypatch.setattr(Checkpointer, "save_model", signalled)
     folder = run("--max-steps", "1")
     assert (folder / "metrics.json").is_file()
     assert (folder / "last/model.safetensors").is_file()

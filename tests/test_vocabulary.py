@@ -11,10 +11,10 @@ from transformers import XLMRobertaForTokenClassification
 
 from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
-from ner.modeling.embedding_trimming import trim
+from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.loss import update_loss
 from ner.modeling.model import build_model
-from ner.training.optimization import decay_groups
+from ner.training.optimization import parameter_groups
 from tests.conftest import TAGS
 
 
@@ -36,7 +36,7 @@ def table(model) -> nn.Embedding:
 
 def train(model, windows: Encoded, num_steps: int = 5) -> None:
     model.eval()  # no dropout
-    optimizer = AdamW(decay_groups(model, 0.3), lr=1e-2)
+    optimizer = AdamW(parameter_groups(model, 0.3), lr=1e-2)
     batch = PaddedCollator(model.config.pad_token_id)([windows[i] for i in range(len(windows))])
     labels = batch.pop("labels")
     del batch["words"]
@@ -50,7 +50,7 @@ def train(model, windows: Encoded, num_steps: int = 5) -> None:
 def test_training_is_the_same(encoder_folder, few):
     whole, trimmed = (build_model(str(encoder_folder), TAGS, seed=0) for _ in range(2))
     pretrained = table(whole).weight.detach().clone()
-    vocabulary = trim(trimmed, [few])
+    vocabulary = trim_embedding(trimmed, [few])
     assert vocabulary
     assert len(vocabulary.used) < 0.5 * len(pretrained)
     assert table(trimmed).weight.shape == (len(vocabulary.used) + 1, pretrained.shape[1])
@@ -66,7 +66,7 @@ def test_training_is_the_same(encoder_folder, few):
 
 
 def test_ids_come_back(model, few):
-    vocabulary = trim(model, [few])
+    vocabulary = trim_embedding(model, [few])
     assert vocabulary
     rows = vocabulary.encoded(few).input_ids
     assert rows.min() >= 0
@@ -78,14 +78,14 @@ def test_ids_come_back(model, few):
 def test_left_alone(encoder_folder, few):
     frozen = build_model(str(encoder_folder), TAGS, seed=0)
     table(frozen).weight.requires_grad_(False)
-    assert trim(frozen, [few]) is None
+    assert trim_embedding(frozen, [few]) is None
     shared = build_model(str(encoder_folder), TAGS, seed=0)
     decoder = nn.Linear(128, 300, bias=False)
     decoder.weight = table(shared).weight
     shared.add_module("decoder", decoder)
-    assert trim(shared, [few]) is None
+    assert trim_embedding(shared, [few]) is None
     used_up = build_model(str(encoder_folder), TAGS, seed=0)
-    assert trim(used_up, [replace(few, input_ids=np.arange(300, dtype=np.int32))]) is None
+    assert trim_embedding(used_up, [replace(few, input_ids=np.arange(300, dtype=np.int32))]) is None
 
 
 class Counting(XLMRobertaForTokenClassification):
@@ -100,5 +100,5 @@ class Counting(XLMRobertaForTokenClassification):
 def test_an_encoder_that_reads_the_numbers_keeps_its_table(encoder_folder, few):
     model = Counting.from_pretrained(encoder_folder)
     before = table(model)
-    assert trim(model, [few]) is None
+    assert trim_embedding(model, [few]) is None
     assert table(model) is before

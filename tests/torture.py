@@ -196,7 +196,7 @@ def damage(runs: Runs) -> str:
         newest = found(runs.folder / name)[0]
         change(newest)
         worst = max(worst, runs.difference(runs.finish(name)))
-        assert f"damaged commit passed over: {newest}" in runs.errors(name), runs.errors(name)
+        assert f"corrupt checkpoint passed over: {newest}" in runs.errors(name), runs.errors(name)
     return f"{', '.join(ways)}: named, the one before taken; largest difference of weights {worst}"
 
 

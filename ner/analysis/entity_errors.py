@@ -6,8 +6,8 @@ import numpy as np
 
 from ner.tags import TagSet, entities
 
-KINDS = ("correct", "missed", "invented", "wrong type", "wrong boundary", "both wrong")
-CORRECT, MISSED, INVENTED, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG = range(len(KINDS))
+KINDS = ("correct", "missed", "spurious", "wrong type", "boundary error", "both wrong")
+CORRECT, MISSED, SPURIOUS, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ def match(gold: np.ndarray, predicted: np.ndarray, sentence_start: np.ndarray, t
     )
     ours, theirs = pairs(gold_sides, predicted_sides, len(gold))
     missed = np.setdiff1d(np.arange(len(gold_sides)), ours)
-    invented = np.setdiff1d(np.arange(len(predicted_sides)), theirs)
+    spurious = np.setdiff1d(np.arange(len(predicted_sides)), theirs)
     nothing = np.array([-1, -1, len(tags.types)])  # indexed by -1
-    of_gold = np.vstack([gold_sides, nothing])[np.concatenate([ours, missed, np.full(len(invented), -1)])]
-    of_predicted = np.vstack([predicted_sides, nothing])[np.concatenate([theirs, np.full(len(missed), -1), invented])]
+    of_gold = np.vstack([gold_sides, nothing])[np.concatenate([ours, missed, np.full(len(spurious), -1)])]
+    of_predicted = np.vstack([predicted_sides, nothing])[np.concatenate([theirs, np.full(len(missed), -1), spurious])]
     same_span = (of_gold[:, :2] == of_predicted[:, :2]).all(axis=1)
     same_type = of_gold[:, 2] == of_predicted[:, 2]
     kind = np.where(
         same_span, np.where(same_type, CORRECT, WRONG_TYPE), np.where(same_type, WRONG_BOUNDARY, BOTH_WRONG)
     )
-    kind[of_gold[:, 0] < 0] = INVENTED
+    kind[of_gold[:, 0] < 0] = SPURIOUS
     kind[of_predicted[:, 0] < 0] = MISSED
     order = np.argsort(np.where(of_gold[:, 0] < 0, of_predicted[:, 0], of_gold[:, 0]), kind="stable")
     start, end, type_ = of_gold[order].T

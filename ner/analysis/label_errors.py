@@ -13,7 +13,7 @@ from ner.analysis.token_losses import Table, codes, losses, read, sentence_offse
 from ner.analysis.views import sentence_table
 
 
-def suspicion(source: Table) -> np.ndarray:
+def label_error_score(source: Table) -> np.ndarray:
     """float64 [sentences], in nats: how much more than the mean of its gold tag the worst word of each sentence costs.
 
     Means are over the whole table: give it one run, one split, and rather one language. A sentence where no word has a
@@ -33,8 +33,8 @@ def of_sentences(how: np.ufunc, values: np.ndarray, table: pa.Table) -> np.ndarr
     return how.reduceat(values, sentence_offsets(table)[:-1]) if len(values) else np.empty(0)
 
 
-def suspects(source: Table, top: int | None = None) -> pa.Table:
-    """`ner.analysis.views.sentence_table` with a column suspicion, the most suspect sentence first. top: so many of them."""
-    scores = suspicion(source)
+def rank_label_errors(source: Table, top: int | None = None) -> pa.Table:
+    """`ner.analysis.views.sentence_table` with a column label_error_score, the most suspect sentence first. top: so many of them."""
+    scores = label_error_score(source)
     order = pa.array(np.argsort(-scores, kind="stable")[:top])
-    return sentence_table(source).append_column("suspicion", pa.array(scores)).take(order)
+    return sentence_table(source).append_column("label_error_score", pa.array(scores)).take(order)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from ner.data.arrow_store import WORDS, batches
-from ner.errors import InputError, listed, one_line
+from ner.errors import InputError, listed, single_line
 from ner.files import file_errors, written_aside
 from ner.tags import TagSet
 
@@ -146,7 +146,7 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         table = pq.read_table(source, columns=wanted, read_dictionary=names)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{source}: damaged: {one_line(error)[:200]}") from error
+        raise InputError(f"{source}: damaged: {single_line(error)[:200]}") from error
     return table.unify_dictionaries().combine_chunks()
 
 

@@ -100,19 +100,19 @@ def tag_confusion(source: Table) -> Confusion:
 def type_confusion(source: Table) -> Confusion:
     """Gold against predicted type of entities that are matched (`ner.analysis.entity_errors`), whatever their boundaries.
 
-    The last column counts gold entities that are missed, the last row predicted ones that are invented.
+    The last column counts gold entities that are missed, the last row predicted ones that are spurious.
     """
     types, matches = entity_matches(source)
     size = len(types) + 1
     counts = np.bincount(matches.gold_type * size + matches.predicted_type, minlength=size * size)
-    return Confusion((*types, "invented"), (*types, "missed"), counts.reshape(size, size))
+    return Confusion((*types, "spurious"), (*types, "missed"), counts.reshape(size, size))
 
 
 def entity_kinds(source: Table) -> pa.Table:
     """kind, count, and a column for each type: how many entities are correct, and which errors the others are.
 
-    missed: matches no predicted entity; invented: no gold one; wrong type, wrong boundary, both wrong: of a matched
-    pair. The type is that of the gold entity, of an invented one the predicted. int64; a row for each kind.
+    missed: matches no predicted entity; spurious: no gold one; wrong type, boundary error, both wrong: of a matched
+    pair. The type is that of the gold entity, of an spurious one the predicted. int64; a row for each kind.
     """
     types, matches = entity_matches(source)
     own = np.where(matches.gold_type == len(types), matches.predicted_type, matches.gold_type)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
-from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.arguments import command, echo, exit_on_input_error, option, parse
 from ner.config import ReadingOptions, named_twice, not_above_zero
 from ner.data.corpus import Source, load_corpus, to_parquet, write_skipped
 from ner.data.summary import describe
@@ -48,15 +48,15 @@ class CorpusConfig(CorpusOptions, ReadingOptions):
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner corpus`."""
     disable_progress_bars()
-    with bad_input_ends_here():
+    with exit_on_input_error():
         options = parse(CorpusConfig, arguments, __doc__)
         corpus = load_corpus(Source.of(options), options.languages, options.splits)
         if options.to_parquet:
             with file_errors(options.to_parquet):
                 to_parquet(corpus, Path(options.to_parquet))
     for language, splits in corpus.languages.items():
-        tallies = {split: corpus.tallies[language, split] for split in splits if (language, split) in corpus.tallies}
-        echo(f"# {language}\n\n{describe(splits, tallies)}\n")
+        stats = {split: corpus.stats[language, split] for split in splits if (language, split) in corpus.stats}
+        echo(f"# {language}\n\n{describe(splits, stats)}\n")
     for note in corpus.notes:
         echo(f"note: {note}")
     if options.to_parquet:

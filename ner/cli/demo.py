@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.arguments import command, echo, exit_on_input_error, option, parse
 from ner.data.synthetic import write_corpus, write_encoder
 from ner.files import file_errors
 
@@ -32,7 +32,7 @@ class DemoConfig(DemoOptions):
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner demo`."""
     logging.disable_progress_bar()
-    with bad_input_ends_here():
+    with exit_on_input_error():
         folder = Path(parse(DemoConfig, arguments, __doc__).folder)
         with file_errors(folder):
             write_corpus(folder / "corpus")

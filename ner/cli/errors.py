@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ner.analysis.token_losses import select
 from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
-from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.arguments import command, echo, exit_on_input_error, option, parse
 from ner.config import not_above_zero
 from ner.errors import InputError, listed, shorten
 from ner.tags import TagSet, entities
@@ -106,7 +106,7 @@ def cut(file: str, run: str | None, language: str | None, split: str | None) -> 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner errors`."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         options = parse(ErrorsConfig, arguments, __doc__)
         table = cut(options.file, options.run, options.language, options.split)
     by: By = options.sentences or "total"

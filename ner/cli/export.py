@@ -18,10 +18,10 @@ import torch
 import transformers
 from datasets import disable_progress_bars
 
-from ner.arguments import FAILED, bad_input_ends_here, command, echo, option, parse
+from ner.arguments import FAILED, command, echo, exit_on_input_error, option, parse
 from ner.config import EvaluationDataOptions, named_twice, not_above_zero
 from ner.data.corpus import load_corpus
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.evaluation.runs import check_tags, find_run
 from ner.files import MANIFEST
 from ner.inputs.encoding import encode_once
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     disable_progress_bars()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    with bad_input_ends_here():
+    with exit_on_input_error():
         config = parse(ExportConfig, arguments, __doc__)
         if lacking := missing():
             raise InputError(lacking)
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_tokens=config.max_tokens_per_micro_batch,
         )  # fmt: skip
     except (ArithmeticError, torch.onnx.OnnxExporterError, *NOT_WRITTEN) as error:
-        echo(f"ner export: {config.run}: {one_line(error)}", sys.stderr)
+        echo(f"ner export: {config.run}: {single_line(error)}", sys.stderr)
         sys.exit(FAILED)
     words = sum(counts.words for counts in outcomes[0].counts.values())
     echo(to_markdown(outcomes))

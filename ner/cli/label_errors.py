@@ -8,8 +8,8 @@ The file is what `evaluate.py --token-losses` writes. Losses are in nats.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ner.analysis.label_errors import suspects
-from ner.arguments import bad_input_ends_here, command, echo, parse
+from ner.analysis.label_errors import rank_label_errors
+from ner.arguments import command, echo, exit_on_input_error, parse
 from ner.cli.errors import WhichOptions, cut, sentences_to_markdown
 from ner.config import not_above_zero
 from ner.errors import InputError
@@ -27,7 +27,7 @@ class LabelErrorsConfig(WhichOptions):
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner label-errors`."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         options = parse(LabelErrorsConfig, arguments, __doc__)
         table = cut(options.file, options.run, options.language, options.split)
-    echo(sentences_to_markdown(suspects(table, options.top)))
+    echo(sentences_to_markdown(rank_label_errors(table, options.top)))

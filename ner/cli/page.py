@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.arguments import command, echo, exit_on_input_error, option, parse
 from ner.config import not_above_zero, not_given
 from ner.errors import InputError
 from ner.files import file_errors
@@ -39,7 +39,7 @@ class PageConfig(PageOptions):
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner page`."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         config = parse(PageConfig, arguments, __doc__)
         output = Path(config.output)
         with file_errors(output):

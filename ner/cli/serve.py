@@ -16,7 +16,7 @@ from typing import Literal
 
 import transformers
 
-from ner.arguments import bad_input_ends_here, command, option, parse
+from ner.arguments import command, exit_on_input_error, option, parse
 from ner.config import named_twice
 from ner.errors import InputError
 from ner.tagging.app import MISSING, build_page, listen, serving
@@ -55,7 +55,7 @@ class ServeConfig(ServeOptions):
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner serve`."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         config = parse(ServeConfig, arguments, __doc__)
         if importlib.util.find_spec("gradio") is None:
             raise InputError(MISSING)

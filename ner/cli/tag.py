@@ -25,9 +25,9 @@ from typing import Literal
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from ner.arguments import FAILED, bad_input_ends_here, command, echo, option, parse
+from ner.arguments import FAILED, command, echo, exit_on_input_error, option, parse
 from ner.config import PrecisionOptions, not_above_zero
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.files import file_errors, locked
 from ner.runtime import decided, say, start_accelerator
 from ner.tagging import files
@@ -165,7 +165,7 @@ def tag_rest(
             files.write(journal.rows(), output, source)
             journal.file.unlink()
     except (OSError, KeyboardInterrupt) as error:
-        reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else one_line(error)
+        reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else single_line(error)
         say(accelerator, f"{output}: {reason}; the same command goes on after row {num_done + num_rows:,}")
         sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else FAILED)
     rates = f"{num_rows / seconds:,.0f} rows and {num_words / seconds:,.0f} words a second"
@@ -219,7 +219,7 @@ def print_tagged(config: TagConfig, tag: Tag) -> None:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner tag`."""
-    with ends_at_a_signal(), bad_input_ends_here():
+    with ends_at_a_signal(), exit_on_input_error():
         config = parse(TagConfig, arguments, __doc__)
         accelerator = start_accelerator(config.mixed_precision)
         tagger = Tagger.from_pretrained(

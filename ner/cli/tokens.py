@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 from transformers import PreTrainedTokenizerBase
 
-from ner.arguments import bad_input_ends_here, command, echo, option, parse
+from ner.arguments import command, echo, exit_on_input_error, option, parse
 from ner.config import not_given
 from ner.data.arrow_store import TAGS, WORDS
 from ner.data.words import split_words
@@ -69,7 +69,7 @@ def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["f
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner tokens`."""
-    with bad_input_ends_here():
+    with exit_on_input_error():
         config = parse(TokensConfig, arguments, __doc__)
         tables = [show(load_tokenizer(name), config.text, config.label_tokens) for name in config.model]
     for name, text in zip(config.model, tables, strict=True):

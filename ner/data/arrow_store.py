@@ -28,7 +28,7 @@ from datasets import Dataset
 
 from ner.data import faults
 from ner.data.faults import Fault
-from ner.errors import InputError, listed, one_line, shorten
+from ner.errors import InputError, listed, shorten, single_line
 from ner.files import LOCK, MANIFEST, is_sound, locked, read_json, sha256
 from ner.tags import TagSet
 from ner.utils import tqdm
@@ -111,7 +111,7 @@ def cached(key: object, write: Callable[[Path], None]) -> Path:
             make(folder, write)
     except OSError as error:
         place = folder if Path(error.filename or cache).is_relative_to(folder) else cache
-        reason = error.strerror or one_line(error)
+        reason = error.strerror or single_line(error)
         raise CacheError(
             f"{place}: {reason}; that is the cache of data, and the variable HF_DATASETS_CACHE names another"
         ) from error

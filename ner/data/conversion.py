@@ -15,7 +15,7 @@ from datasets import List as ListOf
 from ner.data import faults
 from ner.data.arrow_store import ROW, TAGS, WORDS, Rows, cached
 from ner.data.faults import Fault
-from ner.data.tag_schemes import Converter, Names, Tally
+from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats
 from ner.errors import shorten
 from ner.files import read_json
 from ner.tags import TagSet
@@ -26,22 +26,22 @@ class Converted:
     """Sentences with IOB2 tags. tally: what scheme they were in; faults: file of the rows that were left out."""
 
     data: Dataset
-    tally: Tally
+    tally: SchemeStats
     faults: Path
     num_faults: int
 
 
 def convert(
-    rows: Rows, own_names: Sequence[str] | None, names: Names, mapping: Mapping[str, str], tags: TagSet
+    rows: Rows, own_names: Sequence[str] | None, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet
 ) -> Converted:
     """IOB2 tags of these rows, from the cache if it has them.
 
     own_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
     """
-    converter = Converter(names, mapping, tags)
+    converter = SchemeConverter(names, mapping, tags)
 
     def write(folder: Path) -> None:
-        tally = Tally()
+        tally = SchemeStats()
         num_faults = 0
         features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
         schema = features.arrow_schema
@@ -69,7 +69,7 @@ def convert(
 
     folder = cached((rows.folder.name, own_names, names.names, sorted(mapping.items()), tags.names), write)
     summary = read_json(folder / "summary.json")
-    tally = Tally(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
+    tally = SchemeStats(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
     return Converted(
         Dataset.from_file(str(folder / "rows.arrow")), tally, folder / "faults.jsonl", summary["num_faults"]
     )
@@ -86,8 +86,8 @@ def row_of(table: pa.Table) -> np.ndarray:
 
 
 def tags_of(
-    table: pa.Table, own_names: Sequence[str] | None, names: Names, converter: Converter
-) -> tuple[np.ndarray, np.ndarray, Tally]:
+    table: pa.Table, own_names: Sequence[str] | None, names: ParsedLabels, converter: SchemeConverter
+) -> tuple[np.ndarray, np.ndarray, SchemeStats]:
     """(index into the names, IOB2 id) of each word, -1 where there is none, and what was met."""
     flat = table[TAGS].combine_chunks().flatten()
     if own_names is None:
@@ -104,7 +104,7 @@ def tags_of(
 
 def tag_faults(
     table: pa.Table, bad: np.ndarray, raw: np.ndarray, ids: np.ndarray, place: str,
-    own_names: Sequence[str] | None, names: Names, tags: TagSet,
+    own_names: Sequence[str] | None, names: ParsedLabels, tags: TagSet,
 ) -> list[Fault]:  # fmt: skip
     """What is wrong with the tags of the rows `bad`: the first word of each that has no IOB2 tag."""
     first = np.concatenate([[0], np.cumsum(lengths(table))])

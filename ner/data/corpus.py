@@ -1,7 +1,8 @@
 """Annotated sentences: a name or path -> checked words and IOB2 tags of each language and split.
 
-Whatever they are read from (`ner.data.discovery`, `ner.data.readers`), they end in the same form, `tokens: list of str`
-and `ner_tags: list of ClassLabel`. All files are read and checked before anything else happens; what is wrong comes in one report.
+Whatever they are read from (`ner.data.discovery`, `ner.data.readers`), they end in the same form: `tokens`, a list of
+str, and `ner_tags`, a list of ClassLabel. All files are read and checked before anything else happens; what is wrong
+comes in one report.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.data.summary import in_both
-from ner.data.tag_schemes import Names, Tally, collected_tags, declared_tags, mapped_types, parse_map
-from ner.errors import InputError, listed, one_line
+from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
+from ner.errors import InputError, listed, single_line
 from ner.tags import OUTSIDE, TagSet
 
 
@@ -56,18 +57,26 @@ class Corpus:
     """Checked sentences. languages: their splits, all with the same tags.
 
     source: with `auto` resolved; notes: what was converted, repaired, left out, and stands in two splits;
-    tallies: tag scheme and illegal tags of each language and split; skipped: files of the rows left out.
+    stats: tag scheme and illegal tags of each language and split; skipped: files of the rows left out.
     """
 
     source: Source
     languages: dict[str, DatasetDict]
     tags: TagSet
     notes: tuple[str, ...]
-    tallies: dict[tuple[str, str], Tally]
+    stats: dict[tuple[str, str], SchemeStats]
     skipped: tuple[Path, ...]
 
     def __getitem__(self, language: str) -> DatasetDict:
         return self.languages[language]
+
+    def sizes(self, languages: Sequence[str]) -> str:
+        """Training sentences of each of these languages, and the share that was kept, for a message."""
+        shares = parse_sample(self.source.sample)
+        return ", ".join(
+            f"{name} {len(self[name]['train']):,}" + (f" (share {shares[name]:g})" if name in shares else "")
+            for name in languages
+        )
 
 
 @dataclass(frozen=True)
@@ -125,10 +134,10 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         )
         if empty := [split for split, part in corpus[language].items() if not len(part)]:
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
-    tallies = {key: reduce(Tally.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
-    notes = (*scheme_notes(tallies), *skip_notes(parts, converted), *overlap_notes(corpus))
+    stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
+    notes = (*scheme_notes(stats), *skip_notes(parts, converted), *overlap_notes(corpus))
     return Corpus(
-        source, corpus, tags, notes, tallies, tuple(item.faults for item in left_out if item.num_faults)
+        source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults)
     )  # fmt: skip
 
 
@@ -186,7 +195,7 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
     try:
         loaded = load_dataset(data, config, split=split)
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        raise InputError(one_line(error)) from error
+        raise InputError(single_line(error)) from error
     schema = loaded.features.arrow_schema
     names = readers.word_and_tag(schema, columns)
 
@@ -198,7 +207,7 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
     return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
 
 
-def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[Names, TagSet]:
+def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[ParsedLabels, TagSet]:
     """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises InputError."""
     own: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     declared: list[tuple[str, ...] | None] = []
@@ -210,7 +219,7 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
                 shards[i] = part = replace(part, names=source.tags)
             declared.append(part.names or source.tags)
             own.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
-    names = Names.of(chain(source.tags or (), *chain(*own.values())))
+    names = ParsedLabels.of(chain(source.tags or (), *chain(*own.values())))
     if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
         types = listed(sorted({kind for kind in names.types if kind}))
         raise InputError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
@@ -235,9 +244,9 @@ def parse_columns(text: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def scheme_notes(tallies: Mapping[tuple[str, str], Tally]) -> Iterator[str]:
+def scheme_notes(stats: Mapping[tuple[str, str], SchemeStats]) -> Iterator[str]:
     """What was converted to IOB2, and how much of it was illegal."""
-    for (language, split), tally in tallies.items():
+    for (language, split), tally in stats.items():
         if tally.scheme != "IOB2":
             yield f"{language} {split}: {tally.scheme}, converted to IOB2"
         if tally.repaired:

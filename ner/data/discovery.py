@@ -11,7 +11,7 @@ from datasets import Features, get_dataset_config_names, load_dataset_builder
 from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
 
 from ner.data.readers import SUFFIXES, suffix_of
-from ner.errors import InputError, listed, one_line, shorten
+from ner.errors import InputError, listed, shorten, single_line
 from ner.files import file_errors, parse_yaml
 
 CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
@@ -108,7 +108,7 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     try:
         files = sorted(Path(anchor or ".").glob(str(Path(glob).relative_to(anchor) if anchor else Path(glob))))
     except ValueError as error:  # of ** beside something else
-        raise InputError(f"{pattern}: {one_line(error)}") from error
+        raise InputError(f"{pattern}: {single_line(error)}") from error
     for file in files:
         if (match := regex.fullmatch(str(file))) and file.is_file():
             groups = dict(zip(order, match.groups(), strict=True))
@@ -246,13 +246,13 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         try:
             listing.places[language] = of_builder(data, builder)
         except InputError as error:
-            listing.missing[language] = one_line(error)
+            listing.missing[language] = single_line(error)
     return listing
 
 
 def shown(error: Exception) -> str:
     """What a library says, in one line; errors that are not made for readers come with their kind."""
-    text = one_line(error)[:1000]
+    text = single_line(error)[:1000]
     return text if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
 
 

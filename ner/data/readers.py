@@ -24,7 +24,7 @@ from datasets import Features
 from ner.data import annotated_text
 from ner.data.arrow_store import ROW, TAGS, WORDS, Row
 from ner.data.faults import Fault
-from ner.errors import InputError, listed, one_line, shorten
+from ner.errors import InputError, listed, shorten, single_line
 from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
@@ -87,10 +87,10 @@ def whole(file: Path) -> Iterator[None]:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"not a sound gzip file: {error}") from error
     except pa.ArrowException as error:
-        raise InputError(f"not a sound .parquet file: {one_line(error)[:200]}") from error
+        raise InputError(f"not a sound .parquet file: {single_line(error)[:200]}") from error
     except OSError as error:
         # Parquet's own errors are without a number
-        raise InputError(error.strerror or f"not a sound {suffix_of(file)} file: {one_line(error)[:200]}") from error
+        raise InputError(error.strerror or f"not a sound {suffix_of(file)} file: {single_line(error)[:200]}") from error
 
 
 def lines(file: Path, longest: int = LONGEST_LINE) -> Iterator[str]:
@@ -332,7 +332,7 @@ def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
         try:
             features = Features.from_arrow_schema(parquet.schema_arrow)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # it takes JSON of any shape
-            raise InputError(f"its features, as datasets wrote them, are broken: {one_line(error)}") from error
+            raise InputError(f"its features, as datasets wrote them, are broken: {single_line(error)}") from error
     return class_names(features, columns)
 
 

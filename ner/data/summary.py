@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
-from ner.data.tag_schemes import Tally
+from ner.data.tag_schemes import SchemeStats
 from ner.errors import shorten
 from ner.tags import entities
 from ner.utils import table
@@ -17,7 +17,7 @@ PERCENTILES = (5, 50, 95, 99, 100)
 MOST_FREQUENT = 5
 
 
-def describe(splits: DatasetDict, tallies: Mapping[str, Tally]) -> str:
+def describe(splits: DatasetDict, tallies: Mapping[str, SchemeStats]) -> str:
     """The tables of one language. tallies: what each split was converted from."""
     types = list(dict.fromkeys(kind for part in splits.values() for kind in tag_set(part).types))
     sizes, forms = [], []

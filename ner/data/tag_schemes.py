@@ -19,7 +19,7 @@ MOST_PLAIN_TYPES = 1000
 
 
 @dataclass(frozen=True)
-class Names:
+class ParsedLabels:
     """Raw tag names, taken apart. prefix: O, one of B I E S L U, or T for a plain type; types: None for O.
 
     malformed: names that fit no scheme, or not that of the others.
@@ -31,7 +31,7 @@ class Names:
     malformed: frozenset[str]
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> "Names":
+    def of(cls, names: Iterable[str]) -> "ParsedLabels":
         """Plain types are told by there being no tag with a prefix, and not too many of them."""
         names = tuple(dict.fromkeys(names))
         others = {name for name in names if name != OUTSIDE and not is_prefixed(name)}
@@ -64,7 +64,7 @@ def parse_map(text: str | None) -> dict[str, str]:
     return mapping
 
 
-def mapped_types(names: Names, mapping: Mapping[str, str]) -> tuple[str | None, ...]:
+def mapped_types(names: ParsedLabels, mapping: Mapping[str, str]) -> tuple[str | None, ...]:
     """The type of each name after the mapping, None for O."""
     mapped = (kind if kind is None else mapping.get(kind, kind) for kind in names.types)
     return tuple(None if kind == OUTSIDE else kind for kind in mapped)
@@ -75,7 +75,7 @@ def declared_tags(names: Sequence[str], mapping: Mapping[str, str]) -> TagSet:
 
     IOB2 names that nothing is mapped in stay as they are. Raises InputError for malformed names.
     """
-    parts = Names.of(names)
+    parts = ParsedLabels.of(names)
     if parts.malformed:
         raise InputError(f"malformed tags among the names: {listed(map(repr, sorted(parts.malformed)))}")
     of_name = list(zip(parts.prefix, mapped_types(parts, mapping), strict=True))
@@ -88,7 +88,7 @@ def declared_tags(names: Sequence[str], mapping: Mapping[str, str]) -> TagSet:
     return TagSet(tuple(dict.fromkeys(new if OUTSIDE in new else [OUTSIDE, *new])))
 
 
-def collected_tags(names: Names, used: Iterable[str], mapping: Mapping[str, str]) -> TagSet:
+def collected_tags(names: ParsedLabels, used: Iterable[str], mapping: Mapping[str, str]) -> TagSet:
     """The IOB2 tag set of the names that are used: O, then B- and I- of each type in alphabetical order.
 
     Malformed names are left out: they are found as such in their rows.
@@ -99,7 +99,7 @@ def collected_tags(names: Names, used: Iterable[str], mapping: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Tally:
+class SchemeStats:
     """What a conversion met. prefixes: how often each was there; the others count words that a scheme forbids."""
 
     prefixes: Counter[str] = field(default_factory=Counter)
@@ -133,8 +133,8 @@ class Tally:
             return "an I- that continues nothing begins an entity"
         return "entities begin where the type changes, at B-, S-, U-, and after E-, L-, S-, U-"
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "SchemeStats") -> "SchemeStats":
+        return SchemeStats(
             self.prefixes + other.prefixes,
             self.not_iob1 + other.not_iob1,
             self.not_iob2 + other.not_iob2,
@@ -142,10 +142,10 @@ class Tally:
         )
 
 
-class Converter:
+class SchemeConverter:
     """Indices of raw names -> ids of IOB2 tags."""
 
-    def __init__(self, names: Names, mapping: Mapping[str, str], tags: TagSet) -> None:
+    def __init__(self, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet) -> None:
         self.prefix = (*names.prefix, OUTSIDE)  # the last stands for what is before a sentence
         kinds = [*names.types, None]
         types = list(dict.fromkeys(kinds))
@@ -165,7 +165,7 @@ class Converter:
         """bool [names + 1]: whether the prefix is one of these."""
         return np.array([prefix in letters for prefix in self.prefix])
 
-    def __call__(self, raw: np.ndarray, sentence_start: np.ndarray) -> tuple[np.ndarray, Tally]:
+    def __call__(self, raw: np.ndarray, sentence_start: np.ndarray) -> tuple[np.ndarray, SchemeStats]:
         """IOB2 ids (-1: the tag set lacks it) and what was met.
 
         raw: int64 [words], indices into the names; sentence_start: bool [words]. Entities are told apart by their
@@ -185,7 +185,7 @@ class Converter:
         for prefix, count in zip(self.prefix, np.bincount(raw, minlength=len(self.prefix)).tolist(), strict=True):
             if count:
                 counts[prefix] += count
-        return ids, Tally(
+        return ids, SchemeStats(
             counts,
             not_iob1=int((self.has("B")[raw] & type_changes).sum()),
             not_iob2=int((self.has("I")[raw] & start).sum()),

@@ -12,14 +12,14 @@ from ner.tags import SCORINGS, Entities, Scoring, TagSet, entities, first_words,
 from ner.utils import table
 
 GROUPS = ("only A", "only B", "both", "neither")
-INVENTED = ("only A", "only B", "both")
+SPURIOUS = ("only A", "only B", "both")
 EXAMPLES = 5  # of each group and language
 ALL = "all"
 DASH = "–"  # noqa: RUF001
 
 
 @dataclass(frozen=True)
-class Tagged:
+class LabelPair:
     """What a run says of sentences.
 
     gold, predicted: int64 [words], ids of `tags`; word_offsets: int64 [sentences + 1].
@@ -36,10 +36,10 @@ class Tagged:
             [sentence_counts(self.gold, self.predicted, self.word_offsets, self.tags, scoring) for scoring in SCORINGS]
         )
 
-    def with_tags(self, tags: TagSet) -> "Tagged":
+    def with_tags(self, tags: TagSet) -> "LabelPair":
         """The same in the ids of other tags, which hold all of these."""
         ids = tags.ids_of(self.tags)
-        return Tagged(ids[self.gold], ids[self.predicted], self.word_offsets, tags)
+        return LabelPair(ids[self.gold], ids[self.predicted], self.word_offsets, tags)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Example:
 class Comparison:
     """Of two runs, A and B, on one split.
 
-    found: language -> type -> how many gold entities are in each of GROUPS; invented: language -> type -> predicted
-    entities that are not gold, in each of INVENTED; f1: language -> F1 of A and of B; test: language -> the difference,
+    found: language -> type -> how many gold entities are in each of GROUPS; spurious: language -> type -> predicted
+    entities that are not gold, in each of SPURIOUS; f1: language -> F1 of A and of B; test: language -> the difference,
     B minus A. Beside the languages, `all` is all their sentences together.
     """
 
@@ -70,7 +70,7 @@ class Comparison:
     split: str
     scoring: Scoring
     found: dict[str, dict[str, dict[str, int]]]
-    invented: dict[str, dict[str, dict[str, int]]]
+    spurious: dict[str, dict[str, dict[str, int]]]
     f1: dict[str, tuple[float, float]]
     test: dict[str, Difference]
     examples: dict[str, list[Example]]
@@ -79,13 +79,13 @@ class Comparison:
 def comparison(
     runs: tuple[str, str],
     split: str,
-    tagged: Mapping[str, tuple[Tagged, Tagged]],
+    tagged: Mapping[str, tuple[LabelPair, LabelPair]],
     words: Mapping[str, Sequence[Sequence[str]]],
     scoring: Scoring,
 ) -> Comparison:
     """Compares two runs. tagged: language -> of A and of B, on the same sentences; words: language -> sentences."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    invented: dict[str, dict[str, dict[str, int]]] = {}
+    spurious: dict[str, dict[str, dict[str, int]]] = {}
     examples: dict[str, list[Example]] = {group: [] for group in GROUPS}
     counts: dict[str, list[np.ndarray]] = {}
     tags = TagSet.collect(name for pair in tagged.values() for one in pair for name in one.tags.names)
@@ -100,7 +100,7 @@ def comparison(
             zip(GROUPS, (by_one & ~by_two, ~by_one & by_two, by_one & by_two, ~by_one & ~by_two), strict=True)
         )
         found[language] = by_type({group: gold[2][mask] for group, mask in groups.items()}, tags)
-        invented[language] = by_type(invented_types(gold, of_runs[0], of_runs[1], len(one.gold)), tags)
+        spurious[language] = by_type(spurious_types(gold, of_runs[0], of_runs[1], len(one.gold)), tags)
         for group, mask in groups.items():
             chosen = spread(np.flatnonzero(mask))
             examples[group] += [
@@ -112,7 +112,7 @@ def comparison(
         counts[ALL] = [np.concatenate(parts) for parts in zip(*counts.values(), strict=True)]
     f1 = {lang: (float(f1_of(a.sum(axis=0))), float(f1_of(b.sum(axis=0)))) for lang, (a, b) in counts.items()}
     test = {lang: compare(a, b) for lang, (a, b) in counts.items()}
-    return Comparison(runs, split, scoring, with_sum(found), with_sum(invented), f1, test, examples)
+    return Comparison(runs, split, scoring, with_sum(found), with_sum(spurious), f1, test, examples)
 
 
 def by_type(kinds: Mapping[str, np.ndarray], tags: TagSet) -> dict[str, dict[str, int]]:
@@ -122,13 +122,13 @@ def by_type(kinds: Mapping[str, np.ndarray], tags: TagSet) -> dict[str, dict[str
     return {kind: row for kind, row in rows.items() if any(row.values())}
 
 
-def invented_types(gold: Entities, first: Entities, second: Entities, num_words: int) -> dict[str, np.ndarray]:
+def spurious_types(gold: Entities, first: Entities, second: Entities, num_words: int) -> dict[str, np.ndarray]:
     """Group -> types of the predicted entities that are not gold."""
     not_gold, of_second = (~is_among(part, gold, num_words) for part in (first, second))
     shared = is_among(first, second, num_words)
     alone = ~is_among(second, first, num_words)
     masks = (first[2][not_gold & ~shared], second[2][of_second & alone], first[2][not_gold & shared])
-    return dict(zip(INVENTED, masks, strict=True))
+    return dict(zip(SPURIOUS, masks, strict=True))
 
 
 def with_sum(of_language: dict[str, dict[str, dict[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:
@@ -149,7 +149,7 @@ def spread(places: np.ndarray) -> np.ndarray:
 
 
 def example(
-    language: str, entity: Sequence[int], one: Tagged, two: Tagged, of_runs: Sequence[Entities],
+    language: str, entity: Sequence[int], one: LabelPair, two: LabelPair, of_runs: Sequence[Entities],
     sentences: Sequence[Sequence[str]],
 ) -> Example:  # fmt: skip
     """The gold entity (start, end, type) of these words, and what both runs make of it."""
@@ -184,7 +184,7 @@ def to_markdown(compared: Comparison) -> str:
         "Gold entities, by who found them",
         counts_table(compared.found, GROUPS),
         "Predicted entities that are not gold, by who predicted them",
-        counts_table(compared.invented, INVENTED),
+        counts_table(compared.spurious, SPURIOUS),
     ]
     for group, examples in compared.examples.items():
         if examples:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from ner.data.arrow_store import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.tags import TagSet
 from ner.utils import ahead
 
@@ -218,7 +218,7 @@ def encode_once(
         try:
             save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
         except SafetensorError as error:  # what it makes of a full disk
-            raise OSError(one_line(error)) from error
+            raise OSError(single_line(error)) from error
 
     key = ("encoded", [field.name for field in fields(Encoded)], content, options, label_tokens)
     return Encoded(**load_file(cached(key, write) / "encoded.safetensors"))

@@ -11,7 +11,7 @@ from ner.inputs.collators import Collator, collate
 from ner.utils import ahead
 
 
-def feed(
+def prefetch(
     plan: EpochPlan, collator: Collator, rank: int, first: int, last: int, device: torch.device
 ) -> Iterator[tuple[Step, list[dict[str, Any]]]]:
     """Steps first to last (from 1, over the epochs), each with the tensors of this rank's micro-batches.

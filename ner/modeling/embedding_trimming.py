@@ -18,7 +18,7 @@ from ner.inputs.encoding import Encoded
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TrimmedEmbedding:
     """Which rows of the embedding table a model has while it trains.
 
     name: of the table in the state dict. used: int64 [rows], ids in rising order. whole: float32 [ids, width], the
@@ -49,7 +49,7 @@ class Vocabulary:
         return {**trained, self.name: whole}
 
 
-def trim(model: PreTrainedModel, texts: Sequence[Encoded]) -> Vocabulary | None:
+def trim_embedding(model: PreTrainedModel, texts: Sequence[Encoded]) -> TrimmedEmbedding | None:
     """Leaves out of the model's embedding table what none of the texts uses; None where that is not possible.
 
     It is not where the table is frozen, shared with another layer or of an unusual kind, and where the trimmed model
@@ -68,7 +68,7 @@ def trim(model: PreTrainedModel, texts: Sequence[Encoded]) -> Vocabulary | None:
     used = np.unique(np.concatenate([np.arange(padding + 1), *(text.input_ids for text in texts)]))
     if len(names) != 1 or len(used) > 0.9 * table.num_embeddings:
         return None
-    vocabulary = Vocabulary(names[0], used, table.weight.detach().cpu())
+    vocabulary = TrimmedEmbedding(names[0], used, table.weight.detach().cpu())
     probe = [window for text in texts[:1] for window in map(text.__getitem__, range(min(16, len(text))))]
     before = logits(model, probe)
     rows = torch.cat([table.weight.detach()[torch.from_numpy(used)], table.weight.new_ones(1, table.embedding_dim)])

@@ -1,4 +1,4 @@
-"""Body and head: built, frozen and saved in the standard Hugging Face layout."""
+"""Encoder and head: built, frozen and saved in the standard Hugging Face layout."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ner.errors import InputError, one_line, shorten
+from ner.errors import InputError, shorten, single_line
 from ner.inputs.collators import POSITIONS_BEHIND_PADDING
 from ner.modeling.pretrained import load_config, load_token_classifier
 from ner.tags import TagSet
@@ -41,21 +41,21 @@ def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     return int(min(positions, tokenizer.model_max_length))
 
 
-def freeze(model: PreTrainedModel, *, body: bool = False, num_layers: int = 0) -> None:
-    """Keeps the body, or the embeddings and the first num_layers layers, as they are.
+def freeze(model: PreTrainedModel, *, encoder: bool = False, num_layers: int = 0) -> None:
+    """Keeps the encoder, or the embeddings and the first num_layers layers, as they are.
 
-    Raises InputError if the body has fewer layers.
+    Raises InputError if the encoder has fewer layers.
     """
-    encoder = model.base_model
+    base = model.base_model
     if num_layers:
         layers = encoder_layers(model, "--freeze-layers")
         if num_layers > len(layers):
             raise InputError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
-        frozen: list[nn.Module] = [m for name, m in encoder.named_children() if "embedding" in name]
+        frozen: list[nn.Module] = [m for name, m in base.named_children() if "embedding" in name]
         frozen += layers[:num_layers]
     else:
         frozen = []
-    for module in [encoder] if body else frozen:
+    for module in [base] if encoder else frozen:
         module.requires_grad_(False)
 
 
@@ -69,7 +69,7 @@ def compile_layers(model: PreTrainedModel) -> None:
 
 
 def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
-    """The layers of the body, first to last. Raises InputError where they can not be told.
+    """The layers of the encoder, first to last. Raises InputError where they can not be told.
 
     wanted_by: the flag, for the message.
     """
@@ -79,7 +79,7 @@ def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
     raise InputError(f"{wanted_by}: {model.config.model_type} does not list its layers")
 
 
-def training_mode(model: nn.Module) -> None:
+def set_train_mode(model: nn.Module) -> None:
     """`model.train()`, but for frozen parts: without dropout their features are the same in every epoch."""
     model.train()
     for module in model.modules():
@@ -106,4 +106,4 @@ def save_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     except Exception as error:  # tokenizers raises what goes wrong with a file as bare Exception, and nothing else is
         if type(error) is not Exception:
             raise
-        raise OSError(f"{folder}: {one_line(error)}") from error
+        raise OSError(f"{folder}: {single_line(error)}") from error

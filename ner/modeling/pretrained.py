@@ -20,7 +20,7 @@ from transformers import (
     dynamic_module_utils,
 )
 
-from ner.errors import InputError, listed, one_line, shorten
+from ner.errors import InputError, listed, shorten, single_line
 from ner.files import read_json
 
 # Byte-level BPE tokenizers that take words only with this set.
@@ -66,12 +66,12 @@ def readable(name: str, what: str) -> Iterator[None]:
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of tokenizers and safetensors, which are written in Rust
             raise
-        raise InputError(f"{name}: no {what} to load: {one_line(error)}") from error
+        raise InputError(f"{name}: no {what} to load: {single_line(error)}") from error
 
 
 def reason(error: Exception) -> str:
     """What is wrong, in one line; errors that are not made for readers come with their kind."""
-    text = one_line(error)
+    text = single_line(error)
     if "trust_remote_code" in text:
         return OWN_CODE
     return text if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {text}"
@@ -187,7 +187,7 @@ def check_weights(folder: Path, config: Any) -> None:
         try:
             names += read_json(index)["weight_map"].values()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{index}: not an index of weights: {one_line(error)}") from error
+            raise InputError(f"{index}: not an index of weights: {single_line(error)}") from error
     for name in names:
         if name is not None and not (isinstance(name, str) and name.endswith((SAFE, f"{SAFE}.index.json"))):
             raise InputError(f"{folder}: names {shorten(name)} as its weights, which is no {SAFE} file")

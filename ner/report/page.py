@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ner.files import write_whole
+from ner.files import write_atomic
 from ner.report.sentence_data import Suspects, pack, read
 
 MAX_SENTENCES = 100_000  # about 15 MB; browsers on phones take a few times that
@@ -93,7 +93,7 @@ def write_report(
         about=escape(about),
         data=data,
     )
-    write_whole(file, page)
+    write_atomic(file, page)
 
 
 def read_part(name: str) -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ner.analysis import views
-from ner.analysis.label_errors import suspects
+from ner.analysis.label_errors import rank_label_errors
 from ner.analysis.token_losses import read, select
 from ner.evaluation.learning_curve import Curve, summary
 from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_names
@@ -82,9 +82,9 @@ def error_sections(table: pa.Table) -> list[Section]:
     }
     confusions = {
         "share of each gold tag (rows) that is predicted as (columns)": views.tag_confusion,
-        "share of each gold type; last column missed, last row invented": views.type_confusion,
+        "share of each gold type; last column missed, last row spurious": views.type_confusion,
     }
-    kinds = plain(views.entity_kinds(table), "entities by gold type, invented ones by predicted type")
+    kinds = plain(views.entity_kinds(table), "entities by gold type, spurious ones by predicted type")
     return [
         Section("Loss (nats)", [plain(view(table).slice(0, TOP), caption) for caption, view in losses.items()]),
         Section("Confusion", [confused(view(table), caption) for caption, view in confusions.items()]),
@@ -113,7 +113,7 @@ def suspect_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
     parts = table.group_by(views.PLACE[:3], use_threads=False).aggregate([]).to_pylist()
     for part in parts:
         own = select(table, **part)
-        found = suspects(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // SUSPECT))
+        found = rank_label_errors(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // SUSPECT))
         places = zip(*(found[name].to_pylist() for name in views.PLACE), strict=True)
-        scores |= dict(zip(places, found["suspicion"].to_pylist(), strict=True))
+        scores |= dict(zip(places, found["label_error_score"].to_pylist(), strict=True))
     return scores

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ner.analysis import token_losses
 from ner.analysis.entity_errors import CORRECT, KINDS, match, owner
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.tags import TagSet, entities, is_among
 
 SCHEMA = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in token_losses.SCHEMA])
@@ -98,7 +98,7 @@ def read_parquet(file: Path) -> Any:
         present = pq.read_schema(file).names
         return pq.read_table(file, columns=[name for name in SCHEMA.names if name in present], partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a sound Parquet file: {one_line(error)[:200]}") from error
+        raise InputError(f"{file}: not a sound Parquet file: {single_line(error)[:200]}") from error
 
 
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:

@@ -13,7 +13,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ner.arguments import FAILED, echo
 from ner.config import HubOptions
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.files import verify
 from ner.runtime import say
 from ner.sharing.model_card import make_card, write_card
@@ -39,7 +39,7 @@ def repositories(options: HubOptions, folders: Sequence[Path]) -> dict[Path, str
         try:
             validate_repo_id(repository)
         except ValueError as error:
-            raise InputError(f"--push-to-hub {name}: {one_line(error)}") from error
+            raise InputError(f"--push-to-hub {name}: {single_line(error)}") from error
         if taken := [str(other) for other in folders if other != folder and names[other] == repository]:
             raise InputError(f"--push-to-hub {name}: {folder} and {taken[0]} would both go to {repository}")
     if options.push_dry_run:
@@ -70,7 +70,7 @@ def publish(options: HubOptions, folders: Sequence[Path]) -> Iterator[tuple[bool
             else:
                 yield True, f"{folder}: uploaded, {upload(folder, repository, options.push_private)}"
         except FAILURES as error:
-            reason = one_line(error).replace(get_token() or "\n", "***")  # a server may say anything
+            reason = single_line(error).replace(get_token() or "\n", "***")  # a server may say anything
             remedy = f"`evaluate.py {folder} --push-to-hub {repository}` tries again"
             yield False, f"{folder}: not uploaded to {repository}: {reason}\nThe run is complete; {remedy}"
 
@@ -134,7 +134,7 @@ def share(options: HubOptions, folder: Path, accelerator: Accelerator) -> int:
     try:
         write_card(folder)
     except (OSError, InputError) as error:
-        say(accelerator, f"note: {folder}: its model card is not written: {one_line(error)}")
+        say(accelerator, f"note: {folder}: its model card is not written: {single_line(error)}")
     status = 0
     for worked, message in publish(options, [folder]):
         if worked:

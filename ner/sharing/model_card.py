@@ -16,7 +16,7 @@ from ner.config import UNKNOWN_LICENSE, HubOptions, RunOptions
 from ner.data.sampling import parse_sample
 from ner.errors import InputError, printable
 from ner.evaluation.bootstrap import Interval
-from ner.files import write_whole
+from ner.files import write_atomic
 from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
 from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
 from ner.utils import DASH, aligned, quoted, table
@@ -28,7 +28,7 @@ PRIVATE = {item.name for group in (RunOptions, HubOptions) for item in fields(gr
 def write_card(folder: Path) -> None:
     """Writes the card of a run folder, unless there is one that somebody else wrote. Raises OSError and InputError."""
     if own_card(folder) is None:
-        write_whole(folder / CARD, make_card(folder))
+        write_atomic(folder / CARD, make_card(folder))
 
 
 def make_card(folder: Path, repository: str | None = None) -> str:

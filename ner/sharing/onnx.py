@@ -31,7 +31,7 @@ from ner.inputs.encoding import Encoded
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import save_tokenizer
 from ner.tags import TagSet
-from ner.training.checkpoint import commit
+from ner.training.checkpoint import write_folder
 from ner.utils import table, tqdm
 
 # Since 1.29, its import makes an identifier of the machine and starts an uploader, before anything can be called.
@@ -143,7 +143,7 @@ def export(
             if name == FP32:
                 check(*outcomes)
 
-    commit(folder, write, facts={SOURCE: source})
+    write_folder(folder, write, facts={SOURCE: source})
     return outcomes
 
 

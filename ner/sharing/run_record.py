@@ -14,7 +14,7 @@ from ner.arguments import read_config
 from ner.config import TrainConfig
 from ner.data.corpus import Source
 from ner.data.discovery import looks_like_path
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.evaluation.bootstrap import interval, resampled_f1
 from ner.evaluation.matrix import Result
 from ner.files import MANIFEST, read_json, sha256, write_json
@@ -67,7 +67,7 @@ def read_object(file: Path) -> dict[str, Any]:
     try:
         content = read_json(file)
     except ValueError as error:
-        raise InputError(f"{file}: not JSON ({one_line(error)}); restore or delete it") from error
+        raise InputError(f"{file}: not JSON ({single_line(error)}); restore or delete it") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: not a JSON object, but {type(content).__name__}; restore or delete it")
     return content

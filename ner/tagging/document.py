@@ -20,7 +20,7 @@ class Entity(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedText:
     """A text and what the model says of it.
 
     words: first character and the one behind the last of each; tags: IOB2 names, one for each word;
@@ -34,4 +34,4 @@ class Tagged:
     entities: list[Entity]
 
 
-Tag: TypeAlias = Callable[[Iterable[str | Sequence[str]]], Iterator[Tagged]]  # `Tagger.tag`
+Tag: TypeAlias = Callable[[Iterable[str | Sequence[str]]], Iterator[TaggedText]]  # `Tagger.tag`

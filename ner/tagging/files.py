@@ -23,7 +23,7 @@ from ner.data.arrow_store import TAGS, WORDS, Row, not_unicode
 from ner.data.faults import Fault
 from ner.errors import InputError, listed, shorten
 from ner.files import written_aside
-from ner.tagging.document import Tagged
+from ner.tagging.document import TaggedText
 
 TEXT, ENTITIES, SCORES = "text", "entities", "scores"
 INPUTS = (".txt", ".jsonl", ".parquet", ".conll", ".conllu", ".tsv", ".bio")
@@ -174,7 +174,7 @@ def sound(item: Text | Fault) -> Text:
     return item
 
 
-def row_of(text: Text, tagged: Tagged, as_words: bool) -> dict[str, Any]:
+def row_of(text: Text, tagged: TaggedText, as_words: bool) -> dict[str, Any]:
     """What goes out: the row with the entities of its text, or the tags of its words; as_words: those of a text too."""
     if isinstance(text.content, str) and not as_words:
         found = [entity._asdict() | {"score": round(entity.score, 4)} for entity in tagged.entities]

@@ -18,8 +18,8 @@ ORDINAL_OR_INITIAL = re.compile(r"\d+|[IVXLC]+|\w|.*\..*")
 def sentence_starts(text: str, words: Sequence[tuple[int, int]]) -> list[int]:
     """The words that begin a sentence, 0 among them; none of a text without words.
 
-    words: first character and the one behind the last of each, marks by themselves (`split_edges`). A sentence ends at a
-    blank line; and at . ! ? and the like where white space and no lower case letter follow, unless the word before a
+    words: first character and the one behind the last of each, marks by themselves (`split_edges`). A sentence ends at
+    a blank line; and at . ! ? and the like where white space and no lower case letter follow, unless the word before a
     full stop is a number, an initial, or may be an abbreviation of a name (short, and capitalised).
     """
     starts = [0] if words else []

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from ner.data.tag_schemes import Converter, Names, collected_tags
+from ner.data.tag_schemes import ParsedLabels, SchemeConverter, collected_tags
 from ner.data.words import split_edges, split_offsets, split_spaces
 from ner.errors import shorten
 from ner.evaluation.inference import Alone, predict
@@ -29,7 +29,7 @@ from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
 from ner.runtime import best_precision
-from ner.tagging.document import Entity, Offsets, Tagged
+from ner.tagging.document import Entity, Offsets, TaggedText
 from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
 from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
@@ -123,7 +123,7 @@ class Tagger:
             return next(self.tag([texts])).entities
         return [tagged.entities for tagged in self.tag(texts)]
 
-    def tag(self, texts: Iterable[str | Sequence[str]]) -> Iterator[Tagged]:
+    def tag(self, texts: Iterable[str | Sequence[str]]) -> Iterator[TaggedText]:
         """Each text with its words, tags and entities, in order. Takes and gives a part at a time: any number of texts.
 
         A text may be a list of words, joined by blanks then. Raises TypeError for anything else, and UnicodeEncodeError
@@ -151,7 +151,7 @@ class Tagger:
         whole = [0] if words else []
         return Segmented(text, words, whole if self.words == "spaces" else sentence_starts(text, words))
 
-    def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[Tagged]:
+    def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[TaggedText]:
         """What the model says of texts that were read."""
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
@@ -183,7 +183,7 @@ class Tagger:
                     Entity(self.tags.types[kind[entity]], text[begin:behind], begin, behind, float(scores[entity]))
                 )
             place = slice(offsets[i], offsets[i + 1])
-            yield Tagged(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
+            yield TaggedText(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
 
     def fingerprint(self) -> str:
         """A hash of all that what it says depends on."""
@@ -204,14 +204,14 @@ class Tagger:
         return collected_tags(self.parts, self.names, {})
 
     @cached_property
-    def parts(self) -> Names:
+    def parts(self) -> ParsedLabels:
         """Its labels, taken apart; one without a prefix is a plain type even among others that have one."""
-        return replace(Names.of(self.names), malformed=frozenset())
+        return replace(ParsedLabels.of(self.names), malformed=frozenset())
 
     @cached_property
-    def converter(self) -> Converter:
+    def converter(self) -> SchemeConverter:
         """Its labels -> IOB2, by the rules of `ner.data.tag_schemes`."""
-        return Converter(self.parts, {}, self.tags)
+        return SchemeConverter(self.parts, {}, self.tags)
 
 
 def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence[str]]]:

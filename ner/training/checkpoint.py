@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.files import MANIFEST, is_sound, read_json, sha256, sync, verify
 
 FOLDER = "checkpoints"  # in the run folder
@@ -24,7 +24,7 @@ REPLACED = "replaced"  # in the run folder
 CONFIG = "config.yaml"  # in the run folder: there is a run
 
 
-def commit(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any], keep_old: bool = False) -> int:
+def write_folder(folder: Path, write: Callable[[Path], None], *, facts: dict[str, Any], keep_old: bool = False) -> int:
     """Makes `folder` hold what `write` writes into the folder it is given. Returns its size in bytes.
 
     facts: stand in the manifest, `step` among them. keep_old: keeps what stood there, as `kept_model` of its step.
@@ -209,4 +209,4 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         return dict(read_json(folder / "state.json"))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{folder}: no state.json to read: {one_line(error)}") from error
+        raise InputError(f"{folder}: no state.json to read: {single_line(error)}") from error

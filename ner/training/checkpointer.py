@@ -10,11 +10,16 @@ from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedTokenizerBase
 
-from ner.errors import one_line
+from ner.config import TrainConfig, parse_interval
+from ner.errors import single_line
+from ner.modeling.embedding_trimming import TrimmedEmbedding
+from ner.modeling.model import save_model
 from ner.runtime import say
 from ner.training import checkpoint, state
 from ner.training.metrics_log import JsonLinesLog, Meter
+from ner.training.signals import PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN, Snapshot
 
 
@@ -28,16 +33,22 @@ class Progress:
     best: dict[str, Any] = field(default_factory=lambda: {"f1": -1.0, "step": 0})
 
 
-class Keeper:
+class Checkpointer:
     """Commits a run while it goes on, in a thread of the main process, and keeps the newest commits."""
 
     def __init__(
-        self, run: Path, accelerator: Accelerator, model: nn.Module, optimizer: AcceleratedOptimizer,
-        scheduler: LRScheduler, fingerprint: str, every: tuple[int, str], steps_per_epoch: int, keep: int,
-    ) -> None:  # fmt: skip
-        """every: (number, steps or epochs or minutes) between commits; keep: how many; model, optimizer: prepared."""
-        number, unit = every
-        self.run, self.keep, self.fingerprint = run, keep, fingerprint
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: AcceleratedOptimizer,
+        scheduler: LRScheduler,
+        fingerprint: str,
+        steps_per_epoch: int,
+    ) -> None:
+        """model, optimizer: prepared; fingerprint: of the sentences, which a run that goes on must share."""
+        number, unit = parse_interval(config.checkpoint_every, "--checkpoint-every", "em")
+        self.run, self.keep, self.fingerprint = config.folder, config.keep, fingerprint
         self.accelerator, self.model, self.optimizer, self.scheduler = accelerator, model, optimizer, scheduler
         self.every_steps = {"steps": 1, "epochs": steps_per_epoch}.get(unit, 0) * number
         self.every_seconds = 60 * number if unit == "minutes" else float("inf")
@@ -50,12 +61,12 @@ class Keeper:
         by_count = bool(self.every_steps) and step % self.every_steps == 0
         return self.accelerator.is_main_process and (by_count or time.monotonic() - self.last >= self.every_seconds)
 
-    def go_on(self, folder: Path | None) -> tuple[Progress, Meter]:
-        """Makes everything what it was at that commit; None: a fresh start. Raises InputError for a damaged commit."""
+    def restore(self, folder: Path | None) -> tuple[Progress, Meter]:
+        """Makes everything what it was at that checkpoint; None: a fresh start. Raises InputError for a corrupt one."""
         if folder is None:
             return Progress(), Meter(self.accelerator)
         kept = state.read_snapshot(folder)
-        state.give_back(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
+        state.restore_state(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
         progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
         with self.accelerator.main_process_first():
             best = progress.best["step"]
@@ -74,16 +85,31 @@ class Keeper:
         if self.running:
             wait([self.running])
 
-    def commit(self, progress: Progress, meter: Meter) -> None:
+    def save(self, progress: Progress, meter: Meter) -> None:
         """Takes a snapshot of everything, on all processes; it is written while training goes on."""
         begin = time.monotonic()
         self.wait()
         numbers = {**asdict(progress), "meter": meter.state(), "fingerprint": self.fingerprint}
-        taken = state.take(self.accelerator, self.model, self.optimizer.optimizer, self.scheduler, numbers)
+        taken = state.capture_state(self.accelerator, self.model, self.optimizer.optimizer, self.scheduler, numbers)
         self.last = time.monotonic()
         if self.accelerator.is_main_process:
             config = (self.run / "config.yaml").read_text(encoding="utf-8")
             self.running = self.thread.submit(self.write, taken, config, self.last - begin)
+
+    def after_step(
+        self, point: dict[str, Any], progress: Progress, meter: Meter, log: JsonLinesLog, signals: SignalHandler
+    ) -> None:
+        """Checkpoints when one is due, or any process got a signal: then raises PreemptedError, on all processes.
+
+        point: step and epoch, for the log.
+        """
+        stop, is_due = signals.sync(self.is_due(progress.step))
+        if stop or is_due:
+            log.write_bad(meter.read_bad())
+            self.save(progress, meter)
+        is_written = self.log_written(log, point, wait_for_it=stop)
+        if stop:
+            raise PreemptedError(progress.step, is_written=is_written)
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:
         """Commits, then prunes. stopped: seconds that training stood still. Returns what there is to log."""
@@ -94,10 +120,27 @@ class Keeper:
             state.write_snapshot(folder, taken)
             (folder / "config.yaml").write_text(config, encoding="utf-8")
 
-        size = checkpoint.commit(checkpoint.of_step(self.run, step), files, facts={"step": step})
+        size = checkpoint.write_folder(checkpoint.of_step(self.run, step), files, facts={"step": step})
         checkpoint.prune(self.run, self.keep)
         seconds = {"stopped_seconds": round(stopped, 3), "seconds": round(stopped + time.monotonic() - begin, 3)}
         return {"step": step, **seconds, "megabytes": round(size / 1e6, 1)}
+
+    def save_model(
+        self, name: str, tokenizer: PreTrainedTokenizerBase, trimmed: TrimmedEmbedding | None, step: int
+    ) -> None:
+        """Writes the model folder best/ or last/, on all processes. What a checkpoint needs of the best before stays."""
+        self.wait()  # the checkpoint that is being written may name the best model so far, which is kept then
+        tensors = self.accelerator.get_state_dict(self.model)  # of a sharded model, all processes gather it
+        if self.accelerator.is_main_process:
+            tensors = trimmed.state(tensors) if trimmed else tensors
+            plain = self.accelerator.unwrap_model(self.model)
+            checkpoint.write_folder(
+                self.run / name,
+                lambda folder: save_model(folder, plain, tokenizer, tensors),
+                facts={"step": step},
+                keep_old=name == "best",
+            )
+            checkpoint.prune_models(self.run)
 
     def log_written(self, log: JsonLinesLog, point: dict[str, Any], *, wait_for_it: bool = False) -> bool:
         """Logs what was committed since the last call. Returns false if a commit failed, and says why."""
@@ -107,6 +150,6 @@ class Keeper:
         try:
             log.write({**point, "checkpoint": running.result()})
         except NOT_WRITTEN as error:
-            say(self.accelerator, f"commit failed, those before it are intact: {one_line(error)}")
+            say(self.accelerator, f"commit failed, those before it are intact: {single_line(error)}")
             return False
         return True

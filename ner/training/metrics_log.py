@@ -11,9 +11,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from ner.files import to_json_line, write_whole
+from ner.files import to_json_line, write_atomic
 from ner.inputs.batching import Step
 from ner.runtime import say
+
+
+class DivergedError(ArithmeticError):
+    """Too many steps in a row had a gradient that is not finite."""
 
 
 class JsonLinesLog:
@@ -26,12 +30,11 @@ class JsonLinesLog:
         if accelerator.is_main_process and file.exists():
             kept = []
             for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-                with contextlib.suppress(
-                    ValueError, KeyError, TypeError, RecursionError
-                ):  # half a line, of a run that was killed
+                # Half a line, of a run that was killed, or anything.
+                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                     if json.loads(line)["step"] <= resumed_at:
                         kept.append(line + "\n")
-            write_whole(file, "".join(kept))
+            write_atomic(file, "".join(kept))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Appends the entry. `step` is the trackers' step."""
@@ -39,6 +42,22 @@ class JsonLinesLog:
             with self.file.open("a", encoding="utf-8") as lines:
                 lines.write(to_json_line(entry))
         self.accelerator.log(flat_numbers(entry), step=entry["step"])
+
+    def write_metrics(
+        self, point: dict[str, Any], meter: "Meter", lr: float, grad_norm: Tensor, max_bad_steps: int
+    ) -> None:
+        """Logs loss and throughput since the last log point. Waits for the device.
+
+        point: step and epoch. Raises DivergedError after max_bad_steps steps in a row that changed nothing.
+        """
+        self.write_bad(meter.read_bad())
+        self.write({**point, **meter.read(), "lr": lr, "grad_norm": float(grad_norm)})
+        if meter.bad_in_a_row >= max_bad_steps:
+            raise DivergedError(
+                f"{self.file.parent}: {meter.bad_in_a_row} steps in a row had a gradient that is not finite; "
+                f"{self.file.name} has their sentences. Lower the learning rate, or train in bf16; checkpoints are "
+                "intact"
+            )
 
     def write_bad(self, steps: Sequence[tuple[int, Step]]) -> None:
         """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences."""

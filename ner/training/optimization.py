@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 
-def clip(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> Tensor:
+def clip_gradients(accelerator: Accelerator, model: torch.nn.Module, max_norm: float) -> Tensor:
     """Clips the gradient; returns its norm before, over all parameters and processes, a scalar on the device."""
     norm = accelerator.clip_grad_norm_(model.parameters(), max_norm)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
@@ -32,7 +32,7 @@ def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, gr
     return is_finite
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups for AdamW: matrices decay; biases and norms, which are vectors, do not."""
 
     def trained(is_matrix: bool) -> Iterator[nn.Parameter]:

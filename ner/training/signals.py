@@ -17,11 +17,20 @@ STOPPED = 75  # exit status of a run that stopped with everything committed: EX_
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
 
 
-class StoppedError(Exception):
+class EvaluationStoppedError(Exception):
     """Ends an evaluation that is not worth finishing."""
 
 
-class Stopper:
+class PreemptedError(Exception):
+    """Ends a run that a signal asked to stop. is_written: there is a checkpoint of where it stands."""
+
+    def __init__(self, step: int, *, is_written: bool) -> None:
+        outcome = "checkpointed; --resume auto goes on" if is_written else "and not checkpointed"
+        super().__init__(f"stopped by a signal after step {step}, {outcome}")
+        self.is_written = is_written
+
+
+class SignalHandler:
     """Whether to stop. Each process asks at the same places, and gets the same answer.
 
     Before `attach` there is nothing to commit yet: a signal ends a program of one process at once, with STOPPED. One of
@@ -63,7 +72,7 @@ class Stopper:
             sys.exit(STOPPED)
         signal.signal(number, signal.SIG_DFL)  # where a process hangs, the same signal again ends it
 
-    def agree(self, other: bool = False) -> tuple[bool, bool]:
+    def sync(self, other: bool = False) -> tuple[bool, bool]:
         """(whether any process was asked to stop, whether `other` is true on any)."""
         if self.group is None:
             return self.asked_by is not None, other
@@ -73,6 +82,6 @@ class Stopper:
         return stop, any_other
 
     def check(self, _: Any = None) -> None:
-        """Raises StoppedError on all processes if one was asked to stop."""
-        if self.agree()[0]:
-            raise StoppedError
+        """Raises EvaluationStoppedError on all processes if one was asked to stop."""
+        if self.sync()[0]:
+            raise EvaluationStoppedError

@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ner.errors import InputError, one_line
+from ner.errors import InputError, single_line
 from ner.files import verify
 from ner.training.checkpoint import read_state
 
@@ -51,10 +51,10 @@ def read_snapshot(folder: Path) -> Snapshot:
     try:
         return Snapshot(load_file(folder / "state.safetensors"), read_state(folder))
     except NOT_WRITTEN as error:
-        raise InputError(f"{folder}: {one_line(error)}") from error
+        raise InputError(f"{folder}: {single_line(error)}") from error
 
 
-def take(
+def capture_state(
     accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, state: dict[str, Any]
 ) -> Snapshot:
     """A snapshot of a run, taken by all processes, whole on the main process. state: whatever else is to be kept."""
@@ -77,7 +77,7 @@ def take(
     return Snapshot(tensors, kept)
 
 
-def give_back(
+def restore_state(
     snapshot: Snapshot, accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler
 ) -> None:
     """Makes a run of the same options what it was. Raises InputError if the model has other parameters."""

@@ -24,11 +24,11 @@ from ner.data.corpus import Source, load_corpus
 from ner.evaluation.inference import evaluate
 from ner.inputs.collators import collate, to_device
 from ner.inputs.encoding import Encoded, encode, encode_once
-from ner.inputs.prefetch import feed
+from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import update_loss
-from ner.modeling.model import training_mode
+from ner.modeling.model import set_train_mode
 from ner.modeling.pretrained import load_tokenizer
-from ner.training.optimization import clip, step_if_finite
+from ner.training.optimization import clip_gradients, step_if_finite
 
 WARM_UP = 5  # steps
 
@@ -52,9 +52,9 @@ class Stopwatch:
 def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_steps: int) -> dict[str, Any]:
     """The training loop, taken apart. Milliseconds are per step."""
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
-    training_mode(model)
+    set_train_mode(model)
     device = accelerator.device
-    steps = feed(job.plan, job.collator, 0, 1, WARM_UP + num_steps, device)
+    steps = prefetch(job.plan, job.collator, 0, 1, WARM_UP + num_steps, device)
     watch = Stopwatch(device)
     tokens = positions = sentences = 0
     for number in range(1, WARM_UP + num_steps + 1):
@@ -73,7 +73,7 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
             with watch.stage("backward"):
                 accelerator.backward(loss)
         with watch.stage("clip"):
-            norm = clip(accelerator, model, config.max_grad_norm)
+            norm = clip_gradients(accelerator, model, config.max_grad_norm)
         with watch.stage("optimizer"):
             step_if_finite(accelerator, optimizer, norm)
             optimizer.zero_grad()
@@ -82,7 +82,7 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
         sentences += len(step.sentences)
     start = time.perf_counter()
     for micro_batch in step.micro_batches[0] * 20:
-        collate(job.train, micro_batch, job.collator)
+        collate(job.data.train, micro_batch, job.collator)
     collating = (time.perf_counter() - start) / 20
     with FlopCounterMode(display=False) as counter:
         for host_batch in batches:
@@ -166,15 +166,16 @@ def evaluation_seconds(
     """Seconds that tagging and scoring take for each language's test sentences, encoded before."""
     corpus = load_corpus(Source.of(config), languages, ("test",))
     windows = {
-        lang: encode_once(corpus[lang]["test"], job.tokenizer, job.tags, max_length=longest) for lang in languages
+        lang: encode_once(corpus[lang]["test"], job.tokenizer, job.data.corpus.tags, max_length=longest)
+        for lang in languages
     }
-    if job.vocabulary:  # the whole table: test sentences use other rows
-        table = torch.nn.Embedding.from_pretrained(job.vocabulary.whole.to(accelerator.device))
+    if job.trimmed:  # the whole table: test sentences use other rows
+        table = torch.nn.Embedding.from_pretrained(job.trimmed.whole.to(accelerator.device))
         accelerator.unwrap_model(job.model).set_input_embeddings(table)
     seconds = {}
     for language in languages:
         start = time.perf_counter()
-        evaluate(job.model, windows[language], job.collator, accelerator, job.tags,
+        evaluate(job.model, windows[language], job.collator, accelerator, job.data.corpus.tags,
                  max_tokens=config.max_tokens_per_micro_batch).scores()  # fmt: skip
         seconds[language] = time.perf_counter() - start
     return seconds
@@ -195,7 +196,7 @@ def main() -> None:
     result["matmul_rate"] = matmul_rate(job.model, result["positions"], dtype)
     result["matmul_rate_fp32"] = matmul_rate(job.model, result["positions"], torch.float32)
     result["padded_efficiency"] = {
-        name: padded_efficiency(job.train, config.batch_size, name == "grouped") for name in ("random", "grouped")
+        name: padded_efficiency(job.data.train, config.batch_size, name == "grouped") for name in ("random", "grouped")
     }
     result["encoding"] = rates
     result["evaluation"] = evaluation_seconds(config, accelerator, job, languages, 512) if languages else {}

@@ -206,7 +206,7 @@ function sentenceItem(i) {
   const varied = ["run", "language", "split"].filter((name) => header[name].length > 1 || name === "language");
   const place = [...varied.map((name) => header[name][columns[name][i]]), columns.number[i]].join(" · ");
   about.append(element("bdi", "place", place));
-  for (const [name, label] of [["total", "total"], ["mean", "mean"], ["max", "greatest"], ["suspect", "suspicion"]]) {
+  for (const [name, label] of [["total", "total"], ["mean", "mean"], ["max", "greatest"], ["suspect", "label-error score"]]) {
     const value = columns[name]?.[i];
     if (value !== undefined && !Number.isNaN(value)) about.append(" ", element("span", "", `${label} ${number(value, 2)}`));
   }
