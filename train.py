@@ -46,7 +46,9 @@ from ner.training.optimization import clip_gradients, parameter_groups, step_if_
 from ner.training.run_folder import find_start, held, open_run_folder
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
-from ner.utils import tqdm
+from ner.utils import progress_bar, tqdm
+
+Metrics = dict[str, Any]  # what is in metrics.json
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def build(
-    config: TrainConfig,
-    accelerator: Accelerator,
-    make_model: Callable[..., PreTrainedModel] | None = None,
+    config: TrainConfig, accelerator: Accelerator, make_model: Callable[..., PreTrainedModel] | None = None
 ) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
@@ -185,9 +185,7 @@ class Loop:
     bar: tqdm
 
 
-def fit(
-    config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None
-) -> dict[str, Any]:
+def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None) -> Metrics:
     """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns what is in metrics.json.
 
     Raises PreemptedError when a signal has stopped it, and DivergedError.
@@ -203,8 +201,7 @@ def fit(
         log.write({"step": 0, "notes": job.data.corpus.notes})
     signals = signals or SignalHandler()
     signals.attach(accelerator)
-    hidden = not accelerator.is_main_process
-    bar = tqdm(total=job.num_steps, initial=progress.step, desc="train", unit=" steps", disable=hidden)
+    bar = progress_bar(accelerator, "train", " steps", total=job.num_steps, initial=progress.step)
     loop = Loop(config, accelerator, job, model, progress, meter, log, checkpointer, signals, bar)
     # The order of the data is a pure function of seed and epoch: a run that goes on reads nothing that was done.
     rank, device = accelerator.process_index, accelerator.device
@@ -280,7 +277,7 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     set_train_mode(loop.model)
 
 
-def finish(loop: Loop) -> dict[str, Any]:
+def finish(loop: Loop) -> Metrics:
     """Writes last/ and metrics.json, which says that the run is finished; returns what is in it."""
     config, progress, corpus = loop.config, loop.progress, loop.job.data.corpus
     loop.checkpointer.log_written(loop.log, {"step": progress.step}, wait_for_it=True)

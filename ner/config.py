@@ -152,10 +152,10 @@ class CheckpointOptions:
         "10m", "commit everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
         metavar="N",
     )  # fmt: skip
-    keep: int = option(2, "commits to keep, the newest; the best model is always kept", metavar="N")
+    keep: int = option(2, "checkpoints to keep, the newest; the best model is always kept", metavar="N")
     resume: str | None = option(
-        None, "auto: go on from the newest sound commit of the run folder, start afresh without one, and leave a "
-        "finished run alone; or the folder of a commit", metavar="COMMIT",
+        None, "auto: go on from the newest sound checkpoint of the run folder, start afresh without one, and leave a "
+        "finished run alone; or the folder of a checkpoint", metavar="COMMIT",
     )  # fmt: skip
     max_bad_steps: int = option(
         20, "stop after N steps in a row whose gradient is not finite; none of them changes the weights", metavar="N"

@@ -112,9 +112,9 @@ def sync(path: Path) -> None:
 
 
 def verify(folder: Path) -> dict[str, Any]:
-    """The manifest of a commit whose files are all there as they were written. Raises InputError if one is not.
+    """The manifest of a checkpoint whose files are all there as they were written. Raises InputError if one is not.
 
-    Raises OSError where that can not be told: a disk or network that fails now may have the commit again later.
+    Raises OSError where that can not be told: a disk or network that fails now may have the checkpoint again later.
     """
     try:
         manifest = dict(read_json(folder / MANIFEST))
@@ -143,7 +143,7 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether a commit is there as it was written. Raises OSError where that can not be told."""
+    """Whether a checkpoint is there as it was written. Raises OSError where that can not be told."""
     try:
         verify(folder)
     except InputError:

@@ -4,11 +4,14 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm as plain
 
 from ner.errors import harmless
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -68,6 +71,11 @@ class tqdm(plain):  # noqa: N801  # it stands where that one would
 
     def __str__(self) -> str:
         return escape_line(super().__str__())
+
+
+def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: Any) -> tqdm:
+    """A progress bar of the main process; settings: as of tqdm."""
+    return tqdm(desc=title, unit=unit, disable=not accelerator.is_main_process, **settings)
 
 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

@@ -1,4 +1,4 @@
-"""How long a commit takes, and how soon a run goes on in the middle of an epoch: not part of the suite.
+"""How long a checkpoint takes, and how soon a run goes on in the middle of an epoch: not part of the suite.
 
 python -m tests.resume_time --model NAME --data NAME [FLAGS of train.py]
 """

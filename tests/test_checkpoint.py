@@ -129,7 +129,7 @@ def test_the_best_model_of_an_step_comes_back(tmp_path):
     for step in (100, 200):
         write_folder(tmp_path / "best", write(f"model {step}"), facts={"step": step}, keep_old=True)
     assert restore_best(tmp_path, 200)
-    assert restore_best(tmp_path, 100)  # the run goes on from a commit that does not know of 200
+    assert restore_best(tmp_path, 100)  # the run goes on from a checkpoint that does not know of 200
     assert (tmp_path / "best/a").read_text(encoding="utf-8") == "model 100"
     assert not restore_best(tmp_path, 200)
 
@@ -144,7 +144,7 @@ class Malicious:
 
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json", "optimizer.pt", MANIFEST])
 def test_a_pickle_executes_nothing(tmp_path, name):
-    """Wherever it stands in a commit, its hash in the manifest or not."""
+    """Wherever it stands in a checkpoint, its hash in the manifest or not."""
     harm, folder = tmp_path / "harm", of_step(tmp_path, 100)
     pickle.loads(pickle.dumps(Malicious(tmp_path / "works")))
     assert (tmp_path / "works").exists()

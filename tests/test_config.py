@@ -78,7 +78,7 @@ def test_a_missing_file_is_named():
 
 def test_every_senseless_value_is_reported_at_once():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        train("--lr", "0", "--epochs", "-1", "--warmup", "-0.1", "--train-on", "de", "de", "--evaluate-every", "2")
+        train("--lr", "0", "--epochs", "-1", "--warmup", "-0.1", "--train-on", "de", "de", "--evaluate-every", "2u")
     lines = str(caught.value).splitlines()
     assert lines == [
         "--epochs -1 must be above 0",

@@ -125,7 +125,7 @@ def test_schemes_become_iob2_and_are_noted(tmp_path):
     assert [names[i] for i in corpus["de"]["test"]["ner_tags"][0]] == ["B-PER", "B-LOC"]
     assert corpus.notes[:2] == ("de train: IOBES, converted to IOB2", "de test: IOBES, converted to IOB2")
     assert "de test: 1 words with a tag that IOBES forbids; entities begin where the type changes" in corpus.notes[2]
-    assert corpus.tallies["de", "test"].repaired == 1
+    assert corpus.stats["de", "test"].repaired == 1
 
 
 def test_illegal_iob2_of_a_class_label_is_repaired(hub_folder):

@@ -210,7 +210,8 @@ def test_two_processes_encode_at_once(corpus_folder, encoder_folder, tmp_path):
 import datasets
 datasets.config.HF_DATASETS_CACHE = {str(tmp_path)!r}
 from ner.data.corpus import Source, load_corpus
-from ner.inputs.encoding import encode_once, load_tokenizer
+from ner.inputs.encoding import encode_once
+from ner.modeling.pretrained import load_tokenizer
 corpus = load_corpus(Source({str(corpus_folder)!r}), ["de"], ["train"])
 tokenizer = load_tokenizer({str(encoder_folder)!r})
 print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).fingerprint())

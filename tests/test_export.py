@@ -250,7 +250,7 @@ from onnx import TensorProto, helper
 ends = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in ("input_ids", "logits")]
 graph = helper.make_graph([helper.make_node("Identity", ["input_ids"], ["logits"])], "same", ends[:1], ends[1:])
 onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[1])
-from ner.sharing.onnx_session import OnnxModel
+from ner.sharing.onnx import OnnxModel
 OnnxModel(Path(sys.argv[1]))
 """
 

@@ -27,7 +27,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def run(tmp_path):
-    """A run with two commits and a best model."""
+    """A run with two checkpoints and a best model."""
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / CONFIG).write_text("lr: 1\n", encoding="utf-8")
@@ -50,12 +50,12 @@ def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
     for folder in checkpoint.found(run):
         (folder / "state.json").write_text("?", encoding="utf-8")
     message = refusal(accelerator, run)
-    assert message.startswith(f"{run}: none of its commits is sound; restore one of them, or begin again with --overwr")
+    assert message.startswith(f"{run}: none of its checkpoints is sound; restore one of them, or begin again with --overwr")
     assert message.count("state.json has 1 bytes instead of 23") == 2
 
 
 def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
-    """EIO of a disk, ESTALE of a network: another time the newest commit may be there again."""
+    """EIO of a disk, ESTALE of a network: another time the newest checkpoint may be there again."""
     newest = of_step(run, 20)
     read_text = Path.read_text
 
@@ -85,7 +85,7 @@ def test_broken_metrics_are_not_the_end(run, accelerator, content):
 
 
 def test_a_run_without_commits_must_have_the_same_options(run, accelerator):
-    """Killed before its first commit, or finished and cleared: what is sound there is not replaced by another run."""
+    """Killed before its first checkpoint, or finished and cleared: what is sound there is not replaced by another run."""
     shutil.rmtree(run / checkpoint.FOLDER)
     start = find_start(run, "auto", False, accelerator)
     assert (start.resume_from, start.stored) == (None, run)
@@ -116,7 +116,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
 
 def test_a_process_that_does_not_see_the_commit_ends_all(run, accelerator, monkeypatch):
     """The main process sees it; what it decided reaches one on a machine with other disks."""
-    monkeypatch.setattr(checkpointer, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/step-00000010")))
+    monkeypatch.setattr(run_folder, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/step-00000010")))
     with pytest.raises(InputError, match=r"step-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
         find_start(run, "auto", False, accelerator)
 
@@ -153,8 +153,8 @@ RANKS = """
 import sys
 from pathlib import Path
 from accelerate import Accelerator
-from ner.training import run_folder
-from ner.data.faults import InputError
+from ner.training import run_folder as checkpointer
+from ner.errors import InputError
 
 accelerator, run = Accelerator(cpu=True), Path(sys.argv[1])
 with run_folder.held(run, accelerator):

@@ -37,7 +37,7 @@ def test_dropout_is_torchs_but_for_the_draw():
     assert torch.equal(layer.eval()(x), x)
     torch.manual_seed(0)
     torch.randn(200, 50)
-    assert torch.equal(layer.train()(x), y)  # of the default generator, which commits store
+    assert torch.equal(layer.train()(x), y)  # of the default generator, which checkpoints store
 
 
 def random_attention(dtype=torch.float32, tokens=24):

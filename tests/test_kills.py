@@ -49,7 +49,7 @@ def write(file: Path, text: str) -> None:
 
 
 def resume(run: Path) -> int | None:
-    """What the next start does before it trains: finds the newest commit, and its best model. Returns its step."""
+    """What the next start does before it trains: finds the newest checkpoint, and its best model. Returns its step."""
     start = run_folder.look(run, "auto", overwrite=False)
     if start.resume_from is None:
         return None
@@ -94,7 +94,7 @@ def every_kill(start: Callable[[Path], Any], work: Callable[[Path], Any], tmp_pa
 
 
 def begun(run: Path) -> None:
-    """A run with a commit after step 10, whose best model is that of step 8."""
+    """A run with a checkpoint after step 10, whose best model is that of step 8."""
     run.mkdir()
     write(run / CONFIG, "lr: 1\n")
     save_best(run, 8)

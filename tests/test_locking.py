@@ -14,7 +14,7 @@ from tests.processes import line_of, started
 HOLD = """
 import sys
 from pathlib import Path
-from ner.locking import locked
+from ner.files import locked
 from tests.processes import started
 with locked(Path(sys.argv[1]), "x"):
     print("held", flush=True)

@@ -55,7 +55,7 @@ import importlib
 from ner.training import signals
 signals = importlib.reload(signals)
 assert [number.name for number in signals.SIGNALS] == ["SIGTERM", "SIGINT"]
-with signals.Stopper().listening():
+with signals.SignalHandler().listening():
     pass
 """
 

@@ -21,8 +21,8 @@ from tests.conftest import part_of
 
 ROOT = Path(train.__file__).parent
 # In the order of the manual: what one page makes, the next ones use.
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(
-    encoding="utf-8")))]  # fmt: skip
+NAV = re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in NAV)]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 

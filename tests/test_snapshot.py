@@ -91,9 +91,9 @@ SHARDED = """
 import sys, torch, torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.fsdp import fully_shard
-from ner.runtime import step_if_finite
-from ner.training.checkpoint import commit
-from ner.training.state import give_back, read_snapshot, take, write_snapshot
+from ner.training.optimization import step_if_finite
+from ner.training.checkpoint import write_folder
+from ner.training.state import capture_state, read_snapshot, restore_state, write_snapshot
 from types import SimpleNamespace
 from tests.test_snapshot import training
 from torch.optim import AdamW
@@ -127,14 +127,14 @@ assert not step_if_finite(accelerator, prepared, norm)
 run[1].zero_grad()
 assert all(torch.equal(a, p.full_tensor()) for a, p in zip(before, run[0].parameters()))
 del run[1].found_inf
-snapshot = take(accelerator, *run, {"step": 3})
+snapshot = capture_state(accelerator, *run, {"step": 3})
 if accelerator.is_main_process:
     assert snapshot.tensors["model/0.weight"].shape == (8, 4)
     assert snapshot.tensors["optimizer/exp_avg/0.weight"].shape == (8, 4)
-    commit(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 3})
+    write_folder(folder, lambda folder: write_snapshot(folder, snapshot), facts={"step": 3})
 dist.barrier()
 other = sharded()
-give_back(read_snapshot(folder), accelerator, *other)
+restore_state(read_snapshot(folder), accelerator, *other)
 steps(*run)
 steps(*other)
 for mine, theirs in zip(run[0].parameters(), other[0].parameters()):

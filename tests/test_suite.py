@@ -110,7 +110,7 @@ def ci(tmp_path):
 
 def test_ci_brings_a_browser_where_it_may(ci):
     asked, errors = ci()
-    assert [line.split()[1] for line in asked[:2]] == ["step", "install"]
+    assert [line.split()[1] for line in asked[:2]] == ["update", "install"]
     assert asked[1].endswith("chromium chromium-driver")
     assert [line.split()[1] for line in asked[2:]] == ["test", "lint"]
     assert not errors
@@ -127,7 +127,7 @@ def test_ci_installs_nothing_where_it_may_not_or_need_not(ci, given):
 
 def test_ci_goes_on_without_a_browser_and_says_so(ci):
     asked, errors = ci(apt=100)
-    assert [line.split()[1] for line in asked] == ["step", "test", "lint"]
+    assert [line.split()[1] for line in asked] == ["update", "test", "lint"]
     assert "NO BROWSER" in errors
 
 

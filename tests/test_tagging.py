@@ -1,4 +1,4 @@
-"""`python -m ner.tagging.tagger`: files and standard input, killed and going on, one process and two."""
+"""`ner tag`: files and standard input, killed and going on, one process and two."""
 
 import io
 import json
@@ -11,10 +11,12 @@ from accelerate.state import AcceleratorState
 
 from ner.cli import tag as tag_command
 from ner.data import synthetic
-from ner.tagging import tagger
+import ner.__main__ as main
 from ner.tagging.tagger import Tagger
 from tests.processes import fork, fork_ranks, forked, wait_until
 from tests.taggers import write_tagger
+
+PROGRAM = Path(main.__file__)
 
 TEXTS = [
     " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
@@ -116,12 +118,12 @@ def test_killed_it_goes_on(run, tmp_path, expected):
     lines.write_text("".join(f"{text}\n" for text in TEXTS * 6), encoding="utf-8")
     output, journal = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.unfinished"
     flags = [run, "--input", lines, "--output", output, "--mixed-precision", "no"]
-    with forked(Path(tagger.__file__), *flags) as process:
+    with forked(PROGRAM, "tag", *flags) as process:
         wait_until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, process)
     assert not output.exists()
     with journal.open("ab") as file:
         file.write(b'0badcafe {"text": "half a r')
-    _, said = fork(Path(tagger.__file__), *flags)
+    _, said = fork(PROGRAM, "tag", *flags)
     tagged = int(said.rpartition(" rows, ")[2].split()[0].replace(",", ""))
     assert 0 < tagged < 4_800
     rows = rows_of(output)
@@ -134,7 +136,7 @@ def test_two_processes_share_a_file(run, lines, tmp_path, expected):
     """Each row once and in order; what one process began, two finish."""
     output = tmp_path / "out.jsonl"
     flags = [run, "--input", lines, "--output", output, "--mixed-precision", "no"]
-    said = fork_ranks(2, Path(tagger.__file__), *flags)
+    said = fork_ranks(2, PROGRAM, "tag", *flags)
     assert same(rows_of(output), expected)
     assert said.count("800 rows, 800 of them tagged") == 1
 

@@ -520,7 +520,7 @@ def test_a_signal_while_the_last_model_is_written_lets_it_finish(run, monkeypatc
 
 def test_a_run_of_other_options_does_not_take_the_place_of_one_without_commits(run, capsys):
     folder = run("--max-steps", "1")
-    (folder / "metrics.json").unlink()  # killed before its end, and before its first commit
+    (folder / "metrics.json").unlink()  # killed before its end, and before its first checkpoint
     with pytest.raises(SystemExit) as caught:
         run("--max-steps", "1", "--resume", "auto", "--lr", "1e-2")
     assert caught.value.code == 2

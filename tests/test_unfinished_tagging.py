@@ -84,13 +84,14 @@ def test_a_signal_while_it_tags(run, lines, tmp_path, capsys, monkeypatch, name)
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("where", ["load_token_classifier", "start_accelerator"])
 def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatch, name, where):
-    work = getattr(tagger, where)
+    module = tagger if hasattr(tagger, where) else tag_command
+    work = getattr(module, where)
 
     def interrupted(*arguments):
         os.kill(os.getpid(), getattr(signal, name))
         return work(*arguments)
 
-    monkeypatch.setattr(tagger, where, interrupted)
+    monkeypatch.setattr(module, where, interrupted)
     said = ended(capsys, 75, run, "--input", lines, "--output", tmp_path / "out.jsonl")
     assert "stopped" in said
     assert "nothing is lost" in said

@@ -28,7 +28,7 @@ from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent
-EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between commits
+EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between checkpoints
 OPTIONS = ["--max-steps", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}", "--checkpoint-every",
            f"{COMMIT}", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
 
@@ -162,7 +162,7 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
         worst, finished = max(worst, runs.difference(run)), finished + 1
         shutil.rmtree(run)
     if number is not signal.SIGKILL:
-        # 75: committed; 143: told to stop before there was anything to commit
+        # 75: checkpointed; 143: told to stop before there was anything to commit
         assert set(statuses) <= {75, -15, 143, 0}, statuses
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(struck.items()))
     outcome = f"; statuses {dict(statuses)}" if statuses else ""
@@ -170,7 +170,7 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
 
 
 def damage(runs: Runs) -> str:
-    """Damages the newest commit in each way; the one before it is taken, and the result is the same."""
+    """Damages the newest checkpoint in each way; the one before it is taken, and the result is the same."""
 
     def cut(folder: Path) -> None:
         os.truncate(folder / "state.safetensors", 1000)
@@ -201,7 +201,7 @@ def damage(runs: Runs) -> str:
 
 
 def full_disk(runs: Runs) -> str:
-    """A disk that fills up, and one that is read-only: a message, the commits before intact, and the same result."""
+    """A disk that fills up, and one that is read-only: a message, the checkpoints before intact, and the same result."""
     if os.geteuid() != 0:
         return "skipped: only root mounts a small disk"
     run = runs.folder / "full"

@@ -2,8 +2,8 @@
 
 A wrong tag is one word where the model is sure of something else, and a hard sentence is many words where it is not; so
 the worst word of a sentence decides, and its loss is compared with what words of its gold tag usually cost: an O that
-the model takes for an entity is rarer than an organisation taken for a place. `python -m tests.suspects` measures this
-against other rankings.
+the model takes for an entity is rarer than an organisation taken for a place. `python -m tests.stress.label_errors`
+measures this against other rankings.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def of_sentences(how: np.ufunc, values: np.ndarray, table: pa.Table) -> np.ndarr
 
 
 def rank_label_errors(source: Table, top: int | None = None) -> pa.Table:
-    """`ner.analysis.views.sentence_table` with a column label_error_score, the most suspect sentence first. top: so many of them."""
+    """`sentence_table` with a column label_error_score, the likeliest error first. top: so many of them."""
     scores = label_error_score(source)
     order = pa.array(np.argsort(-scores, kind="stable")[:top])
     return sentence_table(source).append_column("label_error_score", pa.array(scores)).take(order)

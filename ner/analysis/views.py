@@ -1,7 +1,8 @@
 """Views on a table of token losses: which tokens, words, tags, entities and sentences a tagger gets wrong.
 
 Every view takes the table of token losses, in memory or as the path of its file, and pools what is in it; `select` cuts
-it down. Losses are in nats and at a word's first sub-token; a word without a sub-token has none, and counts among tags and entities alone, where it is predicted O.
+it down. Losses are in nats and at a word's first sub-token; a word without a sub-token has none, and counts among tags
+and entities alone, where it is predicted O.
 """
 
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def tag_confusion(source: Table) -> Confusion:
 
 
 def type_confusion(source: Table) -> Confusion:
-    """Gold against predicted type of entities that are matched (`ner.analysis.entity_errors`), whatever their boundaries.
+    """Gold against predicted type of matched entities (`ner.analysis.entity_errors`), whatever their boundaries.
 
     The last column counts gold entities that are missed, the last row predicted ones that are spurious.
     """

@@ -1,4 +1,4 @@
-"""Commits: all that a run needs to go on, on disk whole or not at all.
+"""Checkpoints: all that a run needs to go on, on disk whole or not at all.
 
 A commit is a folder, written aside, with a manifest of the size and SHA-256 of each of its files, synced, and renamed
 in one step. A folder whose manifest is missing or does not check out does not exist.
@@ -72,17 +72,17 @@ def kept_model(run: Path, step: int | None) -> Path:
 
 
 def of_step(run: Path, step: int) -> Path:
-    """The folder of the commit after that step."""
+    """The folder of the checkpoint after that step."""
     return run / FOLDER / f"step-{step:08d}"
 
 
 def found(run: Path) -> list[Path]:
-    """Folders of commits, newest first, sound or not."""
+    """Folders of checkpoints, newest first, sound or not."""
     return sorted((p for p in (run / FOLDER).glob("step-*") if p.suffix != UNFINISHED), reverse=True)
 
 
 def newest(run: Path) -> tuple[Path | None, list[str]]:
-    """The newest sound commit of a run, None without one, and what is wrong with those that are newer.
+    """The newest sound checkpoint of a run, None without one, and what is wrong with those that are newer.
 
     Raises OSError where that can not be told.
     """
@@ -98,19 +98,19 @@ def newest(run: Path) -> tuple[Path | None, list[str]]:
 
 
 def prune(run: Path, keep: int) -> None:
-    """Leaves the newest `keep` commits and the best models that they name; clears what was never finished."""
+    """Leaves the newest `keep` checkpoints and the best models that they name; clears what was never finished."""
     for folder in found(run)[keep:]:
         remove(folder)
     prune_models(run)
     for folder in (run / FOLDER).glob(f"*{UNFINISHED}"):
-        if not folder.name.endswith(OLD):  # which may be all there is of a commit
+        if not folder.name.endswith(OLD):  # which may be all there is of a checkpoint
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def prune_models(run: Path) -> None:
-    """Removes models that were the best once, and that no commit names; and what waited to be replaced.
+    """Removes models that were the best once, and that no checkpoint names; and what waited to be replaced.
 
-    Called when a model or a commit has been written.
+    Called when a model or a checkpoint has been written.
     """
     shutil.rmtree(run / REPLACED, ignore_errors=True)
     named = set()
@@ -123,7 +123,7 @@ def prune_models(run: Path) -> None:
 
 
 def forget_after(run: Path, step: int) -> None:
-    """Puts aside commits of later steps: the run goes on from this one, and makes them anew."""
+    """Puts aside checkpoints of later steps: the run goes on from this one, and makes them anew."""
     for folder in found(run):
         if folder > of_step(run, step):
             set_aside(run, folder)
@@ -180,7 +180,7 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Removes a commit, or a file; half removed, it is none."""
+    """Removes a checkpoint, or a file; half removed, it is none."""
     if not folder.is_dir():
         folder.unlink()
         return
@@ -205,7 +205,7 @@ def restore_best(run: Path, step: int) -> bool:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The numbers of a commit, without its tensors. Raises InputError."""
+    """The numbers of a checkpoint, without its tensors. Raises InputError."""
     try:
         return dict(read_json(folder / "state.json"))
     except (OSError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Keeps a run: commits it beside the training, finds where it stopped, and goes on from there."""
+"""Keeps a run: checkpoints it beside the training, finds where it stopped, and goes on from there."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -34,7 +34,7 @@ class Progress:
 
 
 class Checkpointer:
-    """Commits a run while it goes on, in a thread of the main process, and keeps the newest commits."""
+    """Checkpoints a run while it goes on, in a thread of the main process, and keeps the newest checkpoints."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Checkpointer:
         self.running: Future[dict[str, Any]] | None = None
 
     def is_due(self, step: int) -> bool:
-        """Whether a commit is to be made after this step: the main process's clock decides for all."""
+        """Whether a checkpoint is to be made after this step: the main process's clock decides for all."""
         by_count = bool(self.every_steps) and step % self.every_steps == 0
         return self.accelerator.is_main_process and (by_count or time.monotonic() - self.last >= self.every_seconds)
 
@@ -112,7 +112,7 @@ class Checkpointer:
             raise PreemptedError(progress.step, is_written=is_written)
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:
-        """Commits, then prunes. stopped: seconds that training stood still. Returns what there is to log."""
+        """Checkpoints, then prunes. stopped: seconds that training stood still. Returns what there is to log."""
         begin = time.monotonic()
         step = taken.state["step"]
 
@@ -128,7 +128,7 @@ class Checkpointer:
     def save_model(
         self, name: str, tokenizer: PreTrainedTokenizerBase, trimmed: TrimmedEmbedding | None, step: int
     ) -> None:
-        """Writes the model folder best/ or last/, on all processes. What a checkpoint needs of the best before stays."""
+        """Writes best/ or last/, on all processes. A best model that a checkpoint needs stays beside it."""
         self.wait()  # the checkpoint that is being written may name the best model so far, which is kept then
         tensors = self.accelerator.get_state_dict(self.model)  # of a sharded model, all processes gather it
         if self.accelerator.is_main_process:
@@ -143,13 +143,13 @@ class Checkpointer:
             checkpoint.prune_models(self.run)
 
     def log_written(self, log: JsonLinesLog, point: dict[str, Any], *, wait_for_it: bool = False) -> bool:
-        """Logs what was committed since the last call. Returns false if a commit failed, and says why."""
+        """Logs what was checkpointed since the last call. Returns false if a checkpoint failed, and says why."""
         if self.running is None or not (wait_for_it or self.running.done()):
             return True
         running, self.running = self.running, None
         try:
             log.write({**point, "checkpoint": running.result()})
         except NOT_WRITTEN as error:
-            say(self.accelerator, f"commit failed, those before it are intact: {single_line(error)}")
+            say(self.accelerator, f"checkpoint failed, those before it are intact: {single_line(error)}")
             return False
         return True

@@ -13,7 +13,7 @@ from ner.errors import InputError
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
-from ner.utils import tqdm
+from ner.utils import progress_bar
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def encode_data(
         raise InputError(f"--max-length {config.max_length}: {config.model} takes {longest} sub-tokens at most")
 
     def encoded(dataset: Any, title: str) -> Encoded:
-        with tqdm(total=len(dataset), desc=title, unit=" sentences", disable=not accelerator.is_main_process) as bar:
+        with progress_bar(accelerator, title, " sentences", total=len(dataset)) as bar:
             return encode_once(
                 dataset,
                 tokenizer,

@@ -41,7 +41,8 @@ class JsonLinesLog:
         if self.accelerator.is_main_process:
             with self.file.open("a", encoding="utf-8") as lines:
                 lines.write(to_json_line(entry))
-        self.accelerator.log(flat_numbers(entry), step=entry["step"])
+        numbers = {name: value for name, value in entry.items() if name != "step"}
+        self.accelerator.log(flat_numbers(numbers), step=entry["step"])
 
     def write_metrics(
         self, point: dict[str, Any], meter: "Meter", lr: float, grad_norm: Tensor, max_bad_steps: int

@@ -28,10 +28,10 @@ OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run begins. resume_from: a commit, None for a fresh start; is_finished: there is nothing left to do.
+    """Where a run begins. resume_from: a checkpoint, None for a fresh start; is_finished: there is nothing left to do.
 
     stored: folder of the options that this run must share, None where nothing is there that it could spoil; damaged:
-    what is wrong with commits that are passed over.
+    what is wrong with checkpoints that are passed over.
     """
 
     resume_from: Path | None = None
@@ -43,8 +43,8 @@ class Start:
 def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Start:
     """Where the run begins: the main process looks, and all take its word.
 
-    resume: auto, the folder of a commit, or None. Raises InputError for a folder that is taken, or damaged, and where
-    a process does not see the commit.
+    resume: auto, the folder of a checkpoint, or None. Raises InputError for a folder that is taken, or damaged, and where
+    a process does not see the checkpoint.
     """
     start = decided(accelerator, lambda: look(run, resume, overwrite))
     for what in start.damaged:
@@ -77,7 +77,7 @@ def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
         folder, damaged = checkpoint.newest(run)
         if damaged and folder is None:
             remedy = "restore one of them, or begin again with --overwrite instead of --resume"
-            raise InputError("\n  ".join([f"{run}: none of its commits is sound; {remedy}", *damaged]))
+            raise InputError("\n  ".join([f"{run}: none of its checkpoints is sound; {remedy}", *damaged]))
         has_model = any(is_sound(run / name) for name in ("best", "last"))
         return Start(folder, stored=folder or (run if has_model else None), damaged=tuple(damaged))
     if resume:
@@ -182,8 +182,8 @@ def check_resumable(
     """
     changed = [f"{name} is {now[name]}, and was {then.get(name)}" for name in now
                if name not in free and now[name] != then.get(name)]  # fmt: skip
-    is_commit = (folder / "state.json").is_file()  # else it is the folder of a finished run
-    if not changed and is_commit and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
+    is_checkpoint = (folder / "state.json").is_file()  # else it is the folder of a finished run
+    if not changed and is_checkpoint and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
         changed = ["the training or validation sentences are not the same"]
     if changed:
         raise InputError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 
-STOPPED = 75  # exit status of a run that stopped with everything committed: EX_TEMPFAIL, try again
+STOPPED = 75  # exit status of a run that stopped with everything checkpointed: EX_TEMPFAIL, try again
 # SIGHUP: the terminal, or the connection to it, is gone. Windows has neither that nor SIGUSR1.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
 
