@@ -1,6 +1,7 @@
 # make demo     train on the embedded corpus and print the F1 matrix (no data needed)
 # make test     the whole test suite (TEST="...": more flags for pytest)
 # make lint     ruff and mypy
+# make docs     build the manual, strictly, into build/site
 # make bench    time training, encoding and evaluation (half an hour); MATERIAL=FOLDER: on real data, against the Trainer
 # make torture  kill, stop and damage runs and compare what becomes of them (a quarter of an hour)
 # make clean    remove what these made
@@ -8,9 +9,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench torture clean
+.PHONY: demo test lint docs bench torture clean
 
-demo: .venv/ready
+demo: .venv/demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh demo
 
 test: .venv/ready
@@ -21,10 +22,23 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The tested versions: constraints.txt narrows the ranges of pyproject.toml.
-.venv/ready: pyproject.toml constraints.txt
+docs: .venv/docs
+	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+
+# The tested versions: constraints.txt narrows the ranges of pyproject.toml. The demo needs no extras; the tests do.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(PIP) .
+	touch $@
+
+.venv/ready: .venv/demo
+	$(PIP) ".[dev]"
+	touch $@
+
+.venv/docs: .venv/demo
+	$(PIP) ".[docs]"
 	touch $@
 
 # A folder with models/me5-small, data/panx and bench/trainer_recipe.py, if it is there.
@@ -34,8 +48,8 @@ bench: .venv/ready
 	$(BIN)/python -m tests.bench $(if $(MATERIAL),--material $(MATERIAL)) $(BENCH)
 
 torture: .venv/ready
-	$(BIN)/python -m tests.gradients
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.torture
+	$(BIN)/python -m tests.stress.gradients
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.stress.torture
 
 clean:
 	rm -rf .venv demo build bench.json bench-gpu.json *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -54,7 +54,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
     """Shows a default as it would be typed, and none where there is none to type; a description as it is written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        nothing = action.default is None or action.default is False or action.default in ((), argparse.SUPPRESS)
+        nothing = action.default is None or action.default is False or action.default in ((), "", argparse.SUPPRESS)
         if nothing or not action.option_strings:
             return action.help
         default = " ".join(action.default) if isinstance(action.default, tuple) else action.default

@@ -149,7 +149,7 @@ class CheckpointOptions:
     """checkpoints"""
 
     checkpoint_every: str = option(
-        "10m", "commit everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
+        "10m", "write everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
         metavar="N",
     )  # fmt: skip
     keep: int = option(2, "checkpoints to keep, the newest; the best model is always kept", metavar="N")

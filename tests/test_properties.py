@@ -21,8 +21,8 @@ from ner.data.corpus import parse_columns
 from ner.data.faults import Fault
 from ner.data.words import split_words
 from ner.errors import InputError
-from tests.test_formats import TEXTS, parquet, spans
-from tests.test_schemes import convert, write
+from tests.data.test_formats import TEXTS, parquet, spans
+from tests.data.test_tag_schemes import convert, write
 
 TYPES = st.sampled_from(["PER", "LOC", "a-b", "É"])
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda word: word.strip())

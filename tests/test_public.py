@@ -53,7 +53,10 @@ def sdist(tmp_path_factory) -> Path:
     for path in ROOT.iterdir():
         if path.is_dir() and path.name in BESIDE:
             shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif path.is_file() and (path.suffix in (".py", ".md", ".toml", ".txt", ".in") or path.name == "Makefile"):
+        elif path.is_file() and (
+            path.suffix in (".py", ".md", ".toml", ".txt", ".in", ".yml", ".cff", ".yaml")
+            or path.name in ("Makefile", "LICENSE")
+        ):
             shutil.copy(path, copy / path.name)
     name = run([sys.executable, "-c", BUILD], cwd=copy).stdout.split()[-1]
     return copy / "dist" / name
@@ -73,10 +76,14 @@ def test_sources_hold_what_their_tests_need(sdist):
 
 
 def test_installed_it_runs_from_anywhere(sdist, tmp_path):
-    """What `pip install` makes of it: all rooms, the pages, the marker of types. Its dependencies are here already."""
+    """What `pip install` makes of it: folders, pages, scripts, marker of types. Its dependencies are here already."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
     run([*pip, "--no-build-isolation", "--target", tmp_path / "site", sdist])
-    assert files_of(tmp_path / "site" / "ner") == files_of(ROOT / "ner")
+    scripts = {"scripts/train.py", "scripts/evaluate.py"}
+    assert files_of(tmp_path / "site" / "ner") == files_of(ROOT / "ner") | scripts
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    done = run([sys.executable, "-m", "ner.tagging.tagger", "--help"], env=environment, cwd=tmp_path)
-    assert "usage:" in done.stdout
+    for command in ("tag", "train", "evaluate"):
+        done = run([sys.executable, "-m", "ner", command, "--help"], env=environment, cwd=tmp_path)
+        assert done.stdout.startswith(f"usage: ner {command} ")
+    done = run([tmp_path / "site/bin/ner", "--help"], env=environment, cwd=tmp_path)
+    assert "usage: ner COMMAND" in done.stdout

@@ -112,7 +112,7 @@ def test_ci_brings_a_browser_where_it_may(ci):
     asked, errors = ci()
     assert [line.split()[1] for line in asked[:2]] == ["update", "install"]
     assert asked[1].endswith("chromium chromium-driver")
-    assert [line.split()[1] for line in asked[2:]] == ["test", "lint"]
+    assert [line.split()[1] for line in asked[2:]] == ["test", "lint", "docs"]
     assert not errors
 
 
@@ -121,19 +121,19 @@ def test_ci_brings_a_browser_where_it_may(ci):
 )
 def test_ci_installs_nothing_where_it_may_not_or_need_not(ci, given):
     asked, errors = ci(**given)
-    assert [line.split()[1] for line in asked] == ["test", "lint"]
+    assert [line.split()[1] for line in asked] == ["test", "lint", "docs"]
     assert ("NO BROWSER" in errors) == ("chromedriver" not in given.get("has", ()))
 
 
 def test_ci_goes_on_without_a_browser_and_says_so(ci):
     asked, errors = ci(apt=100)
-    assert [line.split()[1] for line in asked] == ["update", "test", "lint"]
+    assert [line.split()[1] for line in asked] == ["update", "test", "lint", "docs"]
     assert "NO BROWSER" in errors
 
 
 def test_half_a_browser_is_none(ci):
     asked, _ = ci(has=("apt-get", "chromedriver"))
-    assert [line.split()[1] for line in asked] == ["update", "install", "test", "lint"]
+    assert [line.split()[1] for line in asked] == ["update", "install", "test", "lint", "docs"]
 
 
 def test_ci_measures_branches_with_a_floor(ci):

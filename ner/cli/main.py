@@ -24,11 +24,12 @@ Try it without data
   demo          write the embedded corpus and a small encoder
 """
 
-import runpy
+import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from ner.arguments import BAD_INPUT, echo
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"ner {__version__}")
     elif command in SCRIPTS:
         sys.argv = [f"ner {command}", *rest]
-        runpy.run_path(str(script(command)), run_name="__main__")
+        load_script(command).main(rest)
     elif command in COMMANDS:
         sys.argv = [f"ner {command}", *rest]
         import_module(f"ner.cli.{command.replace('-', '_')}").main(rest)
@@ -57,7 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(BAD_INPUT)
 
 
-def script(name: str) -> Path:
+def load_script(name: str) -> ModuleType:
     """train.py or evaluate.py: in the package as it is installed, beside it in the repository."""
     installed = PACKAGE / "scripts" / f"{name}.py"
-    return installed if installed.is_file() else PACKAGE.parent / f"{name}.py"
+    file = installed if installed.is_file() else PACKAGE.parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"ner.scripts.{name}", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

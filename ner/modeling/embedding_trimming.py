@@ -1,8 +1,8 @@
 """The embedding table of a multilingual encoder, trained without the rows that no sentence uses.
 
 Those rows get no gradient: all that training does to them is weight decay, the same factor for all. So they are left
-out while the model trains (gradient, optimizer state, all-reduce and checkpoints shrink with them), and come back, decayed,
-when it is saved: the same model, to the rounding of that factor.
+out while the model trains (gradient, optimizer state, all-reduce and checkpoints shrink with them), and come back,
+decayed, when it is saved: the same model, to the rounding of that factor.
 """
 
 from collections.abc import Sequence

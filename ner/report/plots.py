@@ -16,7 +16,7 @@ from ner.evaluation.matrix import Cells, best_rows, f1_of_cells
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MISSING = "matplotlib is not installed; pip install matplotlib, or the extra: pip install -e '.[report]'"
+MISSING = "matplotlib is not installed; pip install matplotlib, or the extra: pip install 'crosslingual-ner[report]'"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by the colour-blind
 INCHES_PER_CHARACTER = 0.085
 

@@ -215,7 +215,8 @@ def missing() -> str:
     names = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not names:
         return ""
-    return f"{', '.join(names)}: not installed; pip install {' '.join(names)}, or the extra: pip install -e '.[onnx]'"
+    extra = "or the extra: pip install 'crosslingual-ner[onnx]'"
+    return f"{', '.join(names)}: not installed; pip install {' '.join(names)}, {extra}"
 
 
 class OnnxModel(nn.Module):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradio import Blocks
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MISSING = "gradio is not installed; pip install gradio, or the extra: pip install -e '.[widget]'"
+MISSING = "gradio is not installed; pip install gradio, or the extra: pip install 'crosslingual-ner[serve]'"
 HOST = "127.0.0.1"
 # gradio's page runs inline scripts and compiles templates; what matters is that all of it is its own.
 POLICY = (

@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on, on disk whole or not at all.
 
-A commit is a folder, written aside, with a manifest of the size and SHA-256 of each of its files, synced, and renamed
-in one step. A folder whose manifest is missing or does not check out does not exist.
+A checkpoint is a folder, written aside, with a manifest of the size and SHA-256 of each of its files, synced, and
+renamed in one step. One that fails verification is ignored.
 
 Nothing sound is deleted before what takes its place is on the disk: a run that is replaced, and what a resumed run
 will make again, wait in replaced/ until the new run has written a model. `recover` undoes a kill between two steps.

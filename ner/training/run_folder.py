@@ -43,8 +43,8 @@ class Start:
 def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Start:
     """Where the run begins: the main process looks, and all take its word.
 
-    resume: auto, the folder of a checkpoint, or None. Raises InputError for a folder that is taken, or damaged, and where
-    a process does not see the checkpoint.
+    resume: auto, the folder of a checkpoint, or None. Raises InputError for a folder that is taken, or damaged,
+    and where a process does not see the checkpoint.
     """
     start = decided(accelerator, lambda: look(run, resume, overwrite))
     for what in start.damaged:

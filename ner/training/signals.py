@@ -33,7 +33,7 @@ class PreemptedError(Exception):
 class SignalHandler:
     """Whether to stop. Each process asks at the same places, and gets the same answer.
 
-    Before `attach` there is nothing to commit yet: a signal ends a program of one process at once, with STOPPED. One of
+    Before `attach` there is nothing to write yet: a signal ends a program of one process at once, with STOPPED. One of
     several is kept for the first question, because the others wait for this one in places that they can not leave.
     """
 

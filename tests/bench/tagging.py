@@ -22,7 +22,7 @@ from ner.tagging.document import Entity
 from ner.tagging.tagger import Tagger
 from ner.training.run_folder import find_model
 from ner.utils import table
-from tests.memory import peak_megabytes
+from tests.stress.memory import peak_megabytes
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 TO_CHOOSE_BY = 600  # sentences

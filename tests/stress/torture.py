@@ -1,6 +1,6 @@
 """Kills, stops and damages runs, lets them go on, and compares the result with a run that nobody touched.
 
-python -m tests.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # all without a name: `make torture`
+python -m tests.stress.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # none: all
 
 Not part of the suite: it takes a quarter of an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
 """
@@ -27,7 +27,7 @@ from ner.files import MANIFEST
 from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between checkpoints
 OPTIONS = ["--max-steps", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}", "--checkpoint-every",
            f"{COMMIT}", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
@@ -201,7 +201,7 @@ def damage(runs: Runs) -> str:
 
 
 def full_disk(runs: Runs) -> str:
-    """A disk that fills up, and one that is read-only: a message, the checkpoints before intact, and the same result."""
+    """A disk that fills up, and one that is read-only: a message, earlier checkpoints intact, and the same result."""
     if os.geteuid() != 0:
         return "skipped: only root mounts a small disk"
     run = runs.folder / "full"

@@ -121,7 +121,7 @@ def test_a_card_of_another_shape_is_refused(run, best):
 
 def test_what_libraries_log_is_harmless():
     out = io.StringIO()
-    logger = logging.getLogger("tests.hostile")
+    logger = logging.getLogger("tests.stress.hostile")
     logger.addHandler(logging.StreamHandler(out))
     logger.propagate = False
 

@@ -1,6 +1,6 @@
 """How well rankings of sentences find wrong gold labels: not part of the suite.
 
-    python -m tests.suspects --model runs/de --data data/panx --language de
+    python -m tests.stress.label_errors --model runs/de --data data/panx --language de
 
 Corrupts the gold tags of 5% of the validation sentences, a fifth of them in each of the five `WAYS`, and prints which
 share of the first k sentences of each ranking is corrupted, and the average precision, as means over the seeds. The

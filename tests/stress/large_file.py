@@ -1,6 +1,6 @@
 """Reads a column file of a million sentences, and prints how fast and with how much memory: not part of the suite.
 
-python -m tests.large_file [--sentences 1000000]
+python -m tests.stress.large_file [--sentences 1000000]
 """
 
 import argparse
@@ -13,7 +13,7 @@ import datasets
 
 from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
-from tests.memory import peak_megabytes
+from tests.stress.memory import peak_megabytes
 
 
 def write(file: Path, num_sentences: int) -> None:

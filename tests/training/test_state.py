@@ -21,7 +21,7 @@ from ner.training.state import (
 )
 from tests.processes import fork_ranks
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def draw() -> tuple:
@@ -95,7 +95,7 @@ from ner.training.optimization import step_if_finite
 from ner.training.checkpoint import write_folder
 from ner.training.state import capture_state, read_snapshot, restore_state, write_snapshot
 from types import SimpleNamespace
-from tests.test_snapshot import training
+from tests.training.test_state import training
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler

@@ -11,12 +11,11 @@ from accelerate.state import AcceleratorState
 
 from ner.cli import tag as tag_command
 from ner.data import synthetic
-import ner.__main__ as main
 from ner.tagging.tagger import Tagger
-from tests.processes import fork, fork_ranks, forked, wait_until
+from tests.processes import ROOT, fork, fork_ranks, forked, wait_until
 from tests.taggers import write_tagger
 
-PROGRAM = Path(main.__file__)
+PROGRAM = ROOT / "ner/__main__.py"
 
 TEXTS = [
     " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")

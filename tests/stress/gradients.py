@@ -1,6 +1,6 @@
 """The gradient of one step, split into micro-batches and processes in several ways: not part of the suite.
 
-python -m tests.gradients        # prints the largest relative difference, in fp32; part of `make torture`
+python -m tests.stress.gradients        # prints the largest relative difference, in fp32; part of `make torture`
 """
 
 import os
@@ -23,7 +23,7 @@ from ner.modeling.loss import update_loss
 from ner.modeling.model import build_model
 from ner.modeling.pretrained import load_tokenizer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 BATCH_SIZE, ROW_LENGTH = 128, 64
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         synthetic.write_encoder(folder / "encoder")
         ways = [(1, 1), (1, 2), (1, 7), (2, 1), (2, 2), (2, 7)]
         for processes, splits in ways:
-            command = [sys.executable, "-m", "tests.gradients", name, str(splits)]
+            command = [sys.executable, "-m", "tests.stress.gradients", name, str(splits)]
             environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1",
                            "HF_DATASETS_CACHE": str(folder / "cache")}  # fmt: skip
             subprocess.run(

@@ -1,6 +1,6 @@
 """Hostile and damaged inputs, made by chance from good ones, through the commands that read such a thing.
 
-python -m tests.hostile [--inputs 400] [--seed 0] [--only N]    # a summary as JSON; status 1 if something failed
+python -m tests.stress.hostile [--inputs 400] [--seed 0] [--only N]    # a summary as JSON; status 1 if something failed
 
 Model folders, tokenizers, YAML, manifests, journals, caches, Parquet and gzip: each ends well, or with status 2 and a
 message. No code of a folder is run, nothing outside the output is touched, nothing takes more than 30 seconds, and all
@@ -47,8 +47,8 @@ from ner.data import synthetic
 from ner.modeling.model import build_model
 from ner.sharing import hub
 from ner.tags import TagSet
-from tests.fuzz import mutate
-from tests.memory import peak_megabytes
+from tests.stress.fuzz import mutate
+from tests.stress.memory import peak_megabytes
 from tests.taggers import write_tagger
 
 SECONDS = 30

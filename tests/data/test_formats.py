@@ -10,10 +10,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ner.data.corpus import Source, load_corpus
-from tests import fuzz
 from tests.conftest import write_json_lines
+from tests.data.test_tag_schemes import random_entities, write
 from tests.processes import fork
-from tests.test_schemes import random_entities, write
+from tests.stress import fuzz
 
 NAMES = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 PIECES = [
@@ -142,7 +142,7 @@ def test_parquet(tmp_path, kind):
 
 
 def test_two_thousand_broken_files_end_in_rows_or_in_a_clean_message():
-    """In a process of its own, whose memory is its own; see `tests.fuzz`."""
+    """In a process of its own, whose memory is its own; see `tests.stress.fuzz`."""
     _, output = fork(Path(fuzz.__file__), "--files", 2000)
     summary = json.loads(output)
     assert summary["files"] == 2000

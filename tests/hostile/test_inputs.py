@@ -1,8 +1,8 @@
-"""A small part of tests.hostile, the same each time."""
+"""A small part of tests.stress.hostile, the same each time."""
 
 import pytest
 
-from tests import hostile
+from tests.stress import hostile
 
 
 @pytest.mark.timeout(120, method="thread")  # it sets the alarm itself

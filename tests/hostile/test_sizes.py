@@ -98,15 +98,15 @@ def read_all(folder: Path) -> dict[str, list[str]]:
 def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_path):
     folder, expected = bombs
     program = (
-        "import json, sys; from pathlib import Path; import datasets; import tests.test_hostile_sizes as t;"
-        "from tests.memory import peak_megabytes;"
+        "import json, sys; from pathlib import Path; import datasets; import tests.hostile.test_sizes as t;"
+        "from tests.stress.memory import peak_megabytes;"
         "datasets.disable_progress_bars(); datasets.config.HF_DATASETS_CACHE = Path(sys.argv[2]);"
         "before = peak_megabytes(); said = t.read_all(Path(sys.argv[1]));"
         "print(json.dumps([said, peak_megabytes() - before]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder), str(tmp_path)], capture_output=True, text=True, timeout=100,
-        check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said, megabytes = json.loads(done.stdout)

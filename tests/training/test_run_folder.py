@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from ner.errors import InputError
 from ner.files import MANIFEST
-from ner.training import checkpoint, checkpointer, run_folder
+from ner.training import checkpoint, run_folder
 from ner.training.checkpoint import CONFIG, of_step, write_folder
 from ner.training.run_folder import find_start, held
 from tests.processes import fork_ranks
@@ -50,7 +50,9 @@ def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
     for folder in checkpoint.found(run):
         (folder / "state.json").write_text("?", encoding="utf-8")
     message = refusal(accelerator, run)
-    assert message.startswith(f"{run}: none of its checkpoints is sound; restore one of them, or begin again with --overwr")
+    assert message.startswith(
+        f"{run}: none of its checkpoints is sound; restore one of them, or begin again with --overwr"
+    )
     assert message.count("state.json has 1 bytes instead of 23") == 2
 
 
@@ -85,7 +87,7 @@ def test_broken_metrics_are_not_the_end(run, accelerator, content):
 
 
 def test_a_run_without_commits_must_have_the_same_options(run, accelerator):
-    """Killed before its first checkpoint, or finished and cleared: what is sound there is not replaced by another run."""
+    """Killed before its first checkpoint, or finished and cleared: a sound model there is not replaced."""
     shutil.rmtree(run / checkpoint.FOLDER)
     start = find_start(run, "auto", False, accelerator)
     assert (start.resume_from, start.stored) == (None, run)

@@ -37,7 +37,7 @@ def commands() -> list[str]:
 
 def run_command(command: str, arguments: list[str], corpus_folder: Path, encoder_folder: Path) -> None:
     """`ner COMMAND`, with the embedded corpus and encoder in the place of names."""
-    if command == "serve":  # it would serve until somebody stops it; test_widget does
+    if command == "serve":  # it would serve until somebody stops it; tests/tagging/test_app.py does
         assert parse(ServeConfig, arguments, "").runs
         return
     assert command in cli.COMMANDS

@@ -1,6 +1,6 @@
 """How long a checkpoint takes, and how soon a run goes on in the middle of an epoch: not part of the suite.
 
-python -m tests.resume_time --model NAME --data NAME [FLAGS of train.py]
+python -m tests.stress.resume_time --model NAME --data NAME [FLAGS of train.py]
 """
 
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 STOP_AFTER = 150  # of 313 steps, with 20,000 sentences in steps of 64
 
 

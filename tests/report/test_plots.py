@@ -7,8 +7,8 @@ import pytest
 from ner.evaluation.learning_curve import curves
 from ner.evaluation.matrix import f1_cells
 from ner.report.plots import apart, can_draw, heat_map, learning_curves, save
-from tests.test_curve import FRENCH, GERMAN, result
-from tests.test_matrix import ALL, LANGUAGES, OF_SEEDS
+from tests.evaluation.test_learning_curve import FRENCH, GERMAN, result
+from tests.evaluation.test_matrix import ALL, LANGUAGES, OF_SEEDS
 
 
 def texts(figure):

@@ -1,6 +1,6 @@
 """Broken files, made by chance from good ones: each is read, or refused with a clean message.
 
-python -m tests.fuzz [--files 2000] [--seed 0]      # prints a summary as JSON; status 1 if there was anything else
+python -m tests.stress.fuzz [--files 2000] [--seed 0]    # a summary as JSON; status 1 if there was anything else
 
 A file that takes more than 20 seconds counts as hanging.
 """
@@ -22,8 +22,8 @@ import numpy as np
 
 from ner.data.corpus import Source, load_corpus
 from ner.errors import InputError
-from tests import test_formats as formats
-from tests.memory import peak_megabytes
+from tests.data import test_formats as formats
+from tests.stress.memory import peak_megabytes
 
 SECONDS = 20
 

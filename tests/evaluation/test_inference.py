@@ -9,7 +9,7 @@ from ner.inputs.collators import PackedCollator, PaddedCollator
 from ner.inputs.encoding import encode
 from ner.modeling.loss import token_loss
 from tests.conftest import TAGS
-from tests.test_encoding import dataset
+from tests.inputs.test_encoding import dataset
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_word_pieces(sentences, tmp_path):
 
 
 PANX = os.environ.get("PANX")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PIECES = [
     *"Bern Zürich Straße l'Italie Saint-Étienne U.S.A. 2:1 Prof. ( ) « » “Ja” … — ! ? . , ½ ﬁn Å İstanbul ǅ".split(),
     *"C++ @uzh #nlp https://www.uzh.ch/de?x=1 a_b 🏔️ 👨‍👩‍👧‍👦 🇨🇭 Αθήνα Москва ירושלים القدس، مدينة नई दिल्ली".split(),
@@ -217,7 +217,7 @@ def test_long_text_whole_and_in_pieces(by_word):
 MEMORY = """
 import sys
 from ner.tagging.tagger import Tagger
-from tests.memory import peak_megabytes
+from tests.stress.memory import peak_megabytes
 tagger = Tagger.from_pretrained(sys.argv[1])
 word = "Anna Keller wohnt in Zürich und arbeitet bei der Bank "
 megabytes = []

@@ -8,9 +8,9 @@ from ner.analysis import label_errors, token_losses
 from ner.cli import label_errors as label_errors_command
 from ner.data.arrow_store import TAGS as TAGS_COLUMN
 from ner.tags import entities
-from tests import suspects as measure
+from tests.analysis.test_views import words_table
 from tests.conftest import TAGS
-from tests.test_errors import words_table
+from tests.stress import label_errors as measure
 
 SENTENCES = [
     ("de", "a b c d", "B-LOC I-LOC I-LOC I-LOC", "B-ORG I-ORG I-ORG I-ORG", [2.0, 2.0, 2.0, 2.0]),
