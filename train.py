@@ -22,8 +22,8 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
-from ner.arguments import FAILED, command, exit_on_input_error, parse
-from ner.config import TrainConfig, parse_interval
+from ner.arguments import FAILED, command, exit_on_input_error, parse, parse_interval
+from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.errors import single_line
 from ner.evaluation.inference import evaluate_languages

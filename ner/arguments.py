@@ -26,6 +26,8 @@ import yaml
 from ner.errors import InputError, harmless, shorten
 from ner.files import parse_yaml
 
+UNITS = {"e": ("epochs", "1e"), "m": ("minutes", "10m")}
+
 Options = TypeVar("Options")
 BAD_INPUT = 2  # exit status, as argparse has it
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -256,3 +258,36 @@ def command(main: Main) -> Callable[..., None]:
 def echo(text: str, file: TextIO | None = None) -> None:
     """Prints text for a person: nothing in it is obeyed by a terminal. file: None for standard output."""
     print(harmless(text), file=file)
+
+
+def named_twice(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that names one twice."""
+    values = {name: getattr(config, name) or () for name in names}
+    return [f"{flag(name)} names one twice: {' '.join(v)}" for name, v in values.items() if len(set(v)) < len(v)]
+
+
+def not_given(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that is needed and missing."""
+    return [f"{flag(name)} is needed" for name in names if not getattr(config, name)]
+
+
+def not_above_zero(config: Any, *names: str) -> list[str]:
+    """A message for each of these options that is given and not above 0."""
+    values = {name: getattr(config, name) for name in names}
+    return [
+        f"{flag(name)} {v} must be above 0" + (", and finite" if v == float("inf") else "")
+        for name, v in values.items()
+        if v is not None and not 0 < v < float("inf")
+    ]
+
+
+def parse_interval(text: str, name: str, units: str = "e") -> tuple[int, str]:
+    """`200` -> (200, "steps"), `1e` -> (1, "epochs"), `10m` -> (10, "minutes"). Raises InputError on anything else.
+
+    units: the letters that may be there; name: of the flag, for the message.
+    """
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "")
+    if not number.isdecimal() or int(number) < 1:
+        known = ["steps (200)", *(f"{UNITS[letter][0]} ({UNITS[letter][1]})" for letter in units)]
+        raise InputError(f"{name} {text}: give a number of {' or '.join(known)}")
+    return int(number), UNITS[unit][0] if unit else "steps"

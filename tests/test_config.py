@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ner.arguments import READER_GONE, exit_on_input_error, parse, read_config, to_yaml
+from ner.arguments import READER_GONE, exit_on_input_error, parse, parse_interval, read_config, to_yaml
 from ner.cli.corpus import CorpusConfig
-from ner.config import EvaluateConfig, TrainConfig, parse_interval
+from ner.config import EvaluateConfig, TrainConfig
 from ner.errors import InputError
 from tests.processes import line_of, run, started
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
-from ner.arguments import command, echo, exit_on_input_error, option, parse
-from ner.config import ReadingOptions, named_twice, not_above_zero
+from ner.arguments import command, echo, exit_on_input_error, named_twice, not_above_zero, option, parse
+from ner.config import ReadingOptions
 from ner.data.corpus import Source, load_corpus, to_parquet, write_skipped
 from ner.data.summary import describe
 from ner.errors import InputError

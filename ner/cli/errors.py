@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from ner.analysis.token_losses import select
 from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
-from ner.arguments import command, echo, exit_on_input_error, option, parse
-from ner.config import not_above_zero
+from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
 from ner.errors import InputError, listed, shorten
 from ner.tags import TagSet, entities
 from ner.utils import table as markdown

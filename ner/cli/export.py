@@ -18,8 +18,8 @@ import torch
 import transformers
 from datasets import disable_progress_bars
 
-from ner.arguments import FAILED, command, echo, exit_on_input_error, option, parse
-from ner.config import EvaluationDataOptions, named_twice, not_above_zero
+from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twice, not_above_zero, option, parse
+from ner.config import EvaluationDataOptions
 from ner.data.corpus import load_corpus
 from ner.errors import InputError, single_line
 from ner.evaluation.runs import check_tags, find_run

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ner.analysis.label_errors import rank_label_errors
-from ner.arguments import command, echo, exit_on_input_error, parse
+from ner.arguments import command, echo, exit_on_input_error, not_above_zero, parse
 from ner.cli.errors import WhichOptions, cut, sentences_to_markdown
-from ner.config import not_above_zero
 from ner.errors import InputError
 
 

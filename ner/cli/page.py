@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ner.arguments import command, echo, exit_on_input_error, option, parse
-from ner.config import not_above_zero, not_given
+from ner.arguments import command, echo, exit_on_input_error, not_above_zero, not_given, option, parse
 from ner.errors import InputError
 from ner.files import file_errors
 from ner.report.page import MAX_SENTENCES, write_report

@@ -16,8 +16,7 @@ from typing import Literal
 
 import transformers
 
-from ner.arguments import command, exit_on_input_error, option, parse
-from ner.config import named_twice
+from ner.arguments import command, exit_on_input_error, named_twice, option, parse
 from ner.errors import InputError
 from ner.tagging.app import MISSING, build_page, listen, serving
 from ner.tagging.tagger import Tagger

@@ -25,8 +25,8 @@ from typing import Literal
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from ner.arguments import FAILED, command, echo, exit_on_input_error, option, parse
-from ner.config import PrecisionOptions, not_above_zero
+from ner.arguments import FAILED, command, echo, exit_on_input_error, not_above_zero, option, parse
+from ner.config import PrecisionOptions
 from ner.errors import InputError, single_line
 from ner.files import file_errors, locked
 from ner.runtime import decided, say, start_accelerator

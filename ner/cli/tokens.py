@@ -13,8 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 from transformers import PreTrainedTokenizerBase
 
-from ner.arguments import command, echo, exit_on_input_error, option, parse
-from ner.config import not_given
+from ner.arguments import command, echo, exit_on_input_error, not_given, option, parse
 from ner.data.arrow_store import TAGS, WORDS
 from ner.data.words import split_words
 from ner.errors import InputError

@@ -7,36 +7,28 @@ A folder of the cache has a manifest with the size and SHA-256 of its files, and
 takes a twentieth of the time that it takes to read 20,000 sentences once.
 """
 
-import contextlib
 import hashlib
 import json
-import secrets
-import shutil
-import stat
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
 from ner.data import faults
+from ner.data.cache import cached
 from ner.data.faults import Fault
-from ner.errors import InputError, listed, shorten, single_line
-from ner.files import LOCK, MANIFEST, is_sound, locked, read_json, sha256
+from ner.errors import InputError, listed, shorten
+from ner.files import read_json
 from ner.tags import TagSet
 from ner.utils import tqdm
 
 WORDS, TAGS, ROW = "tokens", "ner_tags", "row"
-LAYOUT = 2  # of the cached folders: raise it when what is written changes
-UNFINISHED = "ner-unfinished-"
-HOUR = 3600  # seconds: by then the folder of a program that lives is locked
 WORDS_PER_BATCH = 200_000  # bounds memory
 CHARACTERS_PER_BATCH = 1 << 24  # as well: words may be long
 MOST_TAGS = 25_000  # of a column: twice what the corpora with the finest types have
@@ -90,73 +82,6 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
     folder = cached((key, place), write)
     summary = read_json(folder / "summary.json")
     return Rows(folder, place, **summary)
-
-
-class CacheError(InputError):
-    """The cache can not be read or written, whatever the data is."""
-
-
-def cached(key: object, write: Callable[[Path], None]) -> Path:
-    """The folder of the datasets cache for this key, whole. `write` fills it if it is not there, or is damaged.
-
-    It is written aside and renamed; of several processes that do so at once the first wins. Raises CacheError where
-    the cache can not be read or written, and what `write` raises, but for OSError.
-    """
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    folder = cache / f"ner-{hashlib.sha256(repr((LAYOUT, key)).encode(errors='backslashreplace')).hexdigest()[:24]}"
-    try:
-        if not is_sound(folder):
-            cache.mkdir(parents=True, exist_ok=True)
-            sweep(cache)
-            make(folder, write)
-    except OSError as error:
-        place = folder if Path(error.filename or cache).is_relative_to(folder) else cache
-        reason = error.strerror or single_line(error)
-        raise CacheError(
-            f"{place}: {reason}; that is the cache of data, and the variable HF_DATASETS_CACHE names another"
-        ) from error
-    return folder
-
-
-def make(folder: Path, write: Callable[[Path], None]) -> None:
-    """Makes a folder of the cache, in place of one that is damaged."""
-    room = folder.with_name(UNFINISHED + secrets.token_hex(8))
-    room.mkdir()  # not by tempfile, which lets nobody else in
-    try:
-        with locked(room / LOCK, str(room)):
-            made = room / "made"
-            made.mkdir()
-            write(made)
-            seal(made)
-            if not is_sound(folder):
-                with contextlib.suppress(FileNotFoundError):  # it is not there, or another process was faster
-                    folder.rename(room / "damaged")
-            try:
-                made.rename(folder)
-            except OSError:
-                if not is_sound(folder):  # else another process was faster
-                    raise
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
-def seal(folder: Path) -> None:
-    """Writes the manifest of a folder. Not synced: what a power cut takes does not check out."""
-    files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
-    manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({"files": files}), encoding="utf-8")
-    for name in files:  # as the umask has it: safetensors lets nobody else read its files
-        (folder / name).chmod(stat.S_IMODE(manifest.stat().st_mode))
-
-
-def sweep(cache: Path) -> None:
-    """Deletes what killed programs left half-written. One that lives holds the lock of its folder, on any machine."""
-    for room in cache.glob(f"{UNFINISHED}*"):
-        with contextlib.suppress(OSError, InputError):
-            if time.time() - room.stat().st_mtime > HOUR:
-                with locked(room / LOCK, str(room)):
-                    pass
-                shutil.rmtree(room, ignore_errors=True)
 
 
 class RowWriter:

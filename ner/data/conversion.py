@@ -13,7 +13,8 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 
 from ner.data import faults
-from ner.data.arrow_store import ROW, TAGS, WORDS, Rows, cached
+from ner.data.arrow_store import ROW, TAGS, WORDS, Rows
+from ner.data.cache import cached
 from ner.data.faults import Fault
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats
 from ner.errors import shorten

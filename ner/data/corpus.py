@@ -18,9 +18,11 @@ from datasets import DatasetDict, concatenate_datasets, load_dataset
 
 from ner.data import arrow_store, faults, readers
 from ner.data.arrow_store import TAGS, Rows
+from ner.data.cache import CacheError
 from ner.data.conversion import Converted, convert
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
+from ner.data.parquet import as_rows, class_names, word_and_tag
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.data.summary import in_both
 from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
@@ -159,14 +161,14 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
             for file in places[split].files:
                 try:
                     own.append(read_file(file, columns, places[split]))
-                except arrow_store.CacheError:
+                except CacheError:
                     raise
                 except InputError as error:
                     problems.append(Fault(str(file), str(error)))
             if not places[split].files:
                 try:
                     own.append(read_hub(source.data, listing.configs[language], split, columns))
-                except arrow_store.CacheError:
+                except CacheError:
                     raise
                 except InputError as error:
                     problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
@@ -180,7 +182,7 @@ def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
     except OSError as error:
         raise InputError(error.strerror) from error
     stored = arrow_store.store(key, str(file), lambda: readers.read(file, columns))
-    names = readers.tag_names(file, columns) or readers.class_names(place.features, columns)
+    names = readers.tag_names(file, columns) or class_names(place.features, columns)
     return Part(stored, names if stored.has_ids else None)
 
 
@@ -197,14 +199,14 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
     except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
         raise InputError(single_line(error)) from error
     schema = loaded.features.arrow_schema
-    names = readers.word_and_tag(schema, columns)
+    names = word_and_tag(schema, columns)
 
     def tables() -> Iterator[pa.Table]:
-        return readers.as_rows(arrow_store.batches(loaded.select_columns(list(names))), schema, columns)
+        return as_rows(arrow_store.batches(loaded.select_columns(list(names))), schema, columns)
 
     files = [state_of(Path(file["filename"])) for file in loaded.cache_files]
     stored = arrow_store.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)
-    return Part(stored, readers.class_names(loaded.features, columns) if stored.has_ids else None)
+    return Part(stored, class_names(loaded.features, columns) if stored.has_ids else None)
 
 
 def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[ParsedLabels, TagSet]:

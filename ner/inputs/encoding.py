@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from ner.data.arrow_store import TAGS, WORDS, batches, cached, content_hash, flat_column, tag_set
+from ner.data.arrow_store import TAGS, WORDS, batches, content_hash, flat_column, tag_set
+from ner.data.cache import cached
 from ner.errors import InputError, single_line
 from ner.tags import TagSet
 from ner.utils import ahead

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from ner.data import faults, readers
 from ner.data.arrow_store import TAGS, WORDS, Row, not_unicode
 from ner.data.faults import Fault
+from ner.data.limits import LONGEST_WORD, LONGEST_WORD_LINE
+from ner.data.parquet import open_parquet
 from ner.errors import InputError, listed, shorten
 from ner.files import written_aside
 from ner.tagging.document import TaggedText
@@ -91,7 +93,7 @@ def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
 
 def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
     """Texts of a Parquet file. Raises InputError where the column is not there."""
-    with readers.open_parquet(file) as parquet:
+    with open_parquet(file) as parquet:
         names = parquet.schema_arrow.names
         column = column or (TEXT if TEXT in names else WORDS)
         if column not in names:
@@ -108,14 +110,14 @@ def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
 
 def read_words(file: Path) -> Iterator[Text | Fault]:
     """Sentences of a column file, of a single column too."""
-    probe = readers.begin(readers.lines(file, readers.LONGEST_WORD_LINE))
+    probe = readers.begin(readers.lines(file, LONGEST_WORD_LINE))
     separator, width, word = readers.layout(probe)
     if width > 1:
         for item in readers.read(file):
             assert not isinstance(item, pa.Table)
             yield item if isinstance(item, Fault) else checked(str(file), item.number, item.words, {WORDS: item.words})
         return
-    text = readers.lines(file, readers.LONGEST_WORD_LINE)
+    text = readers.lines(file, LONGEST_WORD_LINE)
     for number, sentence in readers.sentences(text, separator, lambda fields: len(fields) > 1):
         words = [fields[word] for fields in sentence]
         yield checked(str(file), number, words, {WORDS: words})
@@ -131,10 +133,8 @@ def checked(place: str, number: int, content: Any, row: dict[str, Any]) -> Text 
         return Fault(place, f"{reason}; it has {listed(map(str, row))}", number, row)
     if fault := not_unicode(Row(number, content if is_words else [content], [])):
         return Fault(place, fault, number, row)
-    if is_words and (long := next((word for word in content if len(word) > readers.LONGEST_WORD), None)):
-        reason = (
-            f"a word of {len(long):,} characters, where {readers.LONGEST_WORD:,} are the most: {shorten(long[:60])}"
-        )
+    if is_words and (long := next((word for word in content if len(word) > LONGEST_WORD), None)):
+        reason = f"a word of {len(long):,} characters, where {LONGEST_WORD:,} are the most: {shorten(long[:60])}"
         return Fault(place, reason, number, row)
     if is_words and any(not word or set(word) & set("\t\r\n") for word in content):
         return Fault(place, f"a word of {shorten(content)} is empty, or holds a tab or a line break", number, row)
@@ -216,7 +216,7 @@ def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | Non
     named = {TEXT: pa.string(), WORDS: pa.list_(pa.string()), ENTITIES: pa.list_(ENTITY), TAGS: pa.list_(pa.string()),
              SCORES: pa.list_(pa.float64())}  # fmt: skip
     if source and readers.suffix_of(source) == ".parquet":
-        with readers.open_parquet(source) as parquet:
+        with open_parquet(source) as parquet:
             named = {field.name: field.type for field in carried(parquet.schema_arrow)} | {
                 name: kind for name, kind in named.items() if name in (ENTITIES, TAGS, SCORES)
             }

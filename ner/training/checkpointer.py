@@ -12,7 +12,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedTokenizerBase
 
-from ner.config import TrainConfig, parse_interval
+from ner.arguments import parse_interval
+from ner.config import TrainConfig
 from ner.errors import single_line
 from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.model import save_model

@@ -15,6 +15,7 @@ import pytest
 
 from ner.data import arrow_store
 from ner.data.arrow_store import Row
+from ner.data.cache import cached
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.errors import InputError
@@ -180,13 +181,13 @@ HOLD = """
 import sys
 from pathlib import Path
 import datasets
-from ner.data import arrow_store
+from ner.data.cache import cached
 datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
 def write(folder):
     (folder / "half").write_bytes(b"x")
     print("writing", flush=True)
     sys.stdin.read()
-arrow_store.cached("other", write)
+cached("other", write)
 """
 
 
@@ -201,10 +202,10 @@ def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not
             assert (unfinished / "made/half").exists()
         finally:
             process.kill()
-    arrow_store.cached("one", lambda folder: None)
+    cached("one", lambda folder: None)
     assert not unfinished.exists()
     unfinished.mkdir()  # of one that just began, and has no lock yet
-    arrow_store.cached("two", lambda folder: None)
+    cached("two", lambda folder: None)
     assert unfinished.exists()
 
 

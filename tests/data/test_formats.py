@@ -155,7 +155,7 @@ HANGING = """
 import json, sys, time
 from ner.data import readers
 from ner.data.corpus import Source
-from tests import fuzz
+from tests.stress import fuzz
 fuzz.SECONDS = 1
 readers.lines = lambda *_: time.sleep(60)
 print(json.dumps(fuzz.attempt(Source(sys.argv[1]))))

@@ -15,6 +15,7 @@ import pytest
 from ner.data import readers
 from ner.data.arrow_store import Row
 from ner.data.corpus import Source, load_corpus
+from ner.data.parquet import open_parquet
 from ner.errors import InputError
 from ner.tagging import files
 from tests.conftest import write_json_lines
@@ -143,7 +144,7 @@ def test_lists_of_all_kinds_come_back_from_parquet(tmp_path):
         {"tokens": ["ü" * 100], "ner_tags": [0], "note": "x", "all": [["y", None]]},
     ] * 5000
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
-    with readers.open_parquet(tmp_path / "rows.parquet") as opened:
+    with open_parquet(tmp_path / "rows.parquet") as opened:
         batches = list(opened.batches(["all", "tokens", "ner_tags", "note"]))
         assert {batch.schema for batch in batches} == {batches[0].schema}
         assert pa.types.is_string(batches[0].schema.field("note").type)

@@ -1,0 +1,87 @@
+"""Folders of the cache of data: written once, whole or not at all, and checked by SHA-256 when they are used."""
+
+import contextlib
+import hashlib
+import json
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+
+from ner.errors import InputError, single_line
+from ner.files import LOCK, MANIFEST, is_sound, locked, sha256
+
+LAYOUT = 2  # of the cached folders: raise it when what is written changes
+UNFINISHED = "ner-unfinished-"
+HOUR = 3600  # seconds: by then the folder of a program that lives is locked
+
+
+class CacheError(InputError):
+    """The cache can not be read or written, whatever the data is."""
+
+
+def cached(key: object, write: Callable[[Path], None]) -> Path:
+    """The folder of the datasets cache for this key, whole. `write` fills it if it is not there, or is damaged.
+
+    It is written aside and renamed; of several processes that do so at once the first wins. Raises CacheError where
+    the cache can not be read or written, and what `write` raises, but for OSError.
+    """
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    folder = cache / f"ner-{hashlib.sha256(repr((LAYOUT, key)).encode(errors='backslashreplace')).hexdigest()[:24]}"
+    try:
+        if not is_sound(folder):
+            cache.mkdir(parents=True, exist_ok=True)
+            sweep(cache)
+            make(folder, write)
+    except OSError as error:
+        place = folder if Path(error.filename or cache).is_relative_to(folder) else cache
+        reason = error.strerror or single_line(error)
+        raise CacheError(
+            f"{place}: {reason}; that is the cache of data, and the variable HF_DATASETS_CACHE names another"
+        ) from error
+    return folder
+
+
+def make(folder: Path, write: Callable[[Path], None]) -> None:
+    """Makes a folder of the cache, in place of one that is damaged."""
+    room = folder.with_name(UNFINISHED + secrets.token_hex(8))
+    room.mkdir()  # not by tempfile, which lets nobody else in
+    try:
+        with locked(room / LOCK, str(room)):
+            made = room / "made"
+            made.mkdir()
+            write(made)
+            seal(made)
+            if not is_sound(folder):
+                with contextlib.suppress(FileNotFoundError):  # it is not there, or another process was faster
+                    folder.rename(room / "damaged")
+            try:
+                made.rename(folder)
+            except OSError:
+                if not is_sound(folder):  # else another process was faster
+                    raise
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Writes the manifest of a folder. Not synced: what a power cut takes does not check out."""
+    files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({"files": files}), encoding="utf-8")
+    for name in files:  # as the umask has it: safetensors lets nobody else read its files
+        (folder / name).chmod(stat.S_IMODE(manifest.stat().st_mode))
+
+
+def sweep(cache: Path) -> None:
+    """Deletes what killed programs left half-written. One that lives holds the lock of its folder, on any machine."""
+    for room in cache.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError, InputError):
+            if time.time() - room.stat().st_mtime > HOUR:
+                with locked(room / LOCK, str(room)):
+                    pass
+                shutil.rmtree(room, ignore_errors=True)
