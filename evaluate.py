@@ -102,9 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def test(
-    config: EvaluateConfig, accelerator: Accelerator, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora,
+    config: EvaluateConfig,
+    accelerator: Accelerator,
+    runs: Sequence[Run],
+    languages: Sequence[str],
+    corpora: Corpora,
     losses: pq.ParquetWriter | None,
-) -> tuple[list[Result], Tags, list[str]]:  # fmt: skip
+) -> tuple[list[Result], Tags, list[str]]:
     """Tests every run on every split and language.
 
     losses: what token losses are written to, on the main process where they are asked for.
@@ -144,9 +148,14 @@ def test(
                     if not results:
                         runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}")
                 predictions = predict(
-                    prepared, windows, collator, accelerator, outside=tags.outside,
-                    max_tokens=config.max_tokens_per_micro_batch, progress=bar.update,
-                )  # fmt: skip
+                    prepared,
+                    windows,
+                    collator,
+                    accelerator,
+                    outside=tags.outside,
+                    max_tokens=config.max_tokens_per_micro_batch,
+                    progress=bar.update,
+                )
                 counts = score(predictions, windows, accelerator, tags)
                 whole = gather(predictions, accelerator)
                 said = LabelPair(windows.gold, whole.tags, windows.word_offsets, tags)
@@ -158,10 +167,20 @@ def test(
                 seed, recipe = (run.options.seed, run.options.recipe()) if run.options else (None, None)
                 results.append(
                     Result(
-                        run.name, run.trained_on, run.max_train_sentences, language, split, len(rows), scores,
-                        run.train_sentences, seed, recipe, said.counts(), content_key(rows),
+                        run.name,
+                        run.trained_on,
+                        run.max_train_sentences,
+                        language,
+                        split,
+                        len(rows),
+                        scores,
+                        run.train_sentences,
+                        seed,
+                        recipe,
+                        said.counts(),
+                        content_key(rows),
                     )
-                )  # fmt: skip
+                )
                 if config.compare:
                     tagged[run.name, split, language] = said
             accelerator.free_memory()
@@ -209,16 +228,25 @@ def write(
         names.append(losses.name)
     if losses and config.report:
         content_of_page = sections(cells, curves, results, languages, config.scoring, losses)
-        write_report(folder / "report.html", losses, title="Named entities: matrix, errors, sentences",
-                     sections=content_of_page, suspects=suspect_scores(losses))  # fmt: skip
+        write_report(
+            folder / "report.html",
+            losses,
+            title="Named entities: matrix, errors, sentences",
+            sections=content_of_page,
+            suspects=suspect_scores(losses),
+        )
         names.append("report.html")
     echo(f"\nwritten: {folder}/{', '.join(names)}")
 
 
 def write_cards(
-    config: EvaluateConfig, accelerator: Accelerator, runs: Sequence[Run], results: Sequence[Result], corpora: Corpora,
+    config: EvaluateConfig,
+    accelerator: Accelerator,
+    runs: Sequence[Run],
+    results: Sequence[Result],
+    corpora: Corpora,
     seen: Seen,
-) -> None:  # fmt: skip
+) -> None:
     """Adds the results of best models to evaluation.json and the card in their run folders, where that can be."""
     for run in runs:
         if run.options is None or config.checkpoint != "best":
@@ -240,13 +268,14 @@ def write_comparison(
     corpus = corpora[one.source]
     compared = [
         comparison.comparison(
-            (one.name, two.name), split,
+            (one.name, two.name),
+            split,
             {lang: (tagged[one.name, split, lang], tagged[two.name, split, lang]) for lang in languages},
             {lang: corpus[lang][split][WORDS] for lang in languages},
             config.scoring,
         )
         for split in config.splits
-    ]  # fmt: skip
+    ]
     text = "\n\n".join(comparison.to_markdown(of_split) for of_split in compared)
     echo(f"\n{text}")
     if config.output is None:

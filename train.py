@@ -3,7 +3,7 @@
     accelerate launch train.py --train-on de --output runs/de
     accelerate launch train.py --train-on de fr it en --output runs/all --resume auto
 
-main: parse -> build -> fit. `fit` is the whole training loop.
+`fit` is the whole training loop.
 """
 
 import contextlib

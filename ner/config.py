@@ -30,16 +30,17 @@ class ReadingOptions:
         "auto", "config of a language in Hub layout; auto: PAN-X.{lang} or {lang}, or the only one", metavar="PATTERN"
     )
     columns: str = option(
-        "auto", "columns of words and tags: word=1,tag=2 counts from 0 in column files and names them elsewhere; auto: "
-        "tokens and ner_tags, or the first column that is no running number and the last", metavar="COLUMNS",
-    )  # fmt: skip
+        "auto",
+        "columns of words and tags: word=1,tag=2 counts from 0 in column files and names them elsewhere; auto: "
+        "tokens and ner_tags, or the first column that is no running number and the last",
+        metavar="COLUMNS",
+    )
     tags: tuple[str, ...] | None = option(
         None, "tag names in the order of their ids, for data that has ids without names", metavar="TAG"
     )
     map_tags: str | None = option(None, "entity types to read as others, or as O: MISC=O,GPE=LOC", metavar="OLD=NEW")
     on_bad_row: Literal["stop", "skip"] = option(
-        "stop",
-        "rows that can not be used: stop and report them all, or skip them and write them to skipped.jsonl",
+        "stop", "rows that can not be used: stop and report them all, or skip them and write them to skipped.jsonl"
     )
     validation_fraction: float | None = option(
         None, "share of the training sentences to validate on, where there is no validation split", metavar="X"
@@ -80,9 +81,10 @@ class EncodingOptions:
         "first", "which sub-tokens of a word are trained on; scoring is per word either way"
     )
     max_length: int | None = option(
-        None, "longest window in sub-tokens; longer sentences become overlapping windows (the encoder's limit)",
+        None,
+        "longest window in sub-tokens; longer sentences become overlapping windows (the encoder's limit)",
         metavar="N",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,10 @@ class PrecisionOptions:
     """machine"""
 
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = option(
-        "auto", "weights stay fp32; auto: what `accelerate launch --mixed_precision` says, else bf16 where the "
+        "auto",
+        "weights stay fp32; auto: what `accelerate launch --mixed_precision` says, else bf16 where the "
         "hardware has it, else fp16 on GPUs, else no",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -149,14 +152,17 @@ class CheckpointOptions:
     """checkpoints"""
 
     checkpoint_every: str = option(
-        "10m", "write everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
+        "10m",
+        "write everything that the run needs to go on, every N steps (200), epochs (1e) or minutes (10m)",
         metavar="N",
-    )  # fmt: skip
+    )
     keep: int = option(2, "checkpoints to keep, the newest; the best model is always kept", metavar="N")
     resume: str | None = option(
-        None, "auto: go on from the newest sound checkpoint of the run folder, start afresh without one, and leave a "
-        "finished run alone; or the folder of a checkpoint", metavar="COMMIT",
-    )  # fmt: skip
+        None,
+        "auto: go on from the newest sound checkpoint of the run folder, start afresh without one, and leave a "
+        "finished run alone; or the folder of a checkpoint",
+        metavar="COMMIT",
+    )
     max_bad_steps: int = option(
         20, "stop after N steps in a row whose gradient is not finite; none of them changes the weights", metavar="N"
     )
@@ -167,9 +173,10 @@ class HubOptions:
     """sharing (the token is that of `hf auth login`, or HF_TOKEN)"""
 
     push_to_hub: str | None = option(
-        None, "repository to upload best/ and the model card to, when all is done; {run} becomes the run folder's name",
+        None,
+        "repository to upload best/ and the model card to, when all is done; {run} becomes the run folder's name",
         metavar="NAME",
-    )  # fmt: skip
+    )
     push_private: bool = option(False, "make the repository a private one, if it is new")
     push_dry_run: bool = option(False, "print what would go, and upload nothing; needs no token and no network")
 
@@ -182,19 +189,22 @@ class SharingOptions(HubOptions):
     """sharing (the token is that of `hf auth login`, or HF_TOKEN)"""
 
     license: str = option(
-        UNKNOWN_LICENSE, "of the model, for its card, as the Hub names it: mit, apache-2.0, cc-by-sa-4.0, ...",
+        UNKNOWN_LICENSE,
+        "of the model, for its card, as the Hub names it: mit, apache-2.0, cc-by-sa-4.0, ...",
         metavar="ID",
-    )  # fmt: skip
+    )
 
 
 LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
 
 
 # What may be another when a run goes on: none of these changes what is computed.
-FREE_ON_RESUME = (
-    "output", "overwrite", "log_every", "trackers", "checkpoint_every", "keep", "resume", "max_bad_steps",
-    "max_tokens_per_micro_batch", "push_to_hub", "push_private", "push_dry_run", "license", "allow_pickle",
-)  # fmt: skip
+FREE_ON_RESUME = tuple(
+    """
+    output overwrite log_every trackers checkpoint_every keep resume max_bad_steps max_tokens_per_micro_batch
+    push_to_hub push_private push_dry_run license allow_pickle
+    """.split()
+)
 
 
 # What tells apart the rows and points that runs of one recipe make, or runs of one row.
@@ -203,17 +213,25 @@ OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed"
 
 @dataclass(frozen=True)
 class TrainConfig(
-    ModelOptions, TrainingDataOptions, EncodingOptions, BatchOptions, OptimizerOptions, PrecisionOptions, RunOptions,
-    CheckpointOptions, SharingOptions,
-):  # fmt: skip
+    ModelOptions,
+    TrainingDataOptions,
+    EncodingOptions,
+    BatchOptions,
+    OptimizerOptions,
+    PrecisionOptions,
+    RunOptions,
+    CheckpointOptions,
+    SharingOptions,
+):
     """Everything that decides a run of train.py."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(
-            self, "batch_size", "epochs", "max_steps", "lr", "max_grad_norm", "patience", "row_length",
-            "max_tokens_per_micro_batch", "max_length", "max_train_sentences", "log_every", "validation_fraction",
-            "keep", "max_bad_steps",
-        )  # fmt: skip
+        above_zero = """
+            batch_size epochs max_steps lr max_grad_norm patience row_length
+            max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
+            keep max_bad_steps
+        """
+        problems = not_above_zero(self, *above_zero.split())
         if (self.validation_fraction or 0) >= 1:
             problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
         problems += [
@@ -253,9 +271,8 @@ class EvaluationOptions:
     """evaluation"""
 
     runs: tuple[str, ...] = option(
-        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN",
-        positional=True,
-    )  # fmt: skip
+        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN", positional=True
+    )
     languages: tuple[str, ...] | None = option(
         None, "languages to test on: the columns (every language that a run was trained on)", metavar="LANG"
     )

@@ -191,9 +191,15 @@ def fork_ranks(processes: int, program: Path | str, *arguments: object, env: Map
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # its documented place
 
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # bound here: no port is lost to others
-    shared = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1",
-              "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
-              "TORCHELASTIC_RESTART_COUNT": "0", "ACCELERATE_USE_CPU": "true"}  # fmt: skip
+    shared = {
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "ACCELERATE_USE_CPU": "true",
+    }
     with contextlib.ExitStack() as stack:
         ranks = [
             stack.enter_context(

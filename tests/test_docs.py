@@ -85,8 +85,18 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     (yaml,) = blocks("yaml")
     Path("run.yaml").write_text(yaml, encoding="utf-8")
     Path("lines.txt").write_text("Anna Keller wohnt in Bern.\nLe canton de Vaud\n", encoding="utf-8")
-    small = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--max-steps", "1", "--max-length", "64",
-             "--mixed-precision", "no"]  # fmt: skip
+    small = [
+        "--model",
+        str(encoder_folder),
+        "--data",
+        str(corpus_folder),
+        "--max-steps",
+        "1",
+        "--max-length",
+        "64",
+        "--mixed-precision",
+        "no",
+    ]
     ran = []
     for command in commands():
         words = shlex.split(command)

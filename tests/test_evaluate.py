@@ -49,9 +49,24 @@ def runs(corpus_folder, encoder_folder, tmp_path_factory):
     for languages in (["de"], ["fr"], ["de", "fr"]):
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(
-            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", *languages, "--lr", "2e-3",
-             "--output", str(folder / "{train_on}"), "--epochs", "2", "--batch-size", "32", *FLAGS]
-        )  # fmt: skip
+            [
+                "--model",
+                str(encoder_folder),
+                "--data",
+                str(corpus_folder),
+                "--train-on",
+                *languages,
+                "--lr",
+                "2e-3",
+                "--output",
+                str(folder / "{train_on}"),
+                "--epochs",
+                "2",
+                "--batch-size",
+                "32",
+                *FLAGS,
+            ]
+        )
     return folder
 
 
@@ -126,10 +141,26 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
 
 def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, tmp_path, capsys):
     train.main(
-        ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", "fr", "--lr", "2e-3",
-         "--output", str(tmp_path / "fr-32"), "--epochs", "2", "--batch-size", "32",
-         "--max-train-sentences", "32", *FLAGS]
-    )  # fmt: skip
+        [
+            "--model",
+            str(encoder_folder),
+            "--data",
+            str(corpus_folder),
+            "--train-on",
+            "fr",
+            "--lr",
+            "2e-3",
+            "--output",
+            str(tmp_path / "fr-32"),
+            "--epochs",
+            "2",
+            "--batch-size",
+            "32",
+            "--max-train-sentences",
+            "32",
+            *FLAGS,
+        ]
+    )
     AcceleratorState._reset_state(reset_partial_state=True)
     run(runs / "de", runs / "fr", tmp_path / "fr-32", "--languages", "fr", "--output", tmp_path / "out")
     (curve,) = json.loads((tmp_path / "out/curve.json").read_text(encoding="utf-8"))["test"]
@@ -276,9 +307,20 @@ def test_token_losses_are_a_row_a_word(runs, corpus_folder, tmp_path, monkeypatc
     table = pq.read_table(tmp_path / "token_losses.parquet")
     assert pq.ParquetFile(tmp_path / "token_losses.parquet").num_row_groups == 2 * 2 * 3
     assert [str(field.type) for field in table.schema] == [
-        "string", "string", "string", "int64", "int32", "string", "list<element: string>", "string", "string",
-        "float", "float", "float", "float",
-    ]  # fmt: skip
+        "string",
+        "string",
+        "string",
+        "int64",
+        "int32",
+        "string",
+        "list<element: string>",
+        "string",
+        "string",
+        "float",
+        "float",
+        "float",
+        "float",
+    ]
     results = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))["results"]
     assert list(dict.fromkeys(zip(*(table[name].to_pylist() for name in ("run", "language")), strict=True))) == [
         (str(runs / name), language) for name in ("de", "fr") for language in ("fr", "de")

@@ -121,11 +121,13 @@ NAMES = ["x.jsonl", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "
 
 @given(
     st.sampled_from(NAMES),
-    st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode), st.lists(JSON, max_size=4).map(
-        lambda rows: "\n".join(json.dumps(row) for row in rows).encode()
-    )),
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(max_size=200).map(str.encode),
+        st.lists(JSON, max_size=4).map(lambda rows: "\n".join(json.dumps(row) for row in rows).encode()),
+    ),
     st.booleans(),
-)  # fmt: skip
+)
 def test_any_bytes_are_rows_or_bad_input(tmp_path_factory, name, content, is_zipped):
     file = tmp_path_factory.getbasetemp() / name
     file.write_bytes(gzip.compress(content, mtime=0) if is_zipped else content)

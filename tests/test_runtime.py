@@ -59,8 +59,10 @@ def test_log_of_a_run_that_was_killed_goes_on(tmp_path):
     file.write_bytes(b'{"step": 1}\n{"step": 2}\n{"step": 3}\n\x00\x00\n{"upda')
     metrics_log.JsonLinesLog(file, Accelerator(cpu=True), resumed_at=2).write({"step": 3, "again": True})
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == [
-        {"step": 1}, {"step": 2}, {"step": 3, "again": True},
-    ]  # fmt: skip
+        {"step": 1},
+        {"step": 2},
+        {"step": 3, "again": True},
+    ]
 
 
 @pytest.mark.parametrize("fused", [True, False])

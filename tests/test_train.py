@@ -66,9 +66,26 @@ def run(small, encoder_folder, tmp_path):
         AcceleratorState._reset_state(reset_partial_state=True)
         folder = tmp_path / output
         train.main(
-            ["--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--lr", "1e-3",
-             "--batch-size", "32", "--mixed-precision", "no", "--log-every", "2", "--epochs", "2", *flags]
-        )  # fmt: skip
+            [
+                "--model",
+                str(encoder_folder),
+                "--data",
+                str(small),
+                "--output",
+                str(folder),
+                "--lr",
+                "1e-3",
+                "--batch-size",
+                "32",
+                "--mixed-precision",
+                "no",
+                "--log-every",
+                "2",
+                "--epochs",
+                "2",
+                *flags,
+            ]
+        )
         return folder
 
     return go
@@ -279,7 +296,7 @@ def test_a_run_is_not_overwritten_unless_asked(run, small, encoder_folder, capsy
     before = (folder / "log.jsonl").read_text(encoding="utf-8")
     message = failure(
         capsys, "--model", str(encoder_folder), "--data", str(small), "--output", str(folder), "--max-steps", "1"
-    )  # fmt: skip
+    )
     assert "not empty" in message
     assert (folder / "log.jsonl").read_text(encoding="utf-8") == before
     run("--max-steps", "2", "--overwrite")

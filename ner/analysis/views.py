@@ -192,9 +192,7 @@ def sentences(source: Table, by: By = "total", top: int | None = None) -> pa.Tab
     return found.take(pa.array(order[:top]))
 
 
-def containing(
-    source: Table, text: str, by: By = "total", top: int | None = None
-) -> pa.Table:  # fmt: skip
+def containing(source: Table, text: str, by: By = "total", top: int | None = None) -> pa.Table:
     """`sentences` that hold this word, or a word of which this is a sub-token."""
     table = read(source)
     lists = table["sub_tokens"].combine_chunks()

@@ -116,9 +116,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         echo(f"note: {note}", sys.stderr)
     try:
         outcomes = export(
-            folder, model, tokenizer, tags, sentences, int8=config.format == "onnx-int8", source=tested.model,
+            folder,
+            model,
+            tokenizer,
+            tags,
+            sentences,
+            int8=config.format == "onnx-int8",
+            source=tested.model,
             max_tokens=config.max_tokens_per_micro_batch,
-        )  # fmt: skip
+        )
     except (ArithmeticError, torch.onnx.OnnxExporterError, *NOT_WRITTEN) as error:
         echo(f"ner export: {config.run}: {single_line(error)}", sys.stderr)
         sys.exit(FAILED)

@@ -50,22 +50,27 @@ class TagOptions:
     )
     text: tuple[str, ...] = option((), "texts to tag, instead of a file's or the terminal's lines", metavar="TEXT")
     input: str | None = option(
-        None, "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
-        ".bio (a word a line), .gz too; without it the lines of standard input", metavar="FILE",
-    )  # fmt: skip
+        None,
+        "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
+        ".bio (a word a line), .gz too; without it the lines of standard input",
+        metavar="FILE",
+    )
     column: str | None = option(
         None, "field of JSON Lines and Parquet that holds the text, or the words", metavar="NAME"
     )
     output: str | None = option(
-        None, "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
-        "after its last whole row", metavar="FILE",
-    )  # fmt: skip
+        None,
+        "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
+        "after its last whole row",
+        metavar="FILE",
+    )
     overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
     checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges", "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
+        "edges",
+        "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
         "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
-    )  # fmt: skip
+    )
     score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
     max_length: int = option(
         128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
@@ -121,9 +126,15 @@ def check_is_new(output: Path, overwrite: bool) -> None:
 
 
 def tag_rest(
-    config: TagConfig, journal: Journal, output: Path, source: Path | None, tag: Tag, num_done: int,
-    total: int | None, accelerator: Accelerator,
-) -> None:  # fmt: skip
+    config: TagConfig,
+    journal: Journal,
+    output: Path,
+    source: Path | None,
+    tag: Tag,
+    num_done: int,
+    total: int | None,
+    accelerator: Accelerator,
+) -> None:
     """Tags the rows behind the `num_done` that the journal has, and writes the output."""
     as_words = output.suffix == ".conll"
     rows = files.read(source, config.column) if source else files.read_stdin()

@@ -104,9 +104,15 @@ def tags_of(
 
 
 def tag_faults(
-    table: pa.Table, bad: np.ndarray, raw: np.ndarray, ids: np.ndarray, place: str,
-    own_names: Sequence[str] | None, names: ParsedLabels, tags: TagSet,
-) -> list[Fault]:  # fmt: skip
+    table: pa.Table,
+    bad: np.ndarray,
+    raw: np.ndarray,
+    ids: np.ndarray,
+    place: str,
+    own_names: Sequence[str] | None,
+    names: ParsedLabels,
+    tags: TagSet,
+) -> list[Fault]:
     """What is wrong with the tags of the rows `bad`: the first word of each that has no IOB2 tag."""
     first = np.concatenate([[0], np.cumsum(lengths(table))])
     found = []

@@ -102,9 +102,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     alone = ("train",) if splits is None or source.validation_fraction is not None else splits
     listing = find(source.data, languages, alone, source.data_config)
     source = replace(
-        source,
-        sample=resolve_sample(source.sample, listing.pattern),
-        data_config=listing.pattern or source.data_config,
+        source, sample=resolve_sample(source.sample, listing.pattern), data_config=listing.pattern or source.data_config
     )
     shares = parse_sample(source.sample)
     wanted = {language: splits or tuple(places) for language, places in listing.places.items()}
@@ -127,8 +125,11 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
 
     corpus = {}
     for language, own in wanted.items():
-        whole = {split: concatenate_datasets([shard.data for shard in shards])
-                 for (owner, split), shards in converted.items() if owner == language}  # fmt: skip
+        whole = {
+            split: concatenate_datasets([shard.data for shard in shards])
+            for (owner, split), shards in converted.items()
+            if owner == language
+        }
         if is_held_out(source, listing.places[language]):
             whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
         corpus[language] = DatasetDict(
@@ -138,9 +139,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
     notes = (*scheme_notes(stats), *skip_notes(parts, converted), *overlap_notes(corpus))
-    return Corpus(
-        source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults)
-    )  # fmt: skip
+    return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults))
 
 
 def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str]]) -> tuple[Parts, list[Fault]]:

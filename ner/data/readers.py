@@ -20,13 +20,7 @@ from datasets import Features
 from ner.data import annotated_text
 from ner.data.arrow_store import TAGS, WORDS, Row
 from ner.data.faults import Fault
-from ner.data.limits import (
-    LONGEST_LINE,
-    LONGEST_WORD,
-    LONGEST_WORD_LINE,
-    MOST_VALUES,
-    MOST_WORDS,
-)
+from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_VALUES, MOST_WORDS
 from ner.data.parquet import class_names, open_parquet, read_parquet
 from ner.errors import InputError, listed, shorten, single_line
 from ner.tags import is_prefixed

@@ -36,8 +36,10 @@ def describe(splits: DatasetDict, tallies: Mapping[str, SchemeStats]) -> str:
         for second in list(splits)[i:]
         for both in [repeated(splits[first]) if first == second else in_both(splits[first], splits[second])]
     ]
-    frequent = [[kind, ", ".join(f"{shorten_text(text)} {n:,}" for text, n in top)]
-                for kind, top in frequent_entities(next(iter(splits.values())), types).items()]  # fmt: skip
+    frequent = [
+        [kind, ", ".join(f"{shorten_text(text)} {n:,}" for text, n in top)]
+        for kind, top in frequent_entities(next(iter(splits.values())), types).items()
+    ]
     return "\n\n".join(
         [
             table(["split", "sentences", "words", *types], sizes),

@@ -149,9 +149,13 @@ def spread(places: np.ndarray) -> np.ndarray:
 
 
 def example(
-    language: str, entity: Sequence[int], one: LabelPair, two: LabelPair, of_runs: Sequence[Entities],
+    language: str,
+    entity: Sequence[int],
+    one: LabelPair,
+    two: LabelPair,
+    of_runs: Sequence[Entities],
     sentences: Sequence[Sequence[str]],
-) -> Example:  # fmt: skip
+) -> Example:
     """The gold entity (start, end, type) of these words, and what both runs make of it."""
     start, end, kind = entity
     sentence = int(np.searchsorted(one.word_offsets, start, side="right")) - 1
@@ -173,10 +177,15 @@ def example(
 def to_markdown(compared: Comparison) -> str:
     """All of it in Markdown: the test, both tables, the examples."""
     tests = [
-        [language, *(f"{f1:.3f}" for f1 in compared.f1[language]), f"{test.f1:+.3f}",
-         f"[{test.interval.low:+.3f}, {test.interval.high:+.3f}]", f"{test.p:.4f}"]
+        [
+            language,
+            *(f"{f1:.3f}" for f1 in compared.f1[language]),
+            f"{test.f1:+.3f}",
+            f"[{test.interval.low:+.3f}, {test.interval.high:+.3f}]",
+            f"{test.p:.4f}",
+        ]
         for language, test in compared.test.items()
-    ]  # fmt: skip
+    ]
     parts = [
         f"{compared.split}: A is {compared.runs[0]}, B is {compared.runs[1]} ({compared.scoring} scoring)",
         "F1 of the same sentences; interval by paired bootstrap, two-sided p by approximate randomisation",

@@ -137,9 +137,7 @@ def score(predictions: Predictions, encoded: Encoded, accelerator: Accelerator, 
     mine = predictions.mine
     sentence_start = np.zeros(len(encoded.gold) + 1, dtype=bool)
     sentence_start[encoded.word_offsets] = True
-    own = count(
-        encoded.gold[mine], predictions.tags[mine], sentence_start[:-1][mine], predictions.losses[mine], tags
-    )  # fmt: skip
+    own = count(encoded.gold[mine], predictions.tags[mine], sentence_start[:-1][mine], predictions.losses[mine], tags)
     whole = torch.tensor([own.words, own.correct_words, own.scored_words], device=accelerator.device)
     entities = torch.from_numpy(own.entities).to(accelerator.device)
     loss = torch.tensor(own.loss, dtype=torch.float64, device=accelerator.device)
@@ -161,7 +159,7 @@ def evaluate(
     """`score` of what the model predicts; arguments as in `predict`."""
     predictions = predict(
         model, encoded, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=progress
-    )  # fmt: skip
+    )
     return score(predictions, encoded, accelerator, tags)
 
 

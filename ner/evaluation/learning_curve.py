@@ -92,10 +92,13 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
     Those with the options of the curve come first. Seeds of one training come together.
     """
     others = [
-        r for r in known
-        if r.language == result.language and r.content == result.content
-        and len(r.trained_on) == 1 and r.trained_on != result.trained_on
-    ]  # fmt: skip
+        r
+        for r in known
+        if r.language == result.language
+        and r.content == result.content
+        and len(r.trained_on) == 1
+        and r.trained_on != result.trained_on
+    ]
     if not others:
         return []
     first = max(others, key=lambda r: (r.recipe == result.recipe, r.train_sentences or 0))
@@ -130,9 +133,12 @@ def curve(
     if not level:
         return Curve(name, language, points, None, None, None)
     base = Level(
-        level[0].train_sentences or 0, mean_f1(level, scoring), interval(drawn(level)), runs(level),
+        level[0].train_sentences or 0,
+        mean_f1(level, scoring),
+        interval(drawn(level)),
+        runs(level),
         level[0].trained_on[0],
-    )  # fmt: skip
+    )
     where = crossings(np.array(sizes), np.array([[point.f1 for point in points]]), np.array([base.f1]))
     resampled = crossings(np.array(sizes), np.stack([drawn(members) for members in at], axis=1), drawn(level))
     return Curve(name, language, points, base, float(where[0]), interval(resampled))
@@ -192,11 +198,10 @@ def summary(curve: Curve) -> str:
 def to_markdown(curves: Sequence[Curve]) -> str:
     """Points, zero-shot levels and crossings of one split, in Markdown."""
     lines = [
-        [curve.name, point.train_sentences, f"{point.f1:.3f}", str(point.interval),
-         len(point.runs)]
+        [curve.name, point.train_sentences, f"{point.f1:.3f}", str(point.interval), len(point.runs)]
         for curve in curves
         for point in curve.points
-    ]  # fmt: skip
+    ]
     header = ["trained and tested on", "training sentences", "F1", "95% interval", "runs"]
     return table(header, lines) + "\n\n" + "\n".join(f"- {summary(curve)}" for curve in curves)
 
@@ -239,6 +244,7 @@ def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
                 writer.writerow(row(split, curve, "zero-shot", curve.level.trained_on, curve.level))
                 limits = (curve.crossing, curve.crossing_interval.low, curve.crossing_interval.high)
                 sentences = (f"{value:.1f}" for value in limits)
-                writer.writerow([split, curve.name, "crossing", curve.language, *sentences, f"{curve.level.f1:.6f}",
-                                 "", "", ""])  # fmt: skip
+                writer.writerow(
+                    [split, curve.name, "crossing", curve.language, *sentences, f"{curve.level.f1:.6f}", "", "", ""]
+                )
     return text.getvalue()

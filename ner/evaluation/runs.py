@@ -54,9 +54,16 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
     if trained is None:
         return Run(name, name, (), None, None, source, None)
     return Run(
-        name, model, trained.train_on, trained.max_train_sentences, trained.max_length, source, trained_from,
-        trained, train_sentences(folder),
-    )  # fmt: skip
+        name,
+        model,
+        trained.train_on,
+        trained.max_train_sentences,
+        trained.max_length,
+        source,
+        trained_from,
+        trained,
+        train_sentences(folder),
+    )
 
 
 def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:

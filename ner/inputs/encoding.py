@@ -213,9 +213,7 @@ def encode_once(
     options = (tokenizers.__version__, tokenizer.split_special_tokens, tag_set(dataset).names, tags.names, max_length)
 
     def write(folder: Path) -> None:
-        made = encode(
-            dataset, tokenizer, tags, max_length=max_length, label_tokens=label_tokens, progress=progress
-        )  # fmt: skip
+        made = encode(dataset, tokenizer, tags, max_length=max_length, label_tokens=label_tokens, progress=progress)
         try:
             save_file({field.name: getattr(made, field.name) for field in fields(made)}, folder / "encoded.safetensors")
         except SafetensorError as error:  # what it makes of a full disk

@@ -71,7 +71,7 @@ def attention(
     if not is_slow or attention_mask is None or key.shape != query.shape or others.get("position_bias") is not None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
-        )  # fmt: skip
+        )
     scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.mT
     if attention_mask.dtype == torch.bool:
         # The lowest number, not -inf: a token that attends to nothing must not become NaN.

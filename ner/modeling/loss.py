@@ -13,9 +13,7 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Returns float32 [rows, tokens], 0 at -100. fp32 on purpose: fp16 log-sum-exp loses the small losses that an error
     analysis is about.
     """
-    flat = cross_entropy(
-        logits.float().flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED
-    )  # fmt: skip
+    flat = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
     return flat.view_as(labels)
 
 

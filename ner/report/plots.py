@@ -105,9 +105,13 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
         for curve, color in zip(curves, COLORS * len(curves), strict=False):
             x = [point.train_sentences for point in curve.points]
             axes.fill_between(
-                x, [point.interval.low for point in curve.points], [point.interval.high for point in curve.points],
-                color=color, alpha=0.2, linewidth=0,
-            )  # fmt: skip
+                x,
+                [point.interval.low for point in curve.points],
+                [point.interval.high for point in curve.points],
+                color=color,
+                alpha=0.2,
+                linewidth=0,
+            )
             axes.plot(
                 x,
                 [point.f1 for point in curve.points],
@@ -143,9 +147,19 @@ def draw_crossing(axes: Any, curve: Curve, color: str) -> None:
     low = min(max(limits.low, first), crossing)
     high = max(min(limits.high, last), crossing)
     axes.errorbar(
-        crossing, level.f1, xerr=[[crossing - low], [high - crossing]], fmt="D", color="black", ecolor=color,
-        markerfacecolor=color, elinewidth=3, capsize=5, capthick=2, markersize=6, zorder=3,
-    )  # fmt: skip
+        crossing,
+        level.f1,
+        xerr=[[crossing - low], [high - crossing]],
+        fmt="D",
+        color="black",
+        ecolor=color,
+        markerfacecolor=color,
+        elinewidth=3,
+        capsize=5,
+        capthick=2,
+        markersize=6,
+        zorder=3,
+    )
 
 
 def apart(sizes: Sequence[int]) -> list[int]:

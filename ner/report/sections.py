@@ -64,11 +64,17 @@ def type_table(results: Sequence[Result], languages: Sequence[str], scoring: str
     """Precision, recall and F1 of each type, for every run, split and language."""
     names = row_names(results, languages)
     rows = [
-        [names[result.run], result.language, result.split, kind, *(own[key] for key in ("precision", "recall", "f1")),
-         own["support"]]
+        [
+            names[result.run],
+            result.language,
+            result.split,
+            kind,
+            *(own[key] for key in ("precision", "recall", "f1")),
+            own["support"],
+        ]
         for result in results
         for kind, own in result.scores[scoring]["per_type"].items()
-    ]  # fmt: skip
+    ]
     return Table(["trained on", "tested on", "split", "type", "precision", "recall", "F1", "entities"], rows)
 
 

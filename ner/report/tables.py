@@ -11,9 +11,11 @@ from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cel
 from ner.utils import DASH, aligned, cell, escape_line
 
 LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     **{character: "\\" + character for character in "&%$#_{}"},
-}  # fmt: skip
+}
 
 
 def to_text(of_split: Mapping[str, Cells], scoring: str) -> str:
@@ -52,13 +54,12 @@ def tables(cells: Cells, heading: str) -> str:
         heading: to_markdown(matrix, best_rows(matrix)),
         "95% intervals (bootstrap over test sentences)": view(lambda c: str(c.interval or "")),
         "Standard deviation over the runs of a row [lowest, highest] (runs)": view(
-            lambda c: "" if c.spread is None
-            else f"{c.spread:.3f} {Interval(min(c.runs), max(c.runs))} ({len(c.runs)})"
+            lambda c: "" if c.spread is None else f"{c.spread:.3f} {Interval(min(c.runs), max(c.runs))} ({len(c.runs)})"
         ),
         "Zero-shot gap: F1 of the run trained on the language alone, minus the row's [95% interval]": view(
             lambda c: "" if c.gap is None else f"{c.gap:.3f} {c.gap_interval or ''}".strip()
         ),
-    }  # fmt: skip
+    }
     return "\n\n".join(f"{name}\n\n{text}" for name, text in parts.items() if text)
 
 

@@ -40,10 +40,16 @@ def make_card(folder: Path, repository: str | None = None) -> str:
         facts = read_facts(folder)
         head = metadata(facts, repository).to_yaml()
         parts = [
-            f"# {quoted((repository or facts.name).rpartition('/')[2])}", summary(facts), *evaluations(facts),
-            training(facts), usage(facts, repository or "best"), limits(facts), license_text(facts), all_options(facts),
+            f"# {quoted((repository or facts.name).rpartition('/')[2])}",
+            summary(facts),
+            *evaluations(facts),
+            training(facts),
+            usage(facts, repository or "best"),
+            limits(facts),
+            license_text(facts),
+            all_options(facts),
             OURS,
-        ]  # fmt: skip
+        ]
     except InputError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # JSON of any shape

@@ -59,10 +59,15 @@ def to_onnx(model: PreTrainedModel, file: Path) -> None:
     try:
         with quiet():
             program = torch.onnx.export(
-                model, (), kwargs={"input_ids": example, "attention_mask": torch.ones_like(example)},
-                input_names=["input_ids", "attention_mask"], output_names=["logits"],
-                dynamic_shapes={"input_ids": shape, "attention_mask": shape}, dynamo=True, verbose=False,
-            )  # fmt: skip
+                model,
+                (),
+                kwargs={"input_ids": example, "attention_mask": torch.ones_like(example)},
+                input_names=["input_ids", "attention_mask"],
+                output_names=["logits"],
+                dynamic_shapes={"input_ids": shape, "attention_mask": shape},
+                dynamo=True,
+                verbose=False,
+            )
     except torch.onnx.OnnxExporterError as error:  # pages of advice to authors of encoders
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise torch.onnx.OnnxExporterError(f"torch can not export {model.config.model_type}: {reason}") from error
@@ -79,9 +84,13 @@ def to_int8(source: Path, file: Path) -> None:
     with quiet():
         # A scale for each output of a layer. 7 of the 8 bits: on CPUs without VNNI, sums of products of 8 overflow.
         quantize_dynamic(
-            source, file, op_types_to_quantize=["MatMul", "Gather"], per_channel=True, reduce_range=True,
+            source,
+            file,
+            op_types_to_quantize=["MatMul", "Gather"],
+            per_channel=True,
+            reduce_range=True,
             weight_type=QuantType.QInt8,
-        )  # fmt: skip
+        )
 
 
 @contextlib.contextmanager
@@ -117,9 +126,16 @@ class Outcome:
 
 
 def export(
-    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tags: TagSet,
-    sentences: Mapping[str, Encoded], *, int8: bool, source: str, max_tokens: int = 8192,
-) -> list[Outcome]:  # fmt: skip
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tags: TagSet,
+    sentences: Mapping[str, Encoded],
+    *,
+    int8: bool,
+    source: str,
+    max_tokens: int = 8192,
+) -> list[Outcome]:
     """Writes the model folder, whole or not at all; returns what PyTorch and each file make of the sentences.
 
     model: in fp32 on the CPU; its attention and dropout are replaced by those of `ner.modeling.cpu_kernels`.
@@ -153,9 +169,14 @@ def num_bytes(model: nn.Module) -> int:
 
 
 def run(
-    name: str, size: int, model: nn.Module, sentences: Mapping[str, Encoded], collator: PaddedCollator, tags: TagSet,
+    name: str,
+    size: int,
+    model: nn.Module,
+    sentences: Mapping[str, Encoded],
+    collator: PaddedCollator,
+    tags: TagSet,
     max_tokens: int,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Tags the sentences. model: anything that `predict` takes."""
     accelerator = Accelerator(cpu=True)
     num_sentences = sum(own.num_sentences for own in sentences.values())
@@ -202,11 +223,14 @@ def to_markdown(outcomes: Sequence[Outcome]) -> str:
     header = ["model", "MB", "words tagged otherwise", *(f"F1 {name}" for name in reference.f1), "sentences/s"]
     lines = [
         [
-            one.name, round(one.size / 1e6), num_different(reference, one), *(f"{f1:.4f}" for f1 in one.f1.values()),
+            one.name,
+            round(one.size / 1e6),
+            num_different(reference, one),
+            *(f"{f1:.4f}" for f1 in one.f1.values()),
             round(one.sentences_per_second),
         ]
         for one in outcomes
-    ]  # fmt: skip
+    ]
     return table(header, lines)
 
 

@@ -48,8 +48,17 @@ def read_facts(folder: Path) -> Facts:
     tags = read_object(folder / "best/config.json").get("id2label", {}).values()
     own = about(Source.of(options))
     best = metrics.get("best", {}).get("languages", {})
-    chosen_by = [{**own, "split": "validation", "language": language, "sentences": None, "seen": None,
-                  "scores": {"default": scores}} for language, scores in best.items()]  # fmt: skip
+    chosen_by = [
+        {
+            **own,
+            "split": "validation",
+            "language": language,
+            "sentences": None,
+            "seen": None,
+            "scores": {"default": scores},
+        }
+        for language, scores in best.items()
+    ]
     together = {place(scores): scores for scores in chosen_by} | read_evaluation(folder)
     return Facts(
         folder.resolve().name,

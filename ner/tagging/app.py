@@ -114,9 +114,18 @@ def make_app(page: "Blocks", host: str, port: int) -> "FastAPI":
     system = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
     css = (files("ner.tagging") / "assets" / "app.css").read_text(encoding="utf-8")
     gr.mount_gradio_app(
-        app, page, "/", host, port, footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
-        theme=system, css=css,
-    )  # fmt: skip
+        app,
+        page,
+        "/",
+        host,
+        port,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        theme=system,
+        css=css,
+    )
     return app
 
 

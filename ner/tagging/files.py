@@ -31,8 +31,9 @@ TEXT, ENTITIES, SCORES = "text", "entities", "scores"
 INPUTS = (".txt", ".jsonl", ".parquet", ".conll", ".conllu", ".tsv", ".bio")
 OUTPUTS = (".jsonl", ".parquet", ".conll")
 ROWS_PER_TABLE = 10_000  # bounds memory
-ENTITY = pa.struct([("type", pa.string()), (TEXT, pa.string()), ("start", pa.int64()), ("end", pa.int64()),
-                    ("score", pa.float64())])  # fmt: skip
+ENTITY = pa.struct(
+    [("type", pa.string()), (TEXT, pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("score", pa.float64())]
+)
 
 
 class Text(NamedTuple):
@@ -213,8 +214,13 @@ def to_columns(row: dict[str, Any]) -> str:
 def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | None) -> None:
     """Rows as a Parquet file: the text or words, what was found, and of a Parquet file what goes along."""
     first = next(rows, None)
-    named = {TEXT: pa.string(), WORDS: pa.list_(pa.string()), ENTITIES: pa.list_(ENTITY), TAGS: pa.list_(pa.string()),
-             SCORES: pa.list_(pa.float64())}  # fmt: skip
+    named = {
+        TEXT: pa.string(),
+        WORDS: pa.list_(pa.string()),
+        ENTITIES: pa.list_(ENTITY),
+        TAGS: pa.list_(pa.string()),
+        SCORES: pa.list_(pa.float64()),
+    }
     if source and readers.suffix_of(source) == ".parquet":
         with open_parquet(source) as parquet:
             named = {field.name: field.type for field in carried(parquet.schema_arrow)} | {
@@ -233,8 +239,13 @@ def carried(schema: pa.Schema) -> list[pa.Field]:
     def is_plain(kind: pa.DataType) -> bool:
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
             return is_plain(kind.value_type)
-        tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string,
-                 pa.types.is_large_string)  # fmt: skip
+        tests = (
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_boolean,
+            pa.types.is_string,
+            pa.types.is_large_string,
+        )
         return any(test(kind) for test in tests)
 
     return [field for field in schema if is_plain(field.type)]

@@ -109,9 +109,7 @@ class Tagger:
         windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
         collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
         chosen_precision = best_precision(where.type) if precision == "auto" else precision
-        return cls(
-            model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score
-        )  # fmt: skip
+        return cls(model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score)
 
     @overload
     def __call__(self, texts: str) -> list[Entity]: ...  # type: ignore[overload-overlap]  # a str is a Sequence[str]
@@ -157,7 +155,7 @@ class Tagger:
         with torch.autocast(self.device.type, half, enabled=half is not None):
             said = predict(
                 self.model, windows.encoded, self.collator, Alone(self.device), outside=0, max_tokens=self.max_tokens
-            )  # fmt: skip
+            )
         in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 

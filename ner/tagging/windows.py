@@ -36,9 +36,15 @@ def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenize
     ignored = np.full(len(at), IGNORED)
     word_offsets = np.searchsorted(at, offsets)
     encoded = Encoded(
-        ids, np.full(len(ids), IGNORED), words, offsets, np.arange(len(lengths)), ignored, word_offsets,
+        ids,
+        np.full(len(ids), IGNORED),
+        words,
+        offsets,
+        np.arange(len(lengths)),
+        ignored,
+        word_offsets,
         np.zeros_like(at),
-    )  # fmt: skip
+    )
     return Windows(encoded, local[at].astype(np.int64), sentence)
 
 

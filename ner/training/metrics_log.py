@@ -128,8 +128,17 @@ class Meter:
 
     def state(self) -> dict[str, Any]:
         """Plain numbers that a new meter goes on from, after `read_bad`. Waits for the device, and all processes."""
-        names = ("seconds", "sentences", "tokens", "positions", "bad_steps", "bad_in_a_row", "steps",
-                 "interval_sentences", "interval_tokens")  # fmt: skip
+        names = (
+            "seconds",
+            "sentences",
+            "tokens",
+            "positions",
+            "bad_steps",
+            "bad_in_a_row",
+            "steps",
+            "interval_sentences",
+            "interval_tokens",
+        )
         return {
             **{name: getattr(self, name) for name in names},
             "loss": self.accelerator.reduce(self.loss, "mean").item(),

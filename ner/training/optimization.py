@@ -38,6 +38,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     def trained(is_matrix: bool) -> Iterator[nn.Parameter]:
         return (p for p in model.parameters() if p.requires_grad and (p.ndim >= 2) == is_matrix)
 
-    groups = [{"params": list(trained(True)), "weight_decay": weight_decay},
-              {"params": list(trained(False)), "weight_decay": 0.0}]  # fmt: skip
+    groups = [
+        {"params": list(trained(True)), "weight_decay": weight_decay},
+        {"params": list(trained(False)), "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]

@@ -119,13 +119,7 @@ def held(run: Path, accelerator: Accelerator) -> Iterator[None]:
 
 
 def open_run_folder(
-    config: TrainConfig,
-    accelerator: Accelerator,
-    start: Start,
-    corpus: Corpus,
-    fingerprint: str,
-    *,
-    is_packed: bool,
+    config: TrainConfig, accelerator: Accelerator, start: Start, corpus: Corpus, fingerprint: str, *, is_packed: bool
 ) -> bool:
     """Makes the run folder this run's: the last that can fail before training. False for a run that is finished.
 
@@ -180,8 +174,11 @@ def check_resumable(
 
     now, then: options; free: those that may change; fingerprint: of the sentences.
     """
-    changed = [f"{name} is {now[name]}, and was {then.get(name)}" for name in now
-               if name not in free and now[name] != then.get(name)]  # fmt: skip
+    changed = [
+        f"{name} is {now[name]}, and was {then.get(name)}"
+        for name in now
+        if name not in free and now[name] != then.get(name)
+    ]
     is_checkpoint = (folder / "state.json").is_file()  # else it is the folder of a finished run
     if not changed and is_checkpoint and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
         changed = ["the training or validation sentences are not the same"]

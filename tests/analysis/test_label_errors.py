@@ -38,7 +38,7 @@ def test_the_command_line(tmp_path, capsys):
     label_errors_command.main([str(tmp_path / "losses.parquet"), "--top", "1"])
     assert capsys.readouterr().out.splitlines()[2:] == [
         "| de       | 1        | 2.50  | 1.25 | a b   |      | PER a     |"
-    ]  # fmt: skip
+    ]
     for arguments in (["--top", "0"], ["--language", "it"]):
         with pytest.raises(SystemExit) as caught:
             label_errors_command.main([str(tmp_path / "losses.parquet"), *arguments])

@@ -61,16 +61,24 @@ def rows_of(table: pa.Table) -> list[tuple]:
 
 def test_groups_by_hand(file):
     assert rows_of(views.by_token(file)) == [
-        ("▁An", 2, 2.25, 4.5), ("▁Bern", 2, 1.75, 3.5), ("▁Basel", 1, 3.0, 3.0), ("▁in", 2, 0.25, 0.5),
-        ("▁Uni", 1, 0.5, 0.5), ("▁wohnt", 1, 0.25, 0.25), ("▁dort", 1, 0.0, 0.0),
-    ]  # fmt: skip
+        ("▁An", 2, 2.25, 4.5),
+        ("▁Bern", 2, 1.75, 3.5),
+        ("▁Basel", 1, 3.0, 3.0),
+        ("▁in", 2, 0.25, 0.5),
+        ("▁Uni", 1, 0.5, 0.5),
+        ("▁wohnt", 1, 0.25, 0.25),
+        ("▁dort", 1, 0.0, 0.0),
+    ]
     words = {row[0]: row[1:] for row in rows_of(views.by_word(file))}
     assert words["Anton"] == (1, 4.0, 4.0)
     assert "-" not in words  # it has no loss
     assert rows_of(views.by_tag(file)) == [
-        ("B-LOC", 2, 2.5, 5.0), ("O", 5, 0.95, 4.75), ("I-ORG", 1, 1.5, 1.5), ("B-PER", 1, 0.5, 0.5),
+        ("B-LOC", 2, 2.5, 5.0),
+        ("O", 5, 0.95, 4.75),
+        ("I-ORG", 1, 1.5, 1.5),
+        ("B-PER", 1, 0.5, 0.5),
         ("B-ORG", 1, 0.5, 0.5),
-    ]  # fmt: skip
+    ]
     assert rows_of(views.by_language(file)) == [("de", 8, 8.25 / 8, 8.25), ("fr", 2, 2.0, 4.0)]
     assert rows_of(views.by_length(file)) == [("1-5", 10, 1.225, 12.25)]
     assert rows_of(views.by_length(file, (1, 4, 5))) == [

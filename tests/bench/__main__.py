@@ -59,8 +59,15 @@ def main() -> None:
         print_stages(measured, results.get("trainer_evaluation"))
         if "linear" in options.parts:
             results["linear"] = linear(folder, material.small_encoder, material.corpus)
-            rows = [[f"{r['sentences']:,}", f"{r['training']:.1f}", f"{1e3 * r['training'] / r['sentences']:.2f}",
-                     f"{r['peak_megabytes']:,}"] for r in results["linear"]]  # fmt: skip
+            rows = [
+                [
+                    f"{r['sentences']:,}",
+                    f"{r['training']:.1f}",
+                    f"{1e3 * r['training'] / r['sentences']:.2f}",
+                    f"{r['peak_megabytes']:,}",
+                ]
+                for r in results["linear"]
+            ]
             print("German sentences repeated, the embedded encoder of 3 layers\n")
             print(table(["sentences", "s an epoch", "ms a sentence", "peak MB"], rows))
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -91,8 +98,23 @@ def linear(folder: Path, model: str, data: str) -> list[dict[str, float]]:
     for count in LINEAR:
         corpus, output = folder / f"corpus-{count}", folder / f"linear-{count}"
         write_repeated(corpus, data, count)
-        command = [sys.executable, "train.py", "--model", model, "--data", str(corpus), "--train-on", "de",
-                   "--epochs", "1", "--sample", "all", "--output", str(output), "--overwrite"]  # fmt: skip
+        command = [
+            sys.executable,
+            "train.py",
+            "--model",
+            model,
+            "--data",
+            str(corpus),
+            "--train-on",
+            "de",
+            "--epochs",
+            "1",
+            "--sample",
+            "all",
+            "--output",
+            str(output),
+            "--overwrite",
+        ]
         start = time.perf_counter()
         _, peak = run(command)
         metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))

@@ -112,10 +112,15 @@ def write_shape(folder: Path, shape: str, tokenizer_folder: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
     width, layers, heads, inner = SHAPES[shape]
     config = XLMRobertaConfig(
-        vocab_size=250_002, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=inner, max_position_embeddings=514, type_vocab_size=1,
+        vocab_size=250_002,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=inner,
+        max_position_embeddings=514,
+        type_vocab_size=1,
         pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -138,18 +143,50 @@ def stages(
 ) -> dict[str, Any]:
     """What `tests.bench.stages` measures, in a process of its own. flags: more of train.py."""
     languages = ",".join(test_languages) or "-"
-    command = [sys.executable, "-m", "tests.bench.stages", str(steps), languages, "--model", encoder,
-               "--data", corpus, "--train-on", "de", "--output", str(folder / "stages"), "--overwrite",
-               *flags]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.stages",
+        str(steps),
+        languages,
+        "--model",
+        encoder,
+        "--data",
+        corpus,
+        "--train-on",
+        "de",
+        "--output",
+        str(folder / "stages"),
+        "--overwrite",
+        *flags,
+    ]
     return json.loads(run(command)[0].strip().splitlines()[-1])
 
 
 def contenders(folder: Path, material: Material, encoder: str, steps: int, precision: str) -> list[Contender]:
     """Ours and, where its script is there, the Trainer's; precision: of all but the Trainer as published."""
-    flags = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", "2e-4",
-             "--max-steps", str(steps)]  # fmt: skip
-    ours = [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite",
-            "--log-every", str(max(steps // 5, 1))]  # fmt: skip
+    flags = [
+        "--model",
+        encoder,
+        "--data",
+        material.corpus,
+        "--train-on",
+        "de",
+        "--lr",
+        "2e-4",
+        "--max-steps",
+        str(steps),
+    ]
+    ours = [
+        sys.executable,
+        "train.py",
+        *flags,
+        "--mixed-precision",
+        precision,
+        "--overwrite",
+        "--log-every",
+        str(max(steps // 5, 1)),
+    ]
     found = [Contender("train.py", [*ours, "--output", str(folder / "ours")], folder / "ours")]
     output = folder / "compiled"
     found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output, True))
@@ -194,14 +231,28 @@ def comparison(found: Sequence[Contender], measured: dict[str, Any]) -> str:
         )
         peak = measured["matmul_rate_fp32" if is_published and not torch.cuda.is_available() else "matmul_rate"]
         flops = rate * measured["tokens_per_sentence"] / efficiency * measured["flops_per_position"]
-        rows.append([
-            contender.name, f"{rate:.1f}", f"{min(contender.rates):.1f}-{max(contender.rates):.1f}",
-            f"{ours / rate:.2f} x",
-            f"{rate * measured['tokens_per_sentence']:,.0f}", f"{max(contender.megabytes):,.0f}", f"{efficiency:.3f}",
-            f"{flops / peak:.0%}",
-        ])  # fmt: skip
-    titles = ["training", "sentences/s", "from-to", "train.py is", "tokens/s", "peak MB", "position efficiency",
-              "of matmul rate"]  # fmt: skip
+        rows.append(
+            [
+                contender.name,
+                f"{rate:.1f}",
+                f"{min(contender.rates):.1f}-{max(contender.rates):.1f}",
+                f"{ours / rate:.2f} x",
+                f"{rate * measured['tokens_per_sentence']:,.0f}",
+                f"{max(contender.megabytes):,.0f}",
+                f"{efficiency:.3f}",
+                f"{flops / peak:.0%}",
+            ]
+        )
+    titles = [
+        "training",
+        "sentences/s",
+        "from-to",
+        "train.py is",
+        "tokens/s",
+        "peak MB",
+        "position efficiency",
+        "of matmul rate",
+    ]
     return table(titles, rows)
 
 

@@ -34,8 +34,20 @@ def whole_run(folder: Path, material: Material, encoder: str, precision: str, wi
     """Three epochs of German, ours and the published recipe in fp16: seconds of training, F1 on each test set."""
     flags = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", "2e-4"]
     run_folder = folder / f"whole-{precision}"
-    ours = Contender("train.py", [sys.executable, "train.py", *flags, "--mixed-precision", precision, "--overwrite",
-                                  "--output", str(run_folder)], run_folder)  # fmt: skip
+    ours = Contender(
+        "train.py",
+        [
+            sys.executable,
+            "train.py",
+            *flags,
+            "--mixed-precision",
+            precision,
+            "--overwrite",
+            "--output",
+            str(run_folder),
+        ],
+        run_folder,
+    )
     recipe = [
         sys.executable,
         str(material.trainer),
@@ -82,7 +94,7 @@ def main() -> None:
             for precision in options.precisions:
                 measured = stages(
                     folder, encoder, material.corpus, options.steps, LANGUAGES, ["--mixed-precision", precision]
-                )  # fmt: skip
+                )
                 found = contenders(folder, material, encoder, options.steps, precision)
                 compare(found, options.repetitions)
                 print(f"{shape}, {precision}\n\n{comparison(found, measured)}\n")

@@ -111,8 +111,11 @@ def matmul_rate(model: torch.nn.Module, positions: int, dtype: torch.dtype) -> f
         inputs = torch.randn(positions, columns, device=device, dtype=dtype)
         weight = torch.randn(rows, columns, device=device, dtype=dtype)
         outputs = torch.randn(positions, rows, device=device, dtype=dtype)
-        for product in (lambda i=inputs, w=weight: i @ w.T, lambda o=outputs, w=weight: o @ w,
-                        lambda o=outputs, i=inputs: o.T @ i):  # fmt: skip
+        for product in (
+            lambda i=inputs, w=weight: i @ w.T,
+            lambda o=outputs, w=weight: o @ w,
+            lambda o=outputs, i=inputs: o.T @ i,
+        ):
             seconds += count * best_time(product, device)
             flops += count * 2 * positions * rows * columns
     return flops / seconds
@@ -175,8 +178,14 @@ def evaluation_seconds(
     seconds = {}
     for language in languages:
         start = time.perf_counter()
-        evaluate(job.model, windows[language], job.collator, accelerator, job.data.corpus.tags,
-                 max_tokens=config.max_tokens_per_micro_batch).scores()  # fmt: skip
+        evaluate(
+            job.model,
+            windows[language],
+            job.collator,
+            accelerator,
+            job.data.corpus.tags,
+            max_tokens=config.max_tokens_per_micro_batch,
+        ).scores()
         seconds[language] = time.perf_counter() - start
     return seconds
 

@@ -109,7 +109,7 @@ def main() -> None:
     print(long_text(taggers["tagger, auto"], texts))
     rounded_classifier = pipeline(
         "token-classification", model=source, aggregation_strategy="first", dtype=torch.bfloat16
-    )  # fmt: skip
+    )
     contenders: dict[str, Callable[[list[str]], Any]] = {
         f"pipeline, fp32, batches of {size}": lambda part: classifier(part, batch_size=size),
         f"pipeline, bf16, batches of {size}": lambda part: rounded_classifier(part, batch_size=size),

@@ -34,8 +34,10 @@ def run(encoder_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def expected(run):
-    return [[entity._asdict() | {"score": round(entity.score, 4)} for entity in found]
-            for found in Tagger.from_pretrained(run, precision="no")(TEXTS)]  # fmt: skip
+    return [
+        [entity._asdict() | {"score": round(entity.score, 4)} for entity in found]
+        for found in Tagger.from_pretrained(run, precision="no")(TEXTS)
+    ]
 
 
 @pytest.fixture

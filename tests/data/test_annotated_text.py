@@ -36,9 +36,18 @@ def label_studio(**changes):
         label_studio(),
         {"text": TEXT, "spans": [[-0, 12 - 1, "PER"], [15, 22, "LOC"], [28, 30, "PER"]]},  # white space in front
     ],
-    ids=["spaCy 2", "spaCy", "Prodigy", "Doccano", "Doccano labels", "Doccano relations", "Label Studio minimal",
-         "Label Studio", "white space"],
-)  # fmt: skip
+    ids=[
+        "spaCy 2",
+        "spaCy",
+        "Prodigy",
+        "Doccano",
+        "Doccano labels",
+        "Doccano relations",
+        "Label Studio minimal",
+        "Label Studio",
+        "white space",
+    ],
+)
 def test_what_the_tools_export(row):
     assert tagged_words(row) == EXPECTED
 
@@ -51,8 +60,19 @@ def test_own_tokens_are_the_words():
 
 def test_words_of_many_scripts():
     assert split_words("e\u0301té d'Or, 我住 12.5€ مرحبا\u00a0x") == [
-        "e\u0301té", "d", "'", "Or", ",", "我", "住", "12", ".", "5€", "مرحبا", "x",
-    ]  # fmt: skip
+        "e\u0301té",
+        "d",
+        "'",
+        "Or",
+        ",",
+        "我",
+        "住",
+        "12",
+        ".",
+        "5€",
+        "مرحبا",
+        "x",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +101,7 @@ def test_words_of_many_scripts():
         (label_studio(annotations=[]), "0 annotations of one text"),
         (label_studio(annotations=[{"result": []}, {"result": []}]), "2 annotations"),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_used(change, reason):
     with pytest.raises(ValueError, match=reason):
         tagged_words({"text": TEXT, **change})

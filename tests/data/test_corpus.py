@@ -135,9 +135,7 @@ def test_illegal_iob2_of_a_class_label_is_repaired(hub_folder):
     corpus = load(hub_folder, sample=("all",))
     assert corpus["de"]["train"]["ner_tags"][:] == [[0, 1, 2, 5]]
     (note,) = corpus.notes
-    assert note == (
-        "de train: 1 words with a tag that IOB2 forbids; an I- that continues nothing begins an entity"
-    )  # fmt: skip
+    assert note == ("de train: 1 words with a tag that IOB2 forbids; an I- that continues nothing begins an entity")
 
 
 def test_mapped_types(tmp_path):
@@ -358,8 +356,4 @@ def test_the_published_corpus_is_reproduced_exactly():
         ]
         for split in ("train", "validation", "test")
     }
-    assert entities == {
-        "train": [5810, 5366, 6186],
-        "validation": [2893, 2683, 3172],
-        "test": [3071, 2573, 3180],
-    }
+    assert entities == {"train": [5810, 5366, 6186], "validation": [2893, 2683, 3172], "test": [3071, 2573, 3180]}

@@ -51,8 +51,10 @@ def in_scheme(rows: Rows, scheme: str) -> Rows:
 
 def json_lines(rows: Rows, ids: bool = False) -> str:
     tags: list[list] = [[NAMES.index(tag) for tag in own] if ids else own for _, own in rows]
-    return "\n".join(json.dumps({"tokens": words, "ner_tags": own}, ensure_ascii=bool(i % 2))
-                     for i, ((words, _), own) in enumerate(zip(rows, tags, strict=True)))  # fmt: skip
+    return "\n".join(
+        json.dumps({"tokens": words, "ner_tags": own}, ensure_ascii=bool(i % 2))
+        for i, ((words, _), own) in enumerate(zip(rows, tags, strict=True))
+    )
 
 
 def spans(rows: Rows, with_tokens: bool) -> str:

@@ -85,9 +85,7 @@ def test_the_paired_test_finds_a_difference():
     assert difference.f1 == pytest.approx(f1_of(better.sum(axis=0)) - f1_of(one.sum(axis=0)))
     assert 0 < difference.interval.low < difference.f1 < difference.interval.high
     # Paired: far narrower than the two intervals would let it be.
-    assert difference.interval.high - difference.interval.low < 0.6 * (
-        f1_interval(one).high - f1_interval(one).low
-    )  # fmt: skip
+    assert difference.interval.high - difference.interval.low < 0.6 * (f1_interval(one).high - f1_interval(one).low)
     back = compare(better, one, swaps=1000)
     assert (back.f1, back.p) == (-difference.f1, difference.p)
 

@@ -38,9 +38,7 @@ def test_words_come_back_in_order(sharp, german, tokenizer, accelerator, packed)
     encoded = encode(rows, tokenizer, TAGS, max_length=128)
     collator = PackedCollator.for_model(sharp, 32) if packed else PaddedCollator(1)
     done: list[int] = []
-    predictions = predict(
-        sharp, encoded, collator, accelerator, outside=0, max_tokens=512, progress=done.append
-    )  # fmt: skip
+    predictions = predict(sharp, encoded, collator, accelerator, outside=0, max_tokens=512, progress=done.append)
     expected_tags, expected_losses = one_by_one(sharp, tokenizer, rows)
     assert predictions.tags.tolist() == expected_tags
     np.testing.assert_allclose(predictions.losses, expected_losses, rtol=1e-3, atol=1e-4)

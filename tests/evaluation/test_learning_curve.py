@@ -22,8 +22,11 @@ def result(run, trained_on, size, recall, language="fr", seed=0, **changes):
     counts = np.stack([correct, correct, GOLD], axis=1)
     scores = {"default": ratios(counts.sum(axis=0)), "strict": ratios(counts.sum(axis=0))}
     values = {
-        "train_sentences": size, "recipe": RECIPE, "counts": np.stack([counts, counts]), "content": "sentences",
-    } | changes  # fmt: skip
+        "train_sentences": size,
+        "recipe": RECIPE,
+        "counts": np.stack([counts, counts]),
+        "content": "sentences",
+    } | changes
     limit = None if run == trained_on else size
     return Result(run, (trained_on,), limit, language, "test", SENTENCES, scores, **values)
 
@@ -93,8 +96,20 @@ def test_the_zero_shot_level_is_that_of_the_largest_run_on_another_language():
     (curve,), _ = curves([*others, *FRENCH], "default")
     assert curve.level is not None
     assert curve.level.trained_on == "de"
-    both = Result("de+fr", ("de", "fr"), None, "fr", "test", SENTENCES, FRENCH[0].scores, 17160, 42, RECIPE,
-                  FRENCH[0].counts, "sentences")  # fmt: skip
+    both = Result(
+        "de+fr",
+        ("de", "fr"),
+        None,
+        "fr",
+        "test",
+        SENTENCES,
+        FRENCH[0].scores,
+        17160,
+        42,
+        RECIPE,
+        FRENCH[0].counts,
+        "sentences",
+    )
     (again,), _ = curves([both, *others, *FRENCH], "default")
     assert again.level == curve.level
     (alone,), _ = curves([both, *FRENCH], "default")

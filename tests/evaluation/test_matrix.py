@@ -91,9 +91,21 @@ def run(name, trained_on, *recall, seed=42, recipe=RECIPE):
         row = ratios(counts.sum(axis=0))
         scores = {**row, "macro": row, "per_type": {"PER": row}}
         results.append(
-            Result(name, trained_on, None, language, "test", 300, {"default": scores, "strict": scores}, 1000, seed,
-                   recipe, np.stack([counts, counts]), "sentences of " + language)
-        )  # fmt: skip
+            Result(
+                name,
+                trained_on,
+                None,
+                language,
+                "test",
+                300,
+                {"default": scores, "strict": scores},
+                1000,
+                seed,
+                recipe,
+                np.stack([counts, counts]),
+                "sentences of " + language,
+            )
+        )
     return results
 
 
@@ -174,10 +186,13 @@ def test_json_and_csv_hold_the_cells():
     plain = json.loads(json.dumps(to_plain({"test": cells})))
     cell = cells["de"]["fr"]
     assert plain["cells"]["test"]["de"]["fr"] == {
-        "f1": cell.f1, "runs": list(cell.runs), "interval": {"low": cell.interval.low, "high": cell.interval.high},
-        "gap": cell.gap, "gap_interval": {"low": cell.gap_interval.low, "high": cell.gap_interval.high},
+        "f1": cell.f1,
+        "runs": list(cell.runs),
+        "interval": {"low": cell.interval.low, "high": cell.interval.high},
+        "gap": cell.gap,
+        "gap_interval": {"low": cell.gap_interval.low, "high": cell.gap_interval.high},
         "spread": cell.spread,
-    }  # fmt: skip
+    }
     assert plain["f1"]["test"]["de"]["fr"] == cell.f1
     assert plain["cells"]["test"]["each"]["it"] is None
     assert set(plain["best"]["test"]) == set(LANGUAGES)

@@ -39,12 +39,23 @@ def test_nothing_is_uploaded(client, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "path",
     [
-        "/gradio_api/file=/etc/hostname", "/gradio_api/file/etc/hostname", "/file=/etc/hostname",
-        "/gradio_api/proxy=https://example.org", "/gradio_api/upload_progress?upload_id=1", "/docs", "/monitoring",
-        "/gradio_api/openapi.json", "/gradio_api/vibe-code/", "/gradio_api/mcp/", "/login", "/../etc/hostname",
-        "/gradio_api/stream/a/b/c/playlist.m3u8", "/gradio_api/run/show", "/gradio_api/call/show",
+        "/gradio_api/file=/etc/hostname",
+        "/gradio_api/file/etc/hostname",
+        "/file=/etc/hostname",
+        "/gradio_api/proxy=https://example.org",
+        "/gradio_api/upload_progress?upload_id=1",
+        "/docs",
+        "/monitoring",
+        "/gradio_api/openapi.json",
+        "/gradio_api/vibe-code/",
+        "/gradio_api/mcp/",
+        "/login",
+        "/../etc/hostname",
+        "/gradio_api/stream/a/b/c/playlist.m3u8",
+        "/gradio_api/run/show",
+        "/gradio_api/call/show",
     ],
-)  # fmt: skip
+)
 def test_what_the_page_does_not_need_is_not_there(client, path):
     assert [client.get(path).status_code, client.post(path, json={}).status_code] == [404, 404]
 

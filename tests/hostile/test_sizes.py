@@ -106,9 +106,13 @@ def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_pa
         "print(json.dumps([said, peak_megabytes() - before]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), str(tmp_path)], capture_output=True, text=True, timeout=100,
-        check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+        [sys.executable, "-c", program, str(folder), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     assert done.returncode == 0, done.stderr
     said, megabytes = json.loads(done.stdout)
     for name, reason in expected.items():

@@ -84,10 +84,13 @@ def run(tmp_path) -> Path:
         "best/config.json": {"id2label": {"0": "O", "1": f"B-{IMAGE}"}},
         f"best/{MANIFEST}": {},
         "metrics.json": {
-            "steps": 1, "train_sentences": 5, "sentences": {language: 5}, "hub": {"model": IMAGE, "data": IMAGE},
+            "steps": 1,
+            "train_sentences": 5,
+            "sentences": {language: 5},
+            "hub": {"model": IMAGE, "data": IMAGE},
             "best": {"step": 1, "epoch": 1.0, "f1": 0.5, "languages": {language: scores, "de": scores}},
         },
-    }  # fmt: skip
+    }
     (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")

@@ -16,9 +16,15 @@ from tests.conftest import gradients
 
 LABELS: dict[str, Any] = {"num_labels": 7}
 COMMON: dict[str, Any] = {
-    **LABELS, "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "intermediate_size": 48, "max_position_embeddings": 100, "pad_token_id": 1,
-}  # fmt: skip
+    **LABELS,
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 100,
+    "pad_token_id": 1,
+}
 FAMILIES: dict[str, Any] = {
     "bert": transformers.BertConfig(**COMMON),
     "electra": transformers.ElectraConfig(**COMMON, embedding_size=16),
@@ -29,10 +35,9 @@ FAMILIES: dict[str, Any] = {
     "xlm-roberta": transformers.XLMRobertaConfig(**COMMON),
     "camembert": transformers.CamembertConfig(**COMMON),
     "modernbert": transformers.ModernBertConfig(
-        **COMMON, local_attention=6, bos_token_id=0, eos_token_id=2, cls_token_id=0,
-        sep_token_id=2,
+        **COMMON, local_attention=6, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2
     ),
-}  # fmt: skip
+}
 
 
 def features(seed=0, lengths=(7, 19, 3, 12, 30, 5, 9)):
@@ -97,9 +102,17 @@ def test_the_probe_sees_positions_and_masks_that_are_wrong():
 
 def test_an_encoder_that_does_not_pack_is_padded_and_says_why():
     config = transformers.DebertaV2Config(
-        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        pad_token_id=1, **LABELS, relative_attention=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
-    )  # fmt: skip
+        vocab_size=60,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        pad_token_id=1,
+        **LABELS,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+    )
     model = AutoModelForTokenClassification.from_config(config)
     collator, reason = choose_collator(model, features(), "auto", 32)
     assert isinstance(collator, PaddedCollator)

@@ -139,8 +139,11 @@ def test_encoders_side_by_side(encoder_folder, tokenizer, capsys):
     assert [word.split(" ")[0] for word in words] == ["" if w is None else str(w) for w in expected.word_ids()]
     assert labels.count("yes") == 4
     assert [word.split(" ")[1] for word, label in zip(words, labels, strict=True) if label] == [
-        "Ursula", "Bernasconi", ",", "Bern",
-    ]  # fmt: skip
+        "Ursula",
+        "Bernasconi",
+        ",",
+        "Bern",
+    ]
     tokens_command.main(["--model", str(encoder_folder), "--text", text, "--label-tokens", "all"])
     assert capsys.readouterr().out.count("yes") == len(pieces) - 2
     for arguments in (["--text", "  "], ["--text", "a", "--model", "no/such/model"]):
@@ -156,9 +159,13 @@ def test_sub_tokens_are_those_of_transformers(german, tokenizer, max_length):
     encoded = encode(rows, tokenizer, TAGS, max_length=max_length)
     room = max_length - tokenizer.num_special_tokens_to_add()
     expected = tokenizer(
-        rows["tokens"][:], is_split_into_words=True, truncation=True, max_length=max_length, stride=room // 4,
+        rows["tokens"][:],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=max_length,
+        stride=room // 4,
         return_overflowing_tokens=True,
-    )  # fmt: skip
+    )
     assert [encoded[i]["input_ids"].tolist() for i in range(len(encoded))] == expected["input_ids"]
     assert encoded.sentence.tolist() == expected["overflow_to_sample_mapping"]
 

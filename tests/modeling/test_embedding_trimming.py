@@ -23,9 +23,15 @@ def few(encoded):
     """Windows that use a part of the table."""
     length = encoded.offsets[12]
     return Encoded(
-        encoded.input_ids[:length], encoded.labels[:length], encoded.words[:length], encoded.offsets[:13],
-        encoded.sentence[:12], encoded.gold, encoded.word_offsets, encoded.num_sub_tokens,
-    )  # fmt: skip
+        encoded.input_ids[:length],
+        encoded.labels[:length],
+        encoded.words[:length],
+        encoded.offsets[:13],
+        encoded.sentence[:12],
+        encoded.gold,
+        encoded.word_offsets,
+        encoded.num_sub_tokens,
+    )
 
 
 def table(model) -> nn.Embedding:

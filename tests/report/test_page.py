@@ -186,9 +186,11 @@ def test_suspects_of_other_sentences_are_no_suspects():
 
 def test_sections(tmp_path):
     scores = Table(
-        ["trained on", "de", "sentences"], [["de & fr", 0.85678, 12_580], ["–", None, 7]],  # noqa: RUF001
-        caption="F1 <test>", strong=frozenset({(0, 1)}),
-    )  # fmt: skip
+        ["trained on", "de", "sentences"],
+        [["de & fr", 0.85678, 12_580], ["–", None, 7]],  # noqa: RUF001
+        caption="F1 <test>",
+        strong=frozenset({(0, 1)}),
+    )
     shares = Table(["gold", "O"], [["O", 0.96], ["B-LOC", float("nan")]], shaded=True)
     picture = Picture("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", 'A "curve"')
     sections = [Section("F1 > 0", ["Text <b>.", scores]), Section("Pictures", [picture, shares])]
@@ -445,9 +447,15 @@ def test_keys_and_details(page):
     page.run("document.querySelector('#next').focus()")
     page.press(Keys.TAB)
     assert page.detail == {
-        "word": "Genève", "gold": "B-LOC", "predicted": "B-LOC", "loss": "0.2000", "p(gold)": "0.8187",
-        "p(predicted)": "0.8187", "entropy": "0.2000", "sub-tokens": "Gen ève",
-    }  # fmt: skip
+        "word": "Genève",
+        "gold": "B-LOC",
+        "predicted": "B-LOC",
+        "loss": "0.2000",
+        "p(gold)": "0.8187",
+        "p(predicted)": "0.8187",
+        "entropy": "0.2000",
+        "sub-tokens": "Gen ève",
+    }
     page.press(Keys.ARROW_RIGHT)
     assert (page.detail["word"], page.detail["gold"], page.detail["predicted"]) == ("rit", "O", "B-PER")
     page.press(Keys.END)
@@ -482,9 +490,15 @@ def test_filtering_40_000_sentences(browser, tmp_path, record_property):
     page = Page(browser, tmp_path / "page.html")
     assert page.status == "40,000 sentences"
     changes = {
-        "language": "fr", "type": "ORG", "error": "boundary error", "words": "1f", "loss": "1.5",
-        "order": "mean", "case": "yes", "size": "100",
-    }  # fmt: skip
+        "language": "fr",
+        "type": "ORG",
+        "error": "boundary error",
+        "words": "1f",
+        "loss": "1.5",
+        "order": "mean",
+        "case": "yes",
+        "size": "100",
+    }
     script = """
         const control = document.querySelector(`#filters [name=${arguments[0]}]`);
         performance.clearMeasures();

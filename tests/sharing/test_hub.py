@@ -58,14 +58,24 @@ class Hub:
             return 200, {"errors": [], "warnings": []}
         if path.endswith("/preupload/main"):
             modes = {True: "lfs", False: "regular"}
-            return 200, {"files": [{"path": one["path"], "shouldIgnore": False,
-                                    "uploadMode": modes[one["path"].endswith(".safetensors")]}
-                                   for one in content["files"]]}  # fmt: skip
+            return 200, {
+                "files": [
+                    {
+                        "path": one["path"],
+                        "shouldIgnore": False,
+                        "uploadMode": modes[one["path"].endswith(".safetensors")],
+                    }
+                    for one in content["files"]
+                ]
+            }
         if path.endswith("/objects/batch"):
-            return 200, {"transfer": "basic", "objects": [
-                {**one, "actions": {"upload": {"href": f"{self.address}/large/{one['oid']}"}}}
-                for one in content["objects"]
-            ]}  # fmt: skip
+            return 200, {
+                "transfer": "basic",
+                "objects": [
+                    {**one, "actions": {"upload": {"href": f"{self.address}/large/{one['oid']}"}}}
+                    for one in content["objects"]
+                ],
+            }
         assert path.endswith("/commit/main"), path
         files = {}
         for line in lines:
@@ -131,8 +141,19 @@ def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
 
 def training(corpus_folder, encoder_folder, folder) -> list[str]:
     AcceleratorState._reset_state(reset_partial_state=True)
-    return ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "5",
-            "--output", str(folder), *FLAGS]  # fmt: skip
+    return [
+        "--model",
+        str(encoder_folder),
+        "--data",
+        str(corpus_folder),
+        "--lr",
+        "2e-3",
+        "--max-steps",
+        "5",
+        "--output",
+        str(folder),
+        *FLAGS,
+    ]
 
 
 @pytest.fixture
@@ -144,9 +165,13 @@ def run(trained, tmp_path) -> Path:
 def script(name: str, *arguments: str, address: str, home: Path) -> subprocess.CompletedProcess:
     """A script in its own process, which takes the address of the Hub from its environment."""
     environment = {
-        **{key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}, "HF_ENDPOINT": address,
-        "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(home), "NO_PROXY": "127.0.0.1",
-    }  # fmt: skip
+        **{key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"},
+        "HF_ENDPOINT": address,
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(home),
+        "NO_PROXY": "127.0.0.1",
+    }
     done = processes.run([sys.executable, ROOT / name, *arguments], env=environment, check=False)
     assert TOKEN not in done.stdout + done.stderr
     return done
@@ -157,8 +182,18 @@ def all_bytes(folder: Path) -> dict[Path, bytes]:
 
 
 def test_model_and_card_arrive_in_one_commit(run, hub, tmp_path):
-    done = script("evaluate.py", str(run), "--languages", "de", "--push-to-hub", "ner-{run}", "--push-private", *FLAGS,
-                  address=hub.address, home=tmp_path / "home")  # fmt: skip
+    done = script(
+        "evaluate.py",
+        str(run),
+        "--languages",
+        "de",
+        "--push-to-hub",
+        "ner-{run}",
+        "--push-private",
+        *FLAGS,
+        address=hub.address,
+        home=tmp_path / "home",
+    )
     assert done.returncode == 0, done.stderr
     assert f"{run}: uploaded, {hub.address}/somebody/ner-de-x/commit/{'1' * 40}" in done.stdout
     assert hub.authorizations - {""} == {f"Bearer {TOKEN}"}
@@ -190,12 +225,23 @@ def test_a_push_that_fails_loses_nothing(run, tmp_path, corpus_folder, encoder_f
 
 def test_wherever_an_upload_fails_it_says_so_without_the_token(run, hub, tmp_path):
     """What the server says holds it."""
-    hub.refuses = [("/api/repos/create", 403), ("/api/validate-yaml", 400), ("/api/models/team/swiss/preupload", 401),
-                   ("/team/swiss.git", 403), ("/api/models/team/swiss/commit", 412)]  # fmt: skip
-    lines = ["import sys", f"sys.path.insert(0, {str(ROOT)!r})", "from pathlib import Path",
-             "from ner.config import HubOptions", "from ner.sharing.hub import publish", "for _ in range(6):",
-             "    for worked, message in publish(HubOptions(push_to_hub='team/swiss'), [Path(sys.argv[1])]):",
-             "        print(worked, message)"]  # fmt: skip
+    hub.refuses = [
+        ("/api/repos/create", 403),
+        ("/api/validate-yaml", 400),
+        ("/api/models/team/swiss/preupload", 401),
+        ("/team/swiss.git", 403),
+        ("/api/models/team/swiss/commit", 412),
+    ]
+    lines = [
+        "import sys",
+        f"sys.path.insert(0, {str(ROOT)!r})",
+        "from pathlib import Path",
+        "from ner.config import HubOptions",
+        "from ner.sharing.hub import publish",
+        "for _ in range(6):",
+        "    for worked, message in publish(HubOptions(push_to_hub='team/swiss'), [Path(sys.argv[1])]):",
+        "        print(worked, message)",
+    ]
     (tmp_path / "push.py").write_text("\n".join(lines), encoding="utf-8")
     done = script(str(tmp_path / "push.py"), str(run), address=hub.address, home=tmp_path / "home")
     said = [line for line in done.stdout.splitlines() if line.startswith(("True", "False"))]
@@ -297,8 +343,17 @@ def test_what_is_wrong_is_said_before_anything_is_computed(run, capsys, tmp_path
     flags = training(corpus_folder, encoder_folder, tmp_path / "new")
     assert "Repo id must be" in failure(train.main, *flags, "--push-to-hub", "a/b/c", "--push-dry-run")
     assert not (tmp_path / "new").exists()
-    assert "and this is none" in failure(evaluate.main, run / "best", "--push-to-hub", "a/b", "--push-dry-run",
-                                         "--languages", "de", "--data", str(corpus_folder))  # fmt: skip
+    assert "and this is none" in failure(
+        evaluate.main,
+        run / "best",
+        "--push-to-hub",
+        "a/b",
+        "--push-dry-run",
+        "--languages",
+        "de",
+        "--data",
+        str(corpus_folder),
+    )
     with pytest.raises(ValueError, match="--push-dry-run needs the name of a repository: --push-to-hub NAME"):
         TrainConfig(push_dry_run=True)
     with pytest.raises(ValueError, match="uploads best/, and --checkpoint last tests another model"):

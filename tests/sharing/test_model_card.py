@@ -35,9 +35,24 @@ def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
     for name, flags in (("one", ["de"]), ("two", ["de", "--seed", "1"]), ("both", ["de", "fr"])):
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main(
-            ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "20",
-             "--output", str(folder / name), "--license", "cc-by-sa-4.0", *FLAGS, "--train-on", *flags]
-        )  # fmt: skip
+            [
+                "--model",
+                str(encoder_folder),
+                "--data",
+                str(corpus_folder),
+                "--lr",
+                "2e-3",
+                "--max-steps",
+                "20",
+                "--output",
+                str(folder / name),
+                "--license",
+                "cc-by-sa-4.0",
+                *FLAGS,
+                "--train-on",
+                *flags,
+            ]
+        )
     AcceleratorState._reset_state(reset_partial_state=True)
     return folder
 
@@ -136,9 +151,12 @@ def test_evaluations_of_other_data_and_splits_stand_beside_each_other(runs, corp
     results = json.loads((runs / "one/evaluation.json").read_text(encoding="utf-8"))["results"]
     name = corpus_folder.name
     assert [(r["data"], r["split"], r["language"]) for r in results] == [
-        (name, "test", "de"), ("other", "test", "it"), ("other", "test", "de"), (name, "test", "it"),
+        (name, "test", "de"),
+        ("other", "test", "it"),
+        ("other", "test", "de"),
+        (name, "test", "it"),
         (name, "validation", "it"),
-    ]  # fmt: skip
+    ]
     assert results[2]["seen"] == results[2]["sentences"]  # the training sentences themselves
     text = (runs / "one/README.md").read_text(encoding="utf-8")
     headings = [line for line in text.splitlines() if line.startswith("## F1")]
@@ -175,8 +193,11 @@ def test_hub_names_go_into_the_head_and_come_back(runs):
     results = card.data["eval_results"]
     assert card.data["model_name"] == "swiss"
     places = [(r.dataset_type, r.dataset_config, r.dataset_split, r.metric_type) for r in results]
-    assert places == [("google/xtreme", f"PAN-X.{lang}", "test", metric) for lang in ("de", "it")
-                      for metric in ("f1", "precision", "recall")]  # fmt: skip
+    assert places == [
+        ("google/xtreme", f"PAN-X.{lang}", "test", metric)
+        for lang in ("de", "it")
+        for metric in ("f1", "precision", "recall")
+    ]
     scores = json.loads((runs / "both/evaluation.json").read_text(encoding="utf-8"))["results"][0]["scores"]["default"]
     assert results[0].metric_value == round(scores["f1"], 4)
     assert ModelCard(str(card)).data["eval_results"] == results
@@ -247,8 +268,21 @@ def test_runs_from_before_there_were_cards(runs):
 
 def test_a_finished_run_gets_its_card_and_another_licence(runs, corpus_folder, encoder_folder):
     (runs / "one/README.md").unlink()
-    flags = ["--model", str(encoder_folder), "--data", str(corpus_folder), "--lr", "2e-3", "--max-steps", "20",
-             "--output", str(runs / "one"), "--resume", "auto", *FLAGS]  # fmt: skip
+    flags = [
+        "--model",
+        str(encoder_folder),
+        "--data",
+        str(corpus_folder),
+        "--lr",
+        "2e-3",
+        "--max-steps",
+        "20",
+        "--output",
+        str(runs / "one"),
+        "--resume",
+        "auto",
+        *FLAGS,
+    ]
     for more, expected in (([], "cc-by-sa-4.0"), (["--license", "mit"], "mit"), ([], "mit")):
         AcceleratorState._reset_state(reset_partial_state=True)
         train.main([*flags, *more])

@@ -10,11 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from transformers import (
-    AutoConfig,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-)
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 import train
 from ner.cli import export as export_command
@@ -43,9 +39,26 @@ def run(corpus_folder, tokenizer, tmp_path_factory):
     tokenizer.save_pretrained(encoder_folder)
     AcceleratorState._reset_state(reset_partial_state=True)
     train.main(
-        ["--model", str(encoder_folder), "--data", str(corpus_folder), "--train-on", "de", "fr", "--lr", "2e-3",
-         "--output", str(folder), "--max-steps", "60", "--batch-size", "32", "--mixed-precision", "no"]
-    )  # fmt: skip
+        [
+            "--model",
+            str(encoder_folder),
+            "--data",
+            str(corpus_folder),
+            "--train-on",
+            "de",
+            "fr",
+            "--lr",
+            "2e-3",
+            "--output",
+            str(folder),
+            "--max-steps",
+            "60",
+            "--batch-size",
+            "32",
+            "--mixed-precision",
+            "no",
+        ]
+    )
     AcceleratorState._reset_state(reset_partial_state=True)
     return folder
 
@@ -80,8 +93,13 @@ def largest_difference(model, onnx, rows, tokens):
 def test_the_folder(run, exported):
     folder, _ = exported
     assert {file.name for file in folder.iterdir()} == {
-        "config.json", "manifest.json", "model.onnx", "model_quantized.onnx", "tokenizer.json", "tokenizer_config.json",
-    }  # fmt: skip
+        "config.json",
+        "manifest.json",
+        "model.onnx",
+        "model_quantized.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     assert verify(folder)["exported_from"] == str(run / "best")
     assert AutoConfig.from_pretrained(folder).id2label == dict(enumerate(TAGS.names))
     words = "Anna Frei wohnt in Bern".split()
@@ -122,12 +140,26 @@ def test_what_is_printed(exported):
 SMALL = {"vocab_size": 100, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 ENCODERS: dict[str, dict[str, Any]] = {
     "distilbert": {"vocab_size": 100, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64},
-    "deberta-v2": {**SMALL, "num_hidden_layers": 1, "relative_attention": True, "pos_att_type": ["p2c", "c2p"],
-                   "position_buckets": 16, "type_vocab_size": 0},
-    "modernbert": {**SMALL, "num_hidden_layers": 2, "layer_types": ["full_attention", "sliding_attention"],
-                   "local_attention": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1,
-                   "sep_token_id": 2},
-}  # fmt: skip
+    "deberta-v2": {
+        **SMALL,
+        "num_hidden_layers": 1,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 16,
+        "type_vocab_size": 0,
+    },
+    "modernbert": {
+        **SMALL,
+        "num_hidden_layers": 2,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "local_attention": 8,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "cls_token_id": 1,
+        "sep_token_id": 2,
+    },
+}
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -68,8 +68,12 @@ def main() -> None:
         ways = [(1, 1), (1, 2), (1, 7), (2, 1), (2, 2), (2, 7)]
         for processes, splits in ways:
             command = [sys.executable, "-m", "tests.stress.gradients", name, str(splits)]
-            environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1",
-                           "HF_DATASETS_CACHE": str(folder / "cache")}  # fmt: skip
+            environment = {
+                **os.environ,
+                "ACCELERATE_USE_CPU": "true",
+                "HF_HUB_OFFLINE": "1",
+                "HF_DATASETS_CACHE": str(folder / "cache"),
+            }
             subprocess.run(
                 ["bash", str(ROOT / "launch/spawn.sh"), str(processes), *command],
                 env=environment,

@@ -57,16 +57,40 @@ FLAGS = ["--mixed-precision", "no"]
 CODE = "from pathlib import Path\nPath({marker!r}).touch()\n"
 # What stands where something else should.
 VALUES: list[Any] = [
-    None, True, -1, 0, 2**31, 10**30, 1e308, float("nan"), "", "x" * 100_000, [], {}, [[]], "../../guard/secret",
-    "/etc/hostname", "\x1b]0;owned\x07", "a\nb", "\ud800", "stranger", "AutoModelForImageClassification", "O", ["O"],
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    10**30,
+    1e308,
+    float("nan"),
+    "",
+    "x" * 100_000,
+    [],
+    {},
+    [[]],
+    "../../guard/secret",
+    "/etc/hostname",
+    "\x1b]0;owned\x07",
+    "a\nb",
+    "\ud800",
+    "stranger",
+    "AutoModelForImageClassification",
+    "O",
+    ["O"],
     {"AutoConfig": "code.C", "AutoTokenizer": ["code.C", None], "AutoModelForTokenClassification": "code.C"},
-]  # fmt: skip
+]
 
 
 EXTRA = (
-    "model.safetensors.index.json", "adapter_config.json", "added_tokens.json", "special_tokens_map.json",
-    "chat_template.jinja", "generation_config.json",
-)  # fmt: skip
+    "model.safetensors.index.json",
+    "adapter_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+)
 
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
@@ -97,8 +121,16 @@ def prepare(folder: Path) -> Good:
         few = (good.data / f"de/{split}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
         (good.data / f"de/{split}.jsonl").write_text("\n".join(few) + "\n", encoding="utf-8")
     main(train.main, *training(good, folder / "run"), "--max-steps", "2", "--checkpoint-every", "1")
-    main(evaluate.main, str(folder / "run"), "--languages", "de", "--output", str(folder / "losses"), "--token-losses",
-         *FLAGS)  # fmt: skip
+    main(
+        evaluate.main,
+        str(folder / "run"),
+        "--languages",
+        "de",
+        "--output",
+        str(folder / "losses"),
+        "--token-losses",
+        *FLAGS,
+    )
     rows = [json.loads(row) for row in (good.data / "de/test.jsonl").read_text(encoding="utf-8").splitlines()]
     lines = ["".join(f"{w}\t{t}\n" for w, t in zip(row["tokens"], row["ner_tags"], strict=True)) for row in rows]
     pq.write_table(pa.Table.from_pylist(rows), folder / "test.parquet")
@@ -124,8 +156,17 @@ def write_card(file: Path, head: str) -> None:
 
 def training(good: Good, output: Path, model: Path | None = None) -> list[str]:
     """Arguments of train.py for the smallest run."""
-    return ["--model", str(model or good.folder / "encoder"), "--data", str(good.data), "--output", str(output),
-            "--max-length", "32", *FLAGS]  # fmt: skip
+    return [
+        "--model",
+        str(model or good.folder / "encoder"),
+        "--data",
+        str(good.data),
+        "--output",
+        str(output),
+        "--max-length",
+        "32",
+        *FLAGS,
+    ]
 
 
 def main(command: Callable, *arguments: str) -> int:
@@ -406,9 +447,20 @@ def data_card(rng: np.random.Generator, good: Good, work: Path) -> tuple[str, Ca
 
 
 KINDS = (
-    model_folder, model_folder, model_folder, weights, run_folder, run_folder, options_file, journal, cache, data_file,
-    data_file, losses, data_card,
-)  # fmt: skip
+    model_folder,
+    model_folder,
+    model_folder,
+    weights,
+    run_folder,
+    run_folder,
+    options_file,
+    journal,
+    cache,
+    data_file,
+    data_file,
+    losses,
+    data_card,
+)
 
 
 def snapshot(folder: Path) -> dict[str, str]:

@@ -187,9 +187,9 @@ def average_precision(hits: np.ndarray) -> float:
     return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
-def with_losses(name: str, data: str | None, language: str, split: str, share: float, seeds: int) -> tuple[
-    list[dict[int, tuple[str, list[str]]]], list[pa.Table]
-]:  # fmt: skip
+def with_losses(
+    name: str, data: str | None, language: str, split: str, share: float, seeds: int
+) -> tuple[list[dict[int, tuple[str, list[str]]]], list[pa.Table]]:
     """For each seed, what was corrupted and the token losses of all sentences.
 
     The model sees each sentence once, and each corrupted one once more: only gold differs.

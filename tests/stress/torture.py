@@ -29,8 +29,24 @@ from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between checkpoints
-OPTIONS = ["--max-steps", "40", "--batch-size", "24", "--evaluate-every", f"{EVALUATE}", "--checkpoint-every",
-           f"{COMMIT}", "--log-every", "1", "--lr", "1e-3", "--mixed-precision", "no", "--resume", "auto"]  # fmt: skip
+OPTIONS = [
+    "--max-steps",
+    "40",
+    "--batch-size",
+    "24",
+    "--evaluate-every",
+    f"{EVALUATE}",
+    "--checkpoint-every",
+    f"{COMMIT}",
+    "--log-every",
+    "1",
+    "--lr",
+    "1e-3",
+    "--mixed-precision",
+    "no",
+    "--resume",
+    "auto",
+]
 
 
 class Runs:
@@ -48,14 +64,27 @@ class Runs:
 
     def start(self, name: str, *options: str) -> subprocess.Popen:
         """A process group that trains, as launch/ does it."""
-        command = [sys.executable, str(ROOT / "train.py"), "--model", str(self.folder / "encoder"), "--data",
-                   str(self.folder / "corpus"), "--output", str(self.folder / name), *OPTIONS, *options]  # fmt: skip
+        command = [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "--model",
+            str(self.folder / "encoder"),
+            "--data",
+            str(self.folder / "corpus"),
+            "--output",
+            str(self.folder / name),
+            *OPTIONS,
+            *options,
+        ]
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
         with (self.folder / f"{name}.err").open("a", encoding="utf-8") as errors:
             return subprocess.Popen(
                 ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
-                env=environment, stderr=errors, stdout=errors, start_new_session=True,
-            )  # fmt: skip
+                env=environment,
+                stderr=errors,
+                stdout=errors,
+                start_new_session=True,
+            )
 
     def finish(self, name: str, *options: str) -> Path:
         """Trains to the end."""

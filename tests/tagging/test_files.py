@@ -15,9 +15,12 @@ from ner.tagging.document import Entity, TaggedText
 from ner.tagging.files import Text, count, read, read_lines, row_of, sound, to_columns, write
 
 TAGGED = TaggedText(
-    "Anna, Bern", [(0, 4), (4, 5), (6, 10)], ["B-PER", "O", "B-LOC"], np.array([0.9876, np.nan, 0.5], np.float32),
+    "Anna, Bern",
+    [(0, 4), (4, 5), (6, 10)],
+    ["B-PER", "O", "B-LOC"],
+    np.array([0.9876, np.nan, 0.5], np.float32),
     [Entity("PER", "Anna", 0, 4, 0.9876), Entity("LOC", "Bern", 6, 10, 0.5)],
-)  # fmt: skip
+)
 
 
 def contents(file: Path, column: str | None = None) -> list:
@@ -36,8 +39,9 @@ def test_json_lines(tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text('{"id": 1, "text": "Bern"}\n\n{"text": ""}\n', encoding="utf-8")
     assert [sound(item) for item in read(file)] == [
-        Text(1, "Bern", {"id": 1, "text": "Bern"}), Text(3, "", {"text": ""})
-    ]  # fmt: skip
+        Text(1, "Bern", {"id": 1, "text": "Bern"}),
+        Text(3, "", {"text": ""}),
+    ]
     file.write_text('{"tokens": ["in", "Bern"], "title": "Genf"}\n', encoding="utf-8")
     assert contents(file) == [["in", "Bern"]]
     assert contents(file, "title") == ["Genf"]
@@ -48,8 +52,9 @@ def test_parquet(tmp_path):
     table = pa.table({"text": ["Bern", "Zug"], "n": [1, 2], "at": pa.array([1, 2], pa.timestamp("s"))})
     pq.write_table(table, file)
     assert [sound(item) for item in read(file)] == [
-        Text(0, "Bern", {"text": "Bern", "n": 1}), Text(1, "Zug", {"text": "Zug", "n": 2})
-    ]  # fmt: skip
+        Text(0, "Bern", {"text": "Bern", "n": 1}),
+        Text(1, "Zug", {"text": "Zug", "n": 2}),
+    ]
     with pytest.raises(ValueError, match=r"a\.parquet: no column title; it has text, n, at"):
         count(file, "title")
     with pytest.raises(ValueError, match=r"at is timestamp.*, neither text nor lists of words"):

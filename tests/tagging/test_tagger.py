@@ -53,9 +53,7 @@ def test_entities_are_those_of_the_pipeline(folder, tagger, sentences):
         of_pipeline(text, found) for text, found in zip(texts, theirs, strict=True)
     ]
     scores = [[entity["score"] for entity in found] for found in theirs]
-    np.testing.assert_allclose(
-        [entity.score for found in ours for entity in found], np.concatenate(scores), atol=1e-5
-    )  # fmt: skip
+    np.testing.assert_allclose([entity.score for found in ours for entity in found], np.concatenate(scores), atol=1e-5)
 
 
 def test_word_pieces(sentences, tmp_path):
@@ -66,10 +64,16 @@ def test_word_pieces(sentences, tmp_path):
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=64).save_pretrained(tmp_path)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, initializer_range=1.0, id2label=dict(enumerate(LABELS)),
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=1.0,
+        id2label=dict(enumerate(LABELS)),
         label2id={label: i for i, label in enumerate(LABELS)},
-    )  # fmt: skip
+    )
     BertForTokenClassification(config).save_pretrained(tmp_path)
     classifier = pipeline("token-classification", model=str(tmp_path), aggregation_strategy="first")
     texts = [" ".join(words) for words in sentences[:200]]
@@ -171,9 +175,10 @@ def test_scores(folder, tagger, sentences):
     for mean, low in zip(tagger.tag(sentences), lowest.tag(sentences), strict=True):
         for one, other in zip(mean.entities, low.entities, strict=True):
             own = [
-                score for score, (start, end) in zip(mean.scores, mean.words, strict=True)
+                score
+                for score, (start, end) in zip(mean.scores, mean.words, strict=True)
                 if one.start <= start and end <= one.end
-            ]  # fmt: skip
+            ]
             assert one.score == pytest.approx(np.mean(own), abs=1e-6)
             assert other.score == pytest.approx(min(own), abs=1e-6)
 
@@ -206,8 +211,11 @@ def test_long_text_whole_and_in_pieces(by_word):
         rng.choice(synthetic.FIRST + synthetic.SURNAMES + synthetic.TOWNS["de"] + ["und", "in"]) for _ in range(100_000)
     ]
     (whole,) = by_word.tag([words])
-    alone = {word: tag[2:] for word, tagged in zip(set(words), by_word.tag([[w] for w in set(words)]), strict=True)
-             for tag in tagged.tags}  # fmt: skip
+    alone = {
+        word: tag[2:]
+        for word, tagged in zip(set(words), by_word.tag([[w] for w in set(words)]), strict=True)
+        for tag in tagged.tags
+    }
     assert [tag[2:] for tag in whole.tags] == [alone[word] for word in words]
     starts = [i for i in range(0, len(words), 997) if not whole.tags[i].startswith("I-")]
     pieces = by_word.tag([words[a:b] for a, b in pairwise([*starts, len(words)])])
