@@ -13,9 +13,7 @@ class ModelOptions:
     """model"""
 
     model: str = option("xlm-roberta-base", "pretrained encoder: a Hub name or a local folder", metavar="NAME")
-    freeze: Literal["nothing", "encoder"] = option(
-        "nothing", "encoder: train the linear head alone, on the encoder's fixed features"
-    )
+    freeze: Literal["nothing", "encoder"] = option("nothing", "encoder: train the linear head alone, on fixed features")
     freeze_layers: int = option(0, "keep the embeddings and the first N layers as they are", metavar="N")
     allow_pickle: bool = option(
         False, "load pytorch_model.bin where there are no safetensors: a pickle, which can run code of whoever made it"
@@ -119,9 +117,7 @@ class OptimizerOptions:
     evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
-    compile: bool = option(
-        False, "compile the encoder's layers (torch.compile): slow at the start, pays on some machines"
-    )
+    compile: bool = option(False, "torch.compile the encoder's layers: slow at the start, pays on some machines")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from ner.inputs.batching import Step
 from ner.runtime import say
 
 
+Metrics = dict[str, Any]  # what is in metrics.json
+
+
 class DivergedError(ArithmeticError):
     """Too many steps in a row had a gradient that is not finite."""
 
