@@ -15,7 +15,6 @@ from ner.files import to_json_line, write_atomic
 from ner.inputs.batching import Step
 from ner.runtime import say
 
-
 Metrics = dict[str, Any]  # what is in metrics.json
 
 
