@@ -1,4 +1,6 @@
-"""Tests runs on languages and writes the cross-lingual F1 matrix: `accelerate launch evaluate.py --help`.
+"""Tests runs on languages, and writes the cross-lingual F1 matrix.
+
+    accelerate launch evaluate.py runs/* --languages de fr it en --output reports/swiss
 
 A run is a folder of train.py; model folders and Hub names of token classifiers work too.
 """
@@ -6,7 +8,6 @@ A run is a folder of train.py; model folders and Hub names of token classifiers 
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,19 @@ from ner import runtime
 from ner.analysis import token_losses
 from ner.arguments import BAD_INPUT, FAILED, command, echo, exit_on_input_error, parse
 from ner.config import EvaluateConfig
-from ner.data.arrow_store import WORDS
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
-from ner.evaluation import comparison, learning_curve
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.inference import gather, predict, score
-from ner.evaluation.matrix import Result, f1_cells
+from ner.evaluation.matrix import Result
 from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, content_key, find_run, notes
-from ner.files import LOCK, file_errors, locked, to_json, write_atomic, write_json
+from ner.files import LOCK, file_errors, locked
 from ner.inputs.collators import choose_collator
 from ner.inputs.encoding import Encoded, encode_once
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions
 from ner.modeling.pretrained import load_tokenizer
-from ner.report import plots, tables
-from ner.report.page import write_report
-from ner.report.sections import sections, suspect_scores
+from ner.report.write import write_comparison, write_results
 from ner.sharing.hub import publish, repositories
 from ner.sharing.model_card import write_card
 from ner.sharing.run_record import add_results
@@ -81,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if results:
                 write(config, results, languages, corpora, losses_file)
             if config.compare and not failures:
-                write_comparison(config, runs, languages, corpora, tagged)
+                compare(config, runs, languages, corpora, tagged)
         except BrokenPipeError:
             raise
         except OSError as error:  # a full disk: what was found is printed, and goes on to the cards
@@ -190,53 +187,28 @@ def test(
 def write(
     config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str], corpora: Corpora, losses: Path | None
 ) -> None:
-    """Prints matrices and learning curves, and writes them as tables and pictures, skipped.jsonl and report.html.
+    """Prints matrices and learning curves, and writes what --output and --report ask for. Raises OSError."""
+    folder = Path(config.output) if config.output else None
+    asked = (results, config.splits, languages, config.scoring)
+    echo(write_results(None, *asked).text)  # before anything is written: a disk may be full
+    if folder:
+        written = write_results(folder, *asked, losses, report=config.report)
+        write_skipped(corpora.values(), folder / "skipped.jsonl")
+        for note in written.notes:
+            echo(note, sys.stderr)
+        echo(f"\nwritten: {folder}/{', '.join(written.files)}")
 
-    losses: the file of token losses, if it was asked for.
-    """
-    of_split = {split: [result for result in results if result.split == split] for split in config.splits}
-    cells = {split: f1_cells(part, languages, config.scoring) for split, part in of_split.items()}
-    found = {split: learning_curve.curves(part, config.scoring) for split, part in of_split.items()}
-    curves = {split: of_one for split, (of_one, _) in found.items() if of_one}
-    notes = dict.fromkeys(f"note: {note}" for _, of_one in found.values() for note in of_one)
-    matrix_text, curve_text = tables.to_text(cells, config.scoring), learning_curve.to_text(curves)
-    echo("\n\n".join(filter(None, [matrix_text, curve_text, *notes])))
-    if config.output is None:
-        return
-    folder = Path(config.output)
-    types = [f"By entity type, {s}\n\n{tables.type_report(p, languages, config.scoring)}" for s, p in of_split.items()]
-    content = {"scoring": config.scoring, **tables.to_plain(cells), "results": [result.plain() for result in results]}
-    texts = {
-        "matrix.md": "\n\n".join([matrix_text, *types]),
-        "matrix.csv": tables.to_csv({split: tables.csv_rows(part) for split, part in cells.items()}),
-        "matrix.json": to_json(content),
-        "matrix.tex": tables.to_latex(cells, config.scoring),
-    }
-    if curves:
-        plain = {split: [learning_curve.to_plain(one) for one in part] for split, part in curves.items()}
-        texts |= {"curve.md": curve_text, "curve.csv": learning_curve.to_csv(curves), "curve.json": to_json(plain)}
-    for name, text in texts.items():
-        write_atomic(folder / name, text.rstrip() + "\n")
-    write_skipped(corpora.values(), folder / "skipped.jsonl")
-    names = list(texts)
-    if plots.can_draw():
-        names += plots.save(plots.heat_map(cells), folder, "matrix")
-        names += plots.save(plots.learning_curves(curves), folder, "curve") if curves else []
-    else:
-        echo(f"no pictures: {plots.MISSING}", sys.stderr)
-    if losses:
-        names.append(losses.name)
-    if losses and config.report:
-        content_of_page = sections(cells, curves, results, languages, config.scoring, losses)
-        write_report(
-            folder / "report.html",
-            losses,
-            title="Named entities: matrix, errors, sentences",
-            sections=content_of_page,
-            suspects=suspect_scores(losses),
-        )
-        names.append("report.html")
-    echo(f"\nwritten: {folder}/{', '.join(names)}")
+
+def compare(
+    config: EvaluateConfig, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora, tagged: Tags
+) -> None:
+    """Prints the comparison of two runs on each split, and writes it where asked. Raises OSError."""
+    folder = Path(config.output) if config.output else None
+    asked = ((runs[0].name, runs[1].name), config.splits, languages, config.scoring, corpora[runs[0].source], tagged)
+    echo(f"\n{write_comparison(None, *asked).text}")
+    if folder:
+        written = write_comparison(folder, *asked)
+        echo(f"\nwritten: {folder}/{', '.join(written.files)}")
 
 
 def write_cards(
@@ -258,32 +230,6 @@ def write_cards(
                 write_card(Path(run.name))
         except (OSError, InputError) as error:
             runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {single_line(error)}")
-
-
-def write_comparison(
-    config: EvaluateConfig, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora, tagged: Tags
-) -> None:
-    """Prints the comparison of two runs on each split, and writes compare.md and compare.json where asked."""
-    one, two = runs
-    corpus = corpora[one.source]
-    compared = [
-        comparison.comparison(
-            (one.name, two.name),
-            split,
-            {lang: (tagged[one.name, split, lang], tagged[two.name, split, lang]) for lang in languages},
-            {lang: corpus[lang][split][WORDS] for lang in languages},
-            config.scoring,
-        )
-        for split in config.splits
-    ]
-    text = "\n\n".join(comparison.to_markdown(of_split) for of_split in compared)
-    echo(f"\n{text}")
-    if config.output is None:
-        return
-    folder = Path(config.output)
-    write_atomic(folder / "compare.md", text + "\n")
-    write_json(folder / "compare.json", {of_split.split: asdict(of_split) for of_split in compared})
-    echo(f"\nwritten: {folder}/compare.md, compare.json")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,6 @@ class SharingOptions(HubOptions):
 
 LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
 
-
 # What may be another when a run goes on: none of these changes what is computed.
 FREE_ON_RESUME = tuple(
     """

@@ -81,7 +81,7 @@ def idle_gpu(places: Sequence[Path]) -> str | None:
         except RuntimeError as error:  # it names the driver's version
             reason = f"CUDA {torch.version.cuda} does not start: {single_line(error)}"
     return (
-        f"{there} is an NVIDIA GPU, and the CPU computes: {reason} (README: Platforms; CPU alone: ACCELERATE_USE_CPU=1)"
+        f"{there} is an NVIDIA GPU, and the CPU computes: {reason} (docs/platforms.md; CPU alone: ACCELERATE_USE_CPU=1)"
     )
 
 

@@ -48,24 +48,24 @@ def cached(key: object, write: Callable[[Path], None]) -> Path:
 
 def make(folder: Path, write: Callable[[Path], None]) -> None:
     """Makes a folder of the cache, in place of one that is damaged."""
-    room = folder.with_name(UNFINISHED + secrets.token_hex(8))
-    room.mkdir()  # not by tempfile, which lets nobody else in
+    unfinished = folder.with_name(UNFINISHED + secrets.token_hex(8))
+    unfinished.mkdir()  # not by tempfile, which lets nobody else in
     try:
-        with locked(room / LOCK, str(room)):
-            made = room / "made"
+        with locked(unfinished / LOCK, str(unfinished)):
+            made = unfinished / "made"
             made.mkdir()
             write(made)
             seal(made)
             if not is_sound(folder):
                 with contextlib.suppress(FileNotFoundError):  # it is not there, or another process was faster
-                    folder.rename(room / "damaged")
+                    folder.rename(unfinished / "damaged")
             try:
                 made.rename(folder)
             except OSError:
                 if not is_sound(folder):  # else another process was faster
                     raise
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def seal(folder: Path) -> None:
@@ -79,9 +79,9 @@ def seal(folder: Path) -> None:
 
 def sweep(cache: Path) -> None:
     """Deletes what killed programs left half-written. One that lives holds the lock of its folder, on any machine."""
-    for room in cache.glob(f"{UNFINISHED}*"):
+    for unfinished in cache.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError, InputError):
-            if time.time() - room.stat().st_mtime > HOUR:
-                with locked(room / LOCK, str(room)):
+            if time.time() - unfinished.stat().st_mtime > HOUR:
+                with locked(unfinished / LOCK, str(unfinished)):
                     pass
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(unfinished, ignore_errors=True)

@@ -41,11 +41,11 @@ def write_folder(folder: Path, write: Callable[[Path], None], *, facts: dict[str
         for path in (*aside.iterdir(), aside):
             sync(path)
         if folder.exists():
-            room = kept_model(folder.parent, step_of(folder)) if keep_old else folder.with_name(folder.name + OLD)
-            room.parent.mkdir(exist_ok=True)
-            shutil.rmtree(room, ignore_errors=True)
-            folder.rename(room)
-            old = room
+            kept = kept_model(folder.parent, step_of(folder)) if keep_old else folder.with_name(folder.name + OLD)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.rmtree(kept, ignore_errors=True)
+            folder.rename(kept)
+            old = kept
         aside.rename(folder)
         sync(folder.parent)
         if old and not keep_old:
