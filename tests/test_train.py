@@ -244,7 +244,7 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     if not torch.cuda.is_available():
         assert "fp16 needs a GPU" in failure(capsys, *base, "--mixed-precision", "fp16")
     assert "no-model" in failure(capsys, *base, "--model", str(tmp_path / "no-model"))
-    assert "--evaluate-every 7" in failure(capsys, *base, "--evaluate-every", "7")
+    assert "--evaluate-every 7u" in failure(capsys, *base, "--evaluate-every", "7u")
     broken = tmp_path / "broken"
     shutil.copytree(small, broken)
     write_json_lines(broken / "de/validation.jsonl", [{"tokens": ["a", "b"], "ner_tags": ["O"]}])

@@ -316,7 +316,7 @@ def test_several_runs_need_names_of_their_own(tmp_path):
 def test_a_token_is_needed_and_never_shown(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set"):
         repositories(ONLINE, [tmp_path])
-    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("ner.sharing.hub.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

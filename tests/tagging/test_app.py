@@ -53,7 +53,7 @@ def test_gradio_is_asked_for_where_it_is_missing(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         serve_command.main(["runs/all"])
     assert caught.value.code == 2
-    assert "pip install -e '.[widget]'" in capsys.readouterr().err
+    assert "pip install 'crosslingual-ner[serve]'" in capsys.readouterr().err
 
 
 # The program
@@ -77,7 +77,7 @@ def program(taggers, trap, tmp_path_factory):
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     proxies = {f"{name}_proxy": proxy for name in ("http", "https", "all")}
     output = tmp_path_factory.mktemp("program") / "output"  # a file: nobody empties a pipe while it serves
-    command = [sys.executable, "-m", "ner.tagging.app", *taggers, "--no-browser"]
+    command = [sys.executable, "-m", "ner", "serve", *taggers, "--no-browser"]
     environment = online | proxies | {name.upper(): proxy for name in proxies}
     with output.open("wb") as file, started(command, stdout=file, stderr=file, env=environment) as process:
         wait_until(

@@ -53,7 +53,7 @@ def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
     assert message.startswith(
         f"{run}: none of its checkpoints is sound; restore one of them, or begin again with --overwr"
     )
-    assert message.count("state.json has 1 bytes instead of 23") == 2
+    assert message.count("state.json has 1 bytes instead of 21") == 2
 
 
 def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
@@ -155,7 +155,7 @@ RANKS = """
 import sys
 from pathlib import Path
 from accelerate import Accelerator
-from ner.training import run_folder as checkpointer
+from ner.training import run_folder
 from ner.errors import InputError
 
 accelerator, run = Accelerator(cpu=True), Path(sys.argv[1])
