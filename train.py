@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 set_seed(config.seed, device_specific=True)  # after the head's weights: ranks differ in dropout alone
                 fit(config, accelerator, job, signals)
         except PreemptedError as stop:
-            say(accelerator, f"{config.folder}: {stop}")
+            say(accelerator, f"{config.folder}: {stop}{'; --resume auto goes on' * stop.is_written}")
             status = STOPPED if stop.is_written else FAILED
         except (DivergedError, *NOT_WRITTEN) as error:
             say(accelerator, f"train.py: {single_line(error)}")

@@ -22,6 +22,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
+from tqdm import tqdm
 
 from ner.errors import InputError, harmless, shorten
 from ner.files import parse_yaml
@@ -29,6 +30,8 @@ from ner.files import parse_yaml
 UNITS = {"e": ("epochs", "1e"), "m": ("minutes", "10m")}
 
 Options = TypeVar("Options")
+PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")  # as errors of the library name one
+parsed: set[str] = set()  # names of the options of this program
 BAD_INPUT = 2  # exit status, as argparse has it
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
@@ -71,6 +74,7 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     Raises InputError for a value that makes no sense; a flag that does not exist ends the program with status 2.
     """
     hints = get_type_hints(config_class)
+    parsed.update(hints)
     positional = [
         f"{name} [{name} ...]" if element_type(hints[item.name])[1] else name
         for item in fields(config_class)  # type: ignore[arg-type]
@@ -209,8 +213,13 @@ def exit_on_input_error() -> Iterator[None]:
         if os.environ.get("NER_TRACEBACK") == "1":
             raise
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            echo(f"{Path(sys.argv[0]).name}: {error}", sys.stderr)
+            echo(f"{Path(sys.argv[0]).name}: {with_flags(str(error))}", sys.stderr)
         sys.exit(BAD_INPUT)
+
+
+def with_flags(message: str) -> str:
+    """A message of the library, where a parameter is `max_length`, as the command line has it: --max-length."""
+    return PARAMETER.sub(lambda match: flag(match[1]) if match[1] in parsed else match[0], message)
 
 
 class Record(logging.LogRecord):
@@ -218,6 +227,13 @@ class Record(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802  # its name
         return harmless(COLOURS.sub("", super().getMessage()))
+
+
+class AboveTheBar(logging.Handler):
+    """Shows what this project logs on standard error, above a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(harmless(self.format(record)), file=sys.stderr)
 
 
 plain_format = warnings.formatwarning
@@ -241,6 +257,9 @@ def command(main: Main) -> Callable[..., None]:
     @functools.wraps(main)
     def run(arguments: Sequence[str] | None = None) -> None:
         logging.setLogRecordFactory(Record)
+        logger = logging.getLogger("ner")
+        logger.handlers, logger.propagate = [AboveTheBar()], False
+        logger.setLevel(logging.INFO)
         warnings.formatwarning = format_warning
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")

@@ -166,7 +166,7 @@ def locked(file: Path, what: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             holder = printable(file.read_text(encoding="utf-8", errors="replace")[:200].strip())
         raise InputError(
-            f"{what}: {holder or 'another program'} is writing there; wait for its end, or name another --output"
+            f"{what}: {holder or 'another program'} is writing there; wait for its end, or name another `output`"
         ) from error
     try:
         now = datetime.now().astimezone().isoformat(" ", "seconds")

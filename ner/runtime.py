@@ -1,7 +1,7 @@
 """Around the loop: the accelerator, seeds, messages and the log file."""
 
+import logging
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -10,11 +10,11 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
-from tqdm import tqdm
 
-from ner.errors import InputError, harmless, single_line
+from ner.errors import InputError, single_line
 
 Decision = TypeVar("Decision")
+logger = logging.getLogger("ner")
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
 
 
@@ -35,9 +35,9 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
     active = {getattr(tracker, "value", tracker) for tracker in accelerator.log_with}
     for tracker in trackers:
         if tracker not in active:  # Accelerate leaves it out without a word
-            raise InputError(f"--trackers {tracker}: not installed; pip install {tracker}")
+            raise InputError(f"`trackers` {tracker}: not installed; pip install {tracker}")
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
-        raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; --mixed-precision bf16, or no")
+        raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; `mixed_precision` bf16, or no")
     if accelerator.device.type == "cpu":
         if reason := idle_gpu(NVIDIA):
             say(accelerator, f"note: {reason}")
@@ -54,7 +54,7 @@ def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
         accelerator.init_trackers("ner", config=plain)
     except Exception as error:  # of packages that are not ours, each with errors of its own
         names = ", ".join(str(getattr(tracker, "value", tracker)) for tracker in accelerator.log_with)
-        raise InputError(f"--trackers {names}: {single_line(error) or repr(error)}") from error
+        raise InputError(f"`trackers` {names}: {single_line(error) or repr(error)}") from error
 
 
 def is_cpu_asked_for() -> bool:
@@ -129,6 +129,6 @@ def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decisio
 
 
 def say(accelerator: Accelerator, message: str) -> None:
-    """A line for the person at the terminal, once, above the progress bar."""
+    """Logs a message once, on the main process, as `ner`: the command line shows it above the progress bar."""
     if accelerator.is_main_process:
-        tqdm.write(harmless(message), file=sys.stderr)
+        logger.info(message)

@@ -148,3 +148,13 @@ def test_paths_that_are_named_exist():
 @pytest.mark.parametrize("name", ["train.py", "evaluate.py", "Makefile", "constraints.txt"])
 def test_top_level(name):
     assert (ROOT / name).is_file()
+
+
+def test_the_manual_lists_every_module():
+    rows = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()
+    for folder in (
+        path for path in (ROOT / "ner").iterdir() if (path / "__init__.py").is_file() and path.name != "cli"
+    ):
+        (row,) = (row for row in rows if row.startswith(f"| `ner/{folder.name}/` |"))
+        modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+        assert set(re.findall(r"`(\w+)`", row)) == modules

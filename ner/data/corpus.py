@@ -152,7 +152,7 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
         held_out = is_held_out(source, places)
         for split in dict.fromkeys("train" if held_out and split == "validation" else split for split in splits):
             if split not in places:
-                hint = "; --validation-fraction 0.1 takes one from train" if split == "validation" else ""
+                hint = "; `validation_fraction` 0.1 takes one from train" if split == "validation" else ""
                 there = listed(places) if places else "none"
                 problems.append(Fault(f"{source.data}, {language}", f"no split {split}; it has {there}{hint}"))
                 continue
@@ -215,7 +215,7 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
     for key, shards in parts.items():
         for i, part in enumerate(shards):
             if part.rows.has_ids and not (part.names or source.tags):
-                raise InputError(f"{TAGS} are ids without names; name them in order, as in --tags O B-PER I-PER")
+                raise InputError(f"{TAGS} are ids without names; name them in order, as in `tags` O B-PER I-PER")
             if part.rows.has_ids and not part.names:
                 shards[i] = part = replace(part, names=source.tags)
             declared.append(part.names or source.tags)
@@ -223,9 +223,9 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
     names = ParsedLabels.of(chain(source.tags or (), *chain(*own.values())))
     if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
         types = listed(sorted({kind for kind in names.types if kind}))
-        raise InputError(f"--map-tags {lost[0]}: the data has no such type; it has {types}")
+        raise InputError(f"`map_tags` {lost[0]}: the data has no such type; it has {types}")
     if names.are_plain and None not in mapped_types(names, mapping):
-        raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (--columns)?")
+        raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (`columns`)?")
     if declared and all(declared):
         return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
     telling = [used for (_, split), used in own.items() if split == "train"] or list(own.values())
@@ -241,7 +241,7 @@ def parse_columns(text: str) -> dict[str, str]:
     """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises InputError on anything else."""
     pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
     if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
-        raise InputError(f"--columns {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
+        raise InputError(f"`columns` {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
     return {key: value for key, _, value in pairs}
 
 
@@ -283,7 +283,7 @@ def to_parquet(corpus: Corpus, folder: Path) -> None:
     Raises InputError if something is in the folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"--to-parquet {folder}: something is there; name a new folder")
+        raise InputError(f"`to_parquet` {folder}: something is there; name a new folder")
     configs = []
     for language, splits in corpus.languages.items():
         files = [{"split": split, "path": f"{language}/{split}-00000-of-00001.parquet"} for split in splits]

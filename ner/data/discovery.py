@@ -14,11 +14,11 @@ from ner.data.readers import SUFFIXES, suffix_of
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import file_errors, parse_yaml
 
-CONFIGS = ("PAN-X.{lang}", "{lang}")  # what --data-config auto tries
+CONFIGS = ("PAN-X.{lang}", "{lang}")  # what `auto` tries
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
-NAME_IT = "name what is elsewhere yourself: --data with that path"
+NAME_IT = "name what is elsewhere yourself: `data` with that path"
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         raise InputError(f"{data}: {shown(error)}") from error
     pattern = resolve_config(pattern, configs, languages)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
-        raise InputError(f"--data-config {pattern} is one config for several languages; put {{lang}} into it")
+        raise InputError(f"`data_config` {pattern} is one config for several languages; put {{lang}} into it")
     before, _, after = pattern.partition("{lang}")
     there = [
         config[len(before) : len(config) - len(after)]

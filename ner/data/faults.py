@@ -27,7 +27,7 @@ class Fault:
 
 
 def report(
-    files: Iterable[Fault], rows: Iterable[Fault], num_rows: int, remedy: str = "fix the row, or pass --on-bad-row skip"
+    files: Iterable[Fault], rows: Iterable[Fault], num_rows: int, remedy: str = "fix the row, or pass `on_bad_row` skip"
 ) -> str:
     """The first of them a line each, files before rows, and how many more there are; then what helps.
 

@@ -49,5 +49,5 @@ def parse_sample(sample: Sequence[str]) -> dict[str, float]:
         except ValueError:
             shares[language] = -1.0
         if not 0 < shares[language] <= 1:
-            raise InputError(f"--sample {item}: give auto, swiss, all, or shares above 0 and up to 1 like de=0.5")
+            raise InputError(f"`sample` {item}: give auto, swiss, all, or shares above 0 and up to 1 like de=0.5")
     return shares

@@ -58,9 +58,9 @@ def parse_map(text: str | None) -> dict[str, str]:
         if not item.strip():
             continue
         if not old or not equals or not new or is_prefixed(old) or is_prefixed(new):
-            raise InputError(f"--map-tags {item}: give entity types, as in MISC=O,GPE=LOC")
+            raise InputError(f"`map_tags` {item}: give entity types, as in MISC=O,GPE=LOC")
         if mapping.setdefault(old, new) != new:
-            raise InputError(f"--map-tags {item}: {old} is mapped onto {mapping[old]} before")
+            raise InputError(f"`map_tags` {item}: {old} is mapped onto {mapping[old]} before")
     return mapping
 
 

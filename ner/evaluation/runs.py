@@ -104,7 +104,7 @@ def check_tags(run: Run, corpus: Corpus) -> None:
     if lacking := sorted(used - set(known.names)):
         raise InputError(
             f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
-            f"--map-tags {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
+            f"`map_tags` {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
         )
 
 
@@ -116,9 +116,9 @@ def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) 
             other = two[language][split]
             if content_key(part) != content_key(other):
                 raise InputError(
-                    f"--compare: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
+                    f"`compare`: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
                     f"sentences: {len(part):,} of {one.source.data}, {len(other):,} of {two.source.data}; "
-                    "name one --data for both, and the same options for it"
+                    "name one `data` for both, and the same options for it"
                 )
 
 

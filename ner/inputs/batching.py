@@ -80,8 +80,8 @@ class EpochPlan(Sequence[Step]):
             longest = -(-longest // self.row_length) * self.row_length
         if longest > self.max_tokens:
             raise InputError(
-                f"the longest window needs {longest} positions, more than --max-tokens-per-micro-batch "
-                f"{self.max_tokens}; raise that or lower --max-length"
+                f"the longest window needs {longest} positions, more than `max_tokens_per_micro_batch` "
+                f"{self.max_tokens}; raise that or lower `max_length`"
             )
 
     def __len__(self) -> int:

@@ -190,5 +190,5 @@ def choose_collator(
     if not fault:
         return packed, f"packing: on, packed and padded logits agree; rows of {row_length} sub-tokens"
     if packing == "on":
-        raise InputError(f"--packing on: this encoder can not be packed: {fault}")
+        raise InputError(f"`packing` on: this encoder can not be packed: {fault}")
     return padded, f"packing: off, padded batches of similar length instead, because {fault}"

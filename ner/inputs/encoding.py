@@ -165,7 +165,7 @@ def tokenized(
     check_alignment(tokenizer)
     room = max_length - tokenizer.num_special_tokens_to_add()
     if room < 2:
-        raise InputError(f"windows of {max_length} sub-tokens leave no room for text; raise --max-length")
+        raise InputError(f"windows of {max_length} sub-tokens leave no room for text; raise `max_length`")
     ids, words = [], []
     lengths: list[int] = []
     sentences: list[int] = []

@@ -21,7 +21,7 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     """
     torch.manual_seed(seed)
     head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
-    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle, flag="--allow-pickle")
+    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle, flag="`allow_pickle`")
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
@@ -48,9 +48,9 @@ def freeze(model: PreTrainedModel, *, encoder: bool = False, num_layers: int = 0
     """
     base = model.base_model
     if num_layers:
-        layers = encoder_layers(model, "--freeze-layers")
+        layers = encoder_layers(model, "`freeze_layers`")
         if num_layers > len(layers):
-            raise InputError(f"--freeze-layers {num_layers}: the encoder has {len(layers)} layers")
+            raise InputError(f"`freeze_layers` {num_layers}: the encoder has {len(layers)} layers")
         frozen: list[nn.Module] = [m for name, m in base.named_children() if "embedding" in name]
         frozen += layers[:num_layers]
     else:
@@ -64,7 +64,7 @@ def compile_layers(model: PreTrainedModel) -> None:
 
     What surrounds them (Accelerate's precision and distribution, the embedding table) stays as it is.
     """
-    for layer in encoder_layers(model, "--compile"):
+    for layer in encoder_layers(model, "`compile`"):
         layer.compile(dynamic=True)
 
 

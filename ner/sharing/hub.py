@@ -33,26 +33,26 @@ def repositories(options: HubOptions, folders: Sequence[Path]) -> dict[Path, str
     if name is None:
         return {}
     if "{run}" not in name and len(folders) > 1:
-        raise InputError(f"--push-to-hub {name}: one repository for {len(folders)} runs; put {{run}} into its name")
+        raise InputError(f"`push_to_hub` {name}: one repository for {len(folders)} runs; put {{run}} into its name")
     names = {folder: name.replace("{run}", hub_part(folder.resolve().name)) for folder in folders}
     for folder, repository in names.items():
         try:
             validate_repo_id(repository)
         except ValueError as error:
-            raise InputError(f"--push-to-hub {name}: {single_line(error)}") from error
+            raise InputError(f"`push_to_hub` {name}: {single_line(error)}") from error
         if taken := [str(other) for other in folders if other != folder and names[other] == repository]:
-            raise InputError(f"--push-to-hub {name}: {folder} and {taken[0]} would both go to {repository}")
+            raise InputError(f"`push_to_hub` {name}: {folder} and {taken[0]} would both go to {repository}")
     if options.push_dry_run:
         return names
     if HF_HUB_OFFLINE:
-        raise InputError("--push-to-hub needs the Hub, and HF_HUB_OFFLINE is set; --push-dry-run does without")
+        raise InputError("`push_to_hub` needs the Hub, and HF_HUB_OFFLINE is set; `push_dry_run` does without")
     token = get_token()
     if not token:
         raise InputError(
-            "--push-to-hub needs a token that may write: `hf auth login`, or HF_TOKEN; --push-dry-run does without"
+            "`push_to_hub` needs a token that may write: `hf auth login`, or HF_TOKEN; `push_dry_run` does without"
         )
     if not (token.isascii() and token.isprintable()):  # else the HTTP package quotes it when it refuses the header
-        raise InputError("--push-to-hub: the token of HF_TOKEN or `hf auth login` has characters that no token has")
+        raise InputError("`push_to_hub`: the token of HF_TOKEN or `hf auth login` has characters that no token has")
     return names
 
 

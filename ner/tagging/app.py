@@ -97,7 +97,7 @@ def listen(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(f"--port {port}: {reason}; name another one, or 0 for one that is free") from error
+        raise InputError(f"`port` {port}: {reason}; name another one, or 0 for one that is free") from error
 
 
 def make_app(page: "Blocks", host: str, port: int) -> "FastAPI":

@@ -164,7 +164,7 @@ def count(file: Path, column: str | None = None) -> int:
     if num_faults:
         raise InputError(faults.report([], found, num_faults, remedy="fix the row"))
     if num_words not in (0, total):
-        raise InputError(f"{file}: {num_words:,} of {total:,} rows are words and the others texts; name the --column")
+        raise InputError(f"{file}: {num_words:,} of {total:,} rows are words and the others texts; name the `column`")
     return total
 
 

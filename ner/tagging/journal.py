@@ -36,7 +36,7 @@ class Journal:
                     self.check(line, made_by)
                 elif not is_row(line):
                     raise InputError(
-                        f"{self.file}:{number + 1}: damaged, {shorten(line)}; --overwrite tags all rows again"
+                        f"{self.file}:{number + 1}: damaged, {shorten(line)}; `overwrite` tags all rows again"
                     )
                 size += len(line)
                 num_rows = number
@@ -50,9 +50,9 @@ class Journal:
         """Raises InputError if the file's first line says that something else made the rows."""
         then = as_object(line)
         if then is None:
-            raise InputError(f"{self.file}: not a file of unfinished rows; --overwrite begins it again")
+            raise InputError(f"{self.file}: not a file of unfinished rows; `overwrite` begins it again")
         if other := [name for name in made_by if made_by[name] != then.get(name)]:
-            raise InputError(f"{self.file}: begun with another {', '.join(other)}; --overwrite begins again")
+            raise InputError(f"{self.file}: begun with another {', '.join(other)}; `overwrite` begins again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:
         """Adds rows: the check sum of what each was made of, and its line of JSON."""

@@ -31,7 +31,7 @@ def encode_data(
 ) -> Data:
     """Words and tags -> sub-tokens and labels. longest: window that the encoder takes, in sub-tokens."""
     if config.max_length and config.max_length > longest:
-        raise InputError(f"--max-length {config.max_length}: {config.model} takes {longest} sub-tokens at most")
+        raise InputError(f"`max_length` {config.max_length}: {config.model} takes {longest} sub-tokens at most")
 
     def encoded(dataset: Any, title: str) -> Encoded:
         with progress_bar(accelerator, title, " sentences", total=len(dataset)) as bar:

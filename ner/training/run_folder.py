@@ -70,13 +70,13 @@ def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
     checkpoint.recover(run)
     is_taken = any(path.name != LOCK for path in run.glob("*"))
     if is_taken and (overwrite or resume == "auto") and not (run / checkpoint.CONFIG).is_file():
-        raise InputError(f"{run} is not empty, and not a run of train.py: it has no config.yaml; give another --output")
+        raise InputError(f"{run} is not empty, and not a run of train.py: it has no config.yaml; give another `output`")
     if resume == "auto":
         if is_finished(run):
             return Start(is_finished=True, stored=run)
         folder, damaged = checkpoint.newest(run)
         if damaged and folder is None:
-            remedy = "restore one of them, or begin again with --overwrite instead of --resume"
+            remedy = "restore one of them, or begin again with `overwrite` instead of `resume`"
             raise InputError("\n  ".join([f"{run}: none of its checkpoints is sound; {remedy}", *damaged]))
         has_model = any(is_sound(run / name) for name in ("best", "last"))
         return Start(folder, stored=folder or (run if has_model else None), damaged=tuple(damaged))
@@ -84,10 +84,10 @@ def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
         folder = Path(resume)
         verify(folder)
         if is_taken and run.resolve() != folder.resolve().parent.parent:
-            raise InputError(f"--resume {folder}: something else is in {run}; give a new folder as --output")
+            raise InputError(f"`resume` {folder}: something else is in {run}; give a new folder as `output`")
         return Start(folder, stored=folder)
     if is_taken and not overwrite:
-        raise InputError(f"{run} is not empty; --resume auto goes on with the run there, --overwrite replaces it")
+        raise InputError(f"{run} is not empty; `resume` auto goes on with the run there, `overwrite` replaces it")
     return Start()
 
 

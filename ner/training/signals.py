@@ -25,8 +25,7 @@ class PreemptedError(Exception):
     """Ends a run that a signal asked to stop. is_written: there is a checkpoint of where it stands."""
 
     def __init__(self, step: int, *, is_written: bool) -> None:
-        outcome = "checkpointed; --resume auto goes on" if is_written else "and not checkpointed"
-        super().__init__(f"stopped by a signal after step {step}, {outcome}")
+        super().__init__(f"stopped by a signal after step {step}, {'' if is_written else 'and not '}checkpointed")
         self.is_written = is_written
 
 
