@@ -104,7 +104,7 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     return config_class(**(values | {name: as_tuple(value) for name, value in given.items()}))
 
 
-def add_argument(group: argparse._ArgumentGroup, item: Field, hint: Any) -> None:
+def add_argument(group: argparse._ArgumentGroup, item: Field[Any], hint: Any) -> None:
     """One field as a flag (or as the positional arguments)."""
     kind, is_list = element_type(hint)
     settings: dict[str, Any] = {"help": item.metadata["text"].replace("%", "%%"), "metavar": item.metadata["metavar"]}

@@ -66,14 +66,14 @@ def table(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     return "\n".join([one(head), rule, *map(one, cells)])
 
 
-class tqdm(plain):  # noqa: N801  # it stands where that one would
+class tqdm(plain):  # type: ignore[type-arg]  # noqa: N801  # it stands where that one would
     """tqdm, but for its description and the like."""
 
     def __str__(self) -> str:
         return escape_line(super().__str__())
 
 
-def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: Any) -> tqdm:
+def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: Any) -> "tqdm[Any]":
     """A progress bar of the main process; settings: as of tqdm."""
     return tqdm(desc=title, unit=unit, disable=not accelerator.is_main_process, **settings)
 
