@@ -19,7 +19,7 @@ class Counts:
 
     Attributes:
         types: Entity types.
-        entities: int64 [2 scorings, types, 3], where 3 is (correct, predicted, gold) and the scorings are default, strict.
+        entities: int64 [2 scorings, types, 3]: default and strict scoring; correct, predicted and gold entities.
         words: All words.
         correct_words: Words whose tag is the gold tag, O included.
         loss: Sum over the scored_words, in nats.

@@ -32,7 +32,7 @@ class TaggedText:
     """A text and what the model says of it.
 
     Attributes:
-        text: The text; a list of words, joined by blanks.
+        text: The text; of a list of words, the words joined by blanks.
         words: First character and the one behind the last of each word.
         tags: IOB2 names, one for each word.
         scores: float32 [words], probability of the predicted tag, nan for a word without a sub-token, which is O.

@@ -103,7 +103,8 @@ class Tagger:
             name: Run folder, model folder or Hub name.
             checkpoint: Which model of a run folder: the best one on validation, or the last.
             device: None for a GPU if there is one, else the CPU.
-            precision: Of the computation, the weights stay fp32; `auto` is the fastest that the hardware has.
+            precision: Of the computation, the weights stay fp32. `auto` is the fastest that the hardware computes
+                natively, or what ACCELERATE_MIXED_PRECISION names.
             words: How a text is taken apart: `edges`, in sentences, and in words at white space and between a word and
                 the marks at its ends; `punctuation`, the same at every mark, as annotated text is read for training;
                 `spaces`, one sentence, in words at blanks alone, for text that is split already. A list of words is one
