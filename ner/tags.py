@@ -20,7 +20,13 @@ OUTSIDE = "O"
 class TagSet:
     """IOB2 tag names in the order of their ids: `O`, and `B-` and `I-` of each entity type.
 
-    Raises InputError if a name is not IOB2, comes twice, or `O` is missing.
+    `len(tags)` is the number of tags.
+
+    Attributes:
+        names: The tag names; the id of a tag is its index here.
+
+    Raises:
+        InputError: If a name is not IOB2, comes twice, or `O` is missing.
     """
 
     names: tuple[str, ...]
@@ -37,7 +43,16 @@ class TagSet:
     def collect(cls, names: Iterable[str]) -> "TagSet":
         """Tags that hold these names: O first, then B- and I- of each type, types in alphabetical order.
 
-        The order depends on the set of types alone, not on the order of the data. Raises InputError as the class does.
+        The order depends on the set of types alone, not on the order of the data.
+
+        Args:
+            names: IOB2 tag names in any order, any number of times.
+
+        Returns:
+            The tag set, with both B- and I- of each type that is among the names.
+
+        Raises:
+            InputError: If a name is not IOB2.
         """
         names = set(names)
         if malformed := sorted(name for name in names if not is_iob2(name)):
@@ -47,7 +62,19 @@ class TagSet:
 
     @classmethod
     def of_model(cls, config: Any, name: str) -> "TagSet":
-        """The tags that a token classifier stores in its config. name: the model's, for the message of InputError."""
+        """The tags that a token classifier stores in its config.
+
+        Args:
+            config: A transformers config, of which `id2label` is read.
+            name: The name of the model, for messages.
+
+        Returns:
+            The tag set, in the order of the ids of the model.
+
+        Raises:
+            InputError: If the ids are not 0, 1, 2, ..., a label is no name or comes twice, a label is not IOB2, or `O`
+                is missing.
+        """
         names = labels_of(config, name)
         try:
             return cls(names)
@@ -55,6 +82,7 @@ class TagSet:
             raise InputError(f"{name} is not a tagger of IOB2 tags: {error}") from error
 
     def __len__(self) -> int:
+        """The number of tags."""
         return len(self.names)
 
     @cached_property
@@ -74,7 +102,7 @@ class TagSet:
 
     @cached_property
     def type_of(self) -> np.ndarray:
-        """int64 [tags]: index into `types`, -1 for O."""
+        """int64 [tags]: index into `types` of each tag, -1 for O."""
         return np.array([-1 if name == OUTSIDE else self.types.index(name[2:]) for name in self.names])
 
     @cached_property
@@ -88,7 +116,14 @@ class TagSet:
         return np.array([self.ids.get("I-" + name[2:], i) for i, name in enumerate(self.names)])
 
     def ids_of(self, other: "TagSet") -> np.ndarray:
-        """int64 [tags of other]: their ids here, -1 for a tag that is not here."""
+        """int64 [tags of other]: their ids here, -1 for a tag that is not here.
+
+        Args:
+            other: Another tag set.
+
+        Returns:
+            An array to index with ids of `other`.
+        """
         return np.array([self.ids.get(name, -1) for name in other.names])
 
 

@@ -41,7 +41,8 @@ def test_importing_it_loads_nothing():
     run([sys.executable, "-c", program], cwd=ROOT)
 
 
-BESIDE = {".ci", ".gitignore", "LICENSE", "docs", "launch", "ner", "tests"}  # of the folders and names without a suffix
+# Of the folders and names without a suffix.
+BESIDE = {".ci", ".gitignore", "LICENSE", "docs", "examples", "launch", "ner", "tests"}
 BUILD = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
 
 
@@ -70,7 +71,7 @@ def test_sources_hold_what_their_tests_need(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = {"train.py", "evaluate.py", "Makefile", "README.md", "constraints.txt", "pyproject.toml"}
-    for folder in ("ner", "tests", "launch", "docs"):
+    for folder in ("ner", "tests", "launch", "docs", "examples"):
         needed |= {f"{folder}/{name}" for name in files_of(ROOT / folder)}
     assert not needed - names
 

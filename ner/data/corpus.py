@@ -34,9 +34,15 @@ from ner.tags import OUTSIDE, TagSet
 class Source:
     """Where sentences come from and how they are read: what the data flags of the scripts say, under their names.
 
-    data: see `ner.data.discovery.find`. data_config: config of a language in Hub layout. sample: see `parse_sample`.
-    tags: names of ids that the data does not name. columns: see `parse_columns`; map_tags: see `parse_map`.
-    validation_fraction: taken from train where there is no validation split. on_bad_row: what becomes of bad rows.
+    Attributes:
+        data: A Hub name, a folder in Hub layout or of `{lang}/{split}.jsonl`, a path that holds both, or a file.
+        data_config: Config of a language in Hub layout, `PAN-X.{lang}` for example. `auto` finds it.
+        sample: Shares of splits to keep: `("de=0.5", ...)`, `("swiss",)`, `("all",)`; auto: swiss for PAN-X, else all.
+        tags: Names of tag ids in their order, for data that does not name them.
+        columns: Columns of words and tags, as in `word=1,tag=2`. `auto` finds them.
+        map_tags: Entity types to read as others, or as O: `MISC=O,GPE=LOC`.
+        validation_fraction: Share of train to validate on, where there is no validation split.
+        on_bad_row: `stop` reports all bad rows as one error; `skip` leaves them out.
     """
 
     data: str
@@ -50,16 +56,25 @@ class Source:
 
     @classmethod
     def of(cls, options: Any) -> "Source":
-        """From an object with these attributes."""
+        """From an object with these attributes.
+
+        Args:
+            options: Options of a script, or any other object that has all attributes of a source.
+        """
         return cls(**{item.name: getattr(options, item.name) for item in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Checked sentences. languages: their splits, all with the same tags.
+    """Checked sentences: `corpus["de"]["train"]` has `tokens`, a list of str, and `ner_tags`, a list of ClassLabel.
 
-    source: with `auto` resolved; notes: what was converted, repaired, left out, and stands in two splits;
-    stats: tag scheme and illegal tags of each language and split; skipped: files of the rows left out.
+    Attributes:
+        source: Where they come from, with `auto` of `sample` and `data_config` resolved.
+        languages: Splits of each language, all with the same tags.
+        tags: The IOB2 tags of all languages.
+        notes: What was converted, repaired, left out, and stands in two splits; a line each.
+        stats: Tag scheme and illegal tags of each (language, split) that was read.
+        skipped: Files of the rows left out, with the reasons.
     """
 
     source: Source
@@ -70,10 +85,18 @@ class Corpus:
     skipped: tuple[Path, ...]
 
     def __getitem__(self, language: str) -> DatasetDict:
+        """The splits of a language. Raises KeyError for one that is not here."""
         return self.languages[language]
 
     def sizes(self, languages: Sequence[str]) -> str:
-        """Training sentences of each of these languages, and the share that was kept, for a message."""
+        """Training sentences of each of these languages, and the share that was kept, for a message.
+
+        Args:
+            languages: Languages of the corpus that have a split train.
+
+        Returns:
+            One line, such as `de 12,580 (share 0.629), fr 4,580 (share 0.229)`.
+        """
         shares = parse_sample(self.source.sample)
         return ", ".join(
             f"{name} {len(self[name]['train']):,}" + (f" (share {shares[name]:g})" if name in shares else "")
@@ -93,10 +116,20 @@ Parts = dict[tuple[str, str], list[Part]]  # of each language and split
 
 
 def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
-    """Sentences in file order or as sampled, every row checked. None: all languages, all splits.
+    """Sentences in file order or as sampled, every row checked.
 
     Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
-    Raises InputError with all that is wrong: places (file or split), rows and values; and for a split that is empty.
+
+    Args:
+        source: Where the sentences come from, and how they are read.
+        languages: Languages to read, None for all. A single file holds one, which must be named.
+        splits: Splits to read, None for all.
+
+    Returns:
+        The corpus, its tags converted to IOB2.
+
+    Raises:
+        InputError: With all that is wrong: places (file or split), rows and values; and for a split that is empty.
     """
     mapping = parse_map(source.map_tags)
     alone = ("train",) if splits is None or source.validation_fraction is not None else splits

@@ -84,8 +84,22 @@ def predict(
 ) -> Predictions:
     """Tags every word of this process's share of the sentences.
 
-    outside: the tag of a word that has no sub-token. max_tokens: positions in a micro-batch.
-    progress: called with the number of sentences done, over all processes.
+    Args:
+        model: Returns `.logits`, [rows, tokens, tags], of what the collator makes. It must be on the device of
+            `processes`, and is left in evaluation mode.
+        encoded: Sentences as windows of sub-tokens.
+        collator: Padded or packed batches, as suits the model.
+        processes: An Accelerator, or `ner.evaluation.inference.Alone(device)` for one process that does all of it.
+        outside: The tag id of a word that has no sub-token.
+        max_tokens: Positions (padding included) in a micro-batch at most: bounds memory.
+        progress: Called with the number of sentences done since the last call, over all processes.
+
+    Returns:
+        Tags, losses, probabilities and entropies of the words, each [words]; `mine` tells which words are this
+        process's, and no other value is meaningful.
+
+    Raises:
+        InputError: If a window alone has more than max_tokens positions.
     """
     model.eval()
     device = processes.device
@@ -156,7 +170,26 @@ def evaluate(
     max_tokens: int,
     progress: Any = None,
 ) -> Counts:
-    """`score` of what the model predicts; arguments as in `predict`."""
+    """`score` of what the model predicts; arguments as in `predict`.
+
+    Every sentence is scored once, at any number of processes. All processes must call it.
+
+    Args:
+        model: Returns `.logits`, [rows, tokens, tags]. It must be on the accelerator's device, and is left in
+            evaluation mode.
+        encoded: Sentences with gold tags, as windows of sub-tokens.
+        collator: Padded or packed batches, as suits the model.
+        accelerator: The processes that share the work.
+        tags: The tags of model and gold.
+        max_tokens: Positions (padding included) in a micro-batch at most: bounds memory.
+        progress: Called with the number of sentences done since the last call, over all processes.
+
+    Returns:
+        Counts over all sentences, the same on each process.
+
+    Raises:
+        InputError: If a window alone has more than max_tokens positions.
+    """
     predictions = predict(
         model, encoded, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=progress
     )

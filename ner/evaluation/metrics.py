@@ -15,8 +15,15 @@ from ner.tags import SCORINGS, Scoring, TagSet, entities, first_words, is_among
 class Counts:
     """What scores are made of.
 
-    types: entity types; entities: int64 [2 scorings, types, 3] (correct, predicted, gold);
-    words, correct_words: over all tags; loss: sum over the scored_words, which are those with a sub-token.
+    Counts of the same types add up, `a + b`: over batches, over processes, over languages.
+
+    Attributes:
+        types: Entity types.
+        entities: int64 [2 scorings, types, 3]: default and strict scoring; correct, predicted and gold entities.
+        words: All words.
+        correct_words: Words whose tag is the gold tag, O included.
+        loss: Sum over the scored_words, in nats.
+        scored_words: Words with a sub-token.
     """
 
     types: tuple[str, ...]
@@ -27,6 +34,17 @@ class Counts:
     scored_words: int
 
     def __add__(self, other: "Counts") -> "Counts":
+        """The counts of both together.
+
+        Args:
+            other: Counts of the same entity types in the same order.
+
+        Returns:
+            The sum of each count.
+
+        Raises:
+            AssertionError: If the entity types differ.
+        """
         assert self.types == other.types
         return Counts(
             self.types,
@@ -41,6 +59,15 @@ class Counts:
         """Everything worth reporting, as plain numbers: micro and macro averages, each type, accuracy, mean loss.
 
         Macro is the mean over types that occur in gold or prediction. A ratio without cases is 0.
+
+        Args:
+            scoring: `default` follows conlleval, where an I- that continues nothing begins an entity; `strict` takes
+                only entities that begin with B-.
+
+        Returns:
+            `precision`, `recall`, `f1` (micro, from 0 to 1) and `support` (gold entities); `macro`, with the first
+            three; `per_type`, with all four of each type that occurs; `accuracy` over words; `loss`, the mean in nats;
+            `words`, their number.
         """
         counts = self.entities[SCORINGS.index(scoring)]
         per_type = {name: ratios(row) for name, row in zip(self.types, counts, strict=True) if row.any()}
@@ -59,7 +86,7 @@ class Counts:
 
     @property
     def f1(self) -> float:
-        """Micro F1, default scoring."""
+        """Micro F1, default scoring: from 0 to 1."""
         return float(self.scores()["f1"])
 
 

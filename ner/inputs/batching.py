@@ -60,10 +60,19 @@ class Step:
 class EpochPlan(Sequence[Step]):
     """The steps of an epoch. `plan[k]` costs the same for every k: nothing before it is computed.
 
-    batch_size: sentences per step, over all processes; the last step of an epoch may have fewer.
-    row_length: of packed rows; None pads, one window per row, windows of similar length together.
-    max_tokens: positions in a micro-batch at most. seed None: sentences in the order of the data.
-    Raises InputError if a window alone has more than max_tokens positions.
+    `len(plan)` is the number of steps, and `for step in plan` runs over them.
+
+    Attributes:
+        encoded: Sentences as windows of sub-tokens.
+        batch_size: Sentences per step, over all processes; the last step of an epoch may have fewer.
+        row_length: Sub-tokens of a packed row; None pads, one window per row, windows of similar length together.
+        max_tokens: Positions (padding included) in a micro-batch at most.
+        seed: Of the order of sentences; None takes them in the order of the data.
+        epoch: Number of the epoch; each has an order of its own.
+        num_processes: Processes that share the work.
+
+    Raises:
+        InputError: If a window alone has more than max_tokens positions.
     """
 
     encoded: Encoded
@@ -85,6 +94,7 @@ class EpochPlan(Sequence[Step]):
             )
 
     def __len__(self) -> int:
+        """The number of steps."""
         return -(-self.encoded.num_sentences // self.batch_size)
 
     @cached_property
@@ -95,6 +105,18 @@ class EpochPlan(Sequence[Step]):
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.encoded.num_sentences)
 
     def __getitem__(self, step: int) -> Step:  # type: ignore[override]
+        """One step: its sentences, and the micro-batches of each process.
+
+        Args:
+            step: Number of the step in the epoch, from 0.
+
+        Returns:
+            `sentences`, int64 [sentences]; `micro_batches[rank]`, equally many for each process; `num_labels` and
+            `num_tokens`, scored labels and sub-tokens over all processes.
+
+        Raises:
+            IndexError: For a number below 0, or behind the last step.
+        """
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of {len(self)}")
         sentences = self.order[step * self.batch_size : (step + 1) * self.batch_size]
@@ -118,14 +140,29 @@ class EpochPlan(Sequence[Step]):
         )
 
     def __iter__(self) -> Iterator[Step]:
+        """The steps in turn; each is made when it is reached."""
         return map(self.__getitem__, range(len(self)))
 
     def row_length_of(self, length: int) -> int:
-        """Length of the row that a window of this length needs."""
+        """Length of the row that a window of this length needs.
+
+        Args:
+            length: Sub-tokens of the window.
+
+        Returns:
+            The length itself where rows are padded; where they are packed, the next multiple of row_length.
+        """
         return int(length) if self.row_length is None else -(-int(length) // self.row_length) * self.row_length
 
     def split(self, windows: list[int]) -> list[MicroBatch]:
-        """One process's windows of a step as micro-batches of at most max_tokens positions, rows of one length."""
+        """One process's windows of a step as micro-batches of at most max_tokens positions, rows of one length.
+
+        Args:
+            windows: Numbers of the windows.
+
+        Returns:
+            Micro-batches that hold each window once, those with the longest rows first.
+        """
         lengths = self.encoded.lengths
         if self.row_length is None:
             return [

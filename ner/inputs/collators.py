@@ -29,13 +29,25 @@ POSITIONS_BEHIND_PADDING = frozenset(
 class PaddedCollator:
     """One window per row, padded to the longest: input_ids, attention_mask, and what else the windows bring.
 
-    Called with windows as dicts of [tokens] arrays or lists: `input_ids`, optionally `labels` and `words`.
-    Returns int64 tensors [rows, tokens].
+    It is a `collate_fn` for a DataLoader, and a `data_collator` for transformers' Trainer.
+
+    Attributes:
+        pad_id: The id of the padding token.
     """
 
     pad_id: int
 
     def __call__(self, features: Sequence[Features]) -> dict[str, Any]:
+        """The tensors of a batch.
+
+        Args:
+            features: Windows as dicts of [tokens] arrays or lists: `input_ids`, optionally `labels` and `words`, the
+                same in all of them.
+
+        Returns:
+            int64 tensors [rows, tokens]: `input_ids`; `attention_mask`, 1 at a token and 0 at padding; `labels`, -100
+            at padding, and `words`, -1 at padding, where the windows have them.
+        """
         lengths = [len(window["input_ids"]) for window in features]
         batch = lay_out(features, [[i] for i in range(len(features))], max(lengths), self.pad_id)
         batch["attention_mask"] = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
@@ -46,12 +58,13 @@ class PaddedCollator:
 class PackedCollator:
     """Several windows per row: input_ids, attention_mask, position_ids, and what else the windows bring.
 
-    Called with windows as dicts of [tokens] arrays or lists: `input_ids`, optionally `labels` and `words`; alone, it
-    packs them itself into rows of row_length (of a multiple, if a window is longer); with rows (window numbers of each
-    row), as told. Returns int64 tensors [rows, tokens]; attention_mask is bool [rows, 1, tokens, tokens], true within
-    a window, or for encoders with sliding attention a dict of two such masks.
+    It is a `collate_fn` for a DataLoader, and a `data_collator` for transformers' Trainer.
 
-    position_start: first position id. local_attention: width of the sliding attention, None where there is none.
+    Attributes:
+        pad_id: The id of the padding token.
+        row_length: Sub-tokens of a row; a longer window gets a row of a multiple.
+        position_start: First position id.
+        local_attention: Width of the sliding attention in sub-tokens, None where there is none.
     """
 
     pad_id: int
@@ -61,7 +74,15 @@ class PackedCollator:
 
     @classmethod
     def for_model(cls, model: nn.Module, row_length: int) -> "PackedCollator":
-        """The collator that suits a transformers model, by its config."""
+        """The collator that suits a transformers model, by its config.
+
+        Args:
+            model: A transformers model. That it can be packed is not checked; `choose_collator` does.
+            row_length: Sub-tokens of a row.
+
+        Returns:
+            The collator.
+        """
         config: Any = model.config
         behind = config.model_type in POSITIONS_BEHIND_PADDING
         return cls(
@@ -72,6 +93,20 @@ class PackedCollator:
         )
 
     def __call__(self, features: Sequence[Features], rows: list[list[int]] | None = None) -> dict[str, Any]:
+        """The tensors of a batch.
+
+        Args:
+            features: Windows as dicts of [tokens] arrays or lists: `input_ids`, optionally `labels` and `words`, the
+                same in all of them.
+            rows: Indices into features, of the windows of each row. None packs them into rows of row_length (of a
+                multiple, if a window is longer).
+
+        Returns:
+            int64 tensors [rows, tokens]: `input_ids`; `position_ids`, which restart at each window; `labels`, -100 at
+            padding, and `words`, -1 at padding, where the windows have them. `attention_mask` is bool
+            [rows, 1, tokens, tokens], true within a window, or for encoders with sliding attention a dict of two such
+            masks. tokens is a multiple of row_length.
+        """
         lengths = [len(window["input_ids"]) for window in features]
         if rows is None:
             rows = [row for row, _ in pack(lengths, self.row_length)]
@@ -93,7 +128,14 @@ class PackedCollator:
         return batch
 
     def sliding(self, same: Tensor) -> dict[str, Tensor]:
-        """The two masks of an encoder whose layers alternate between full and sliding attention."""
+        """The two masks of an encoder whose layers alternate between full and sliding attention.
+
+        Args:
+            same: bool [rows, 1, tokens, tokens], true within a window.
+
+        Returns:
+            `full_attention`, which is `same`, and `sliding_attention`, which is true for near tokens only.
+        """
         assert self.local_attention is not None
         place = torch.arange(same.shape[-1])
         near = (place[:, None] - place[None, :]).abs() <= self.local_attention // 2
@@ -176,8 +218,21 @@ def choose_collator(
 ) -> tuple[Collator, str]:
     """The collator for an encoder, and a line that says why.
 
-    model: a transformers model in full precision. features: a few windows for the probe.
-    packing: auto packs where the probe finds the same logits as padding does. Raises InputError if on and it does not.
+    The probe computes a few windows padded and packed, with the model in evaluation mode for that long. They agree
+    where no logit differs by more than 1e-4 of the largest.
+
+    Args:
+        model: A transformers model in full precision.
+        features: A few windows for the probe.
+        packing: `auto` packs where the probe finds the same logits as padding does; `on` packs, or fails; `off` pads,
+            without a probe.
+        row_length: Sub-tokens of a packed row.
+
+    Returns:
+        The collator, and the line.
+
+    Raises:
+        InputError: If packing is on and the probe finds other logits.
     """
     padded = PaddedCollator(model.config.pad_token_id or 0)  # type: ignore[union-attr, arg-type]
     if packing == "off":

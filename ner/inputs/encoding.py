@@ -32,15 +32,18 @@ class Encoded:
     A sentence within the encoder's limit is one window; a longer one is several that overlap, and each word is
     labelled and scored in one of them only: where it stands farthest from a cut edge.
 
-    input_ids: int32 [tokens], special tokens included
-    labels: int64 [tokens], the tag to train on, -100 elsewhere
-    words: int64 [tokens], which word (over all sentences) is scored at this token, -1 elsewhere
-    offsets: int64 [windows + 1]
-    sentence: int64 [windows], never falling
-    gold: int64 [words], every word, those without a sub-token too
-    word_offsets: int64 [sentences + 1], the words of each sentence
-    num_sub_tokens: int64 [words], of each word, from the one that is scored on, 0 for a word without any; of a word
-        that no window holds whole, those in the window where it is scored
+    It is a PyTorch dataset of windows: `len(encoded)` is their number, `encoded[i]` is what a collator takes.
+
+    Attributes:
+        input_ids: int32 [tokens], ids of sub-tokens, special tokens included.
+        labels: int64 [tokens], id of the tag to train on, -100 elsewhere.
+        words: int64 [tokens], which word (over all sentences) is scored at this token, -1 elsewhere.
+        offsets: int64 [windows + 1], the tokens of each window.
+        sentence: int64 [windows], the sentence of each window, never falling.
+        gold: int64 [words], id of the gold tag of every word, those without a sub-token too.
+        word_offsets: int64 [sentences + 1], the words of each sentence.
+        num_sub_tokens: int64 [words], sub-tokens of each word, from the one that is scored on, 0 for a word without
+            any; of a word that no window holds whole, those in the window where it is scored.
     """
 
     input_ids: np.ndarray
@@ -53,10 +56,21 @@ class Encoded:
     num_sub_tokens: np.ndarray
 
     def __len__(self) -> int:
+        """The number of windows."""
         return len(self.sentence)
 
     def __getitem__(self, window: int) -> dict[str, np.ndarray]:
-        """The arrays of one window, [tokens of the window] each: what a collator takes."""
+        """The arrays of one window, [tokens of the window] each: what a collator takes.
+
+        Args:
+            window: Number of the window, from 0.
+
+        Returns:
+            `input_ids`, `labels` and `words`: views of the arrays, not copies.
+
+        Raises:
+            IndexError: For a number behind the last window.
+        """
         tokens = slice(self.offsets[window], self.offsets[window + 1])
         return {"input_ids": self.input_ids[tokens], "labels": self.labels[tokens], "words": self.words[tokens]}
 
@@ -66,7 +80,11 @@ class Encoded:
         return len(self.word_offsets) - 1
 
     def fingerprint(self) -> str:
-        """A hash of all of it: equal where sub-tokens, labels and windows are."""
+        """A hash of all of it: equal where sub-tokens, labels and windows are.
+
+        Returns:
+            SHA-256 of `input_ids`, `labels`, `words`, `offsets` and `sentence`, in hexadecimal.
+        """
         whole = hashlib.sha256()
         for array in (self.input_ids, self.labels, self.words, self.offsets, self.sentence):
             whole.update(np.ascontiguousarray(array).data)
@@ -91,7 +109,15 @@ class Encoded:
         return found
 
     def sub_tokens(self, first: int, end: int) -> np.ndarray:
-        """int32 [sub-tokens]: the ids of the words from first up to end, word after word, num_sub_tokens of each."""
+        """int32 [sub-tokens]: the ids of the words from first up to end, word after word, num_sub_tokens of each.
+
+        Args:
+            first: The first word, counted over all sentences.
+            end: The word behind the last.
+
+        Returns:
+            Ids of the sub-tokens of these words, without special tokens.
+        """
         counts = self.num_sub_tokens[first:end]
         before = np.cumsum(counts) - counts
         return self.input_ids[np.repeat(self.scored_at[first:end] - before, counts) + np.arange(counts.sum())]
@@ -113,9 +139,23 @@ def encode(
 ) -> Encoded:
     """Sentences of `ner.data.corpus` as windows of at most max_length sub-tokens, gold tags as ids of `tags`.
 
-    label_tokens: train on a word's first sub-token, or on all of them (B- goes on as I-); scoring is always per word.
-    progress: called with the number of sentences done. Raises InputError for a tag that `tags` lacks, for a tokenizer
-    without word alignment, and for max_length without room for two sub-tokens.
+    Neighbouring windows of a long sentence share a quarter of the sub-tokens that they have room for.
+
+    Args:
+        dataset: Sentences of one language and split, as `corpus["de"]["train"]`.
+        tokenizer: A fast tokenizer, made by `load_tokenizer`.
+        tags: The tags of the model, which may be in another order than those of the data.
+        max_length: Longest window in sub-tokens, special tokens included.
+        label_tokens: Train on a word's first sub-token, or on all of them (B- goes on as I-); scoring is always per
+            word.
+        progress: Called with the number of sentences done since the last call.
+
+    Returns:
+        The windows of all sentences, in the order of the dataset.
+
+    Raises:
+        InputError: For a tag that `tags` lacks, for a tokenizer without word alignment, and for max_length without room
+            for two sub-tokens.
     """
     own_ids, num_words = flat_column(dataset, TAGS)
     word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])

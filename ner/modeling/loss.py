@@ -9,9 +9,14 @@ from ner.inputs.encoding import IGNORED
 def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of each token.
 
-    logits: float [rows, tokens, tags]; labels: int64 [rows, tokens], -100 where nothing is scored.
-    Returns float32 [rows, tokens], 0 at -100. fp32 on purpose: fp16 log-sum-exp loses the small losses that an error
-    analysis is about.
+    In fp32 on purpose: fp16 log-sum-exp loses the small losses that an error analysis is about.
+
+    Args:
+        logits: float [rows, tokens, tags], of any precision.
+        labels: int64 [rows, tokens], tag ids, -100 where nothing is scored.
+
+    Returns:
+        float32 [rows, tokens], in nats, 0 at -100.
     """
     flat = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
     return flat.view_as(labels)
@@ -20,7 +25,13 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def update_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
     """A micro-batch's share of its step's mean loss: a scalar whose gradients add up to the mean's.
 
-    num_labels: scored labels of the whole step, over all micro-batches and processes.
-    num_processes: gradients are averaged over that many, so their sum is asked for.
+    Args:
+        logits: float [rows, tokens, tags], of the micro-batch.
+        labels: int64 [rows, tokens], tag ids, -100 where nothing is scored.
+        num_labels: Scored labels of the whole step, over all micro-batches and processes.
+        num_processes: Gradients are averaged over that many, so the share is multiplied by it.
+
+    Returns:
+        float32 scalar, in nats: the sum of `token_loss`, times num_processes, over num_labels (1 if that is 0).
     """
     return token_loss(logits, labels).sum() * (num_processes / max(num_labels, 1))

@@ -16,8 +16,17 @@ from ner.tags import TagSet
 def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = False) -> PreTrainedModel:
     """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
 
-    seed: of the head's weights; allow_pickle: take pytorch_model.bin where there are no safetensors. Raises InputError
-    with the reason in one line.
+    Args:
+        name: A Hub name or a local model folder.
+        tags: The tags, which become `id2label` and `label2id` of the config.
+        seed: Of the head's weights; torch's default generators are seeded with it.
+        allow_pickle: Take pytorch_model.bin where there are no safetensors: a pickle can run code of whoever made it.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: With the reason in one line.
     """
     torch.manual_seed(seed)
     head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
@@ -25,7 +34,17 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
-    """A fine-tuned token classifier in fp32 and its tags. Raises InputError with the reason in one line."""
+    """A fine-tuned token classifier in fp32 and its tags.
+
+    Args:
+        name: A Hub name or a local model folder, such as `runs/de/best`; its weights must be safetensors.
+
+    Returns:
+        The model on the CPU, in evaluation mode, and the IOB2 tags of its config.
+
+    Raises:
+        InputError: With the reason in one line: no model, weights that do not fit its config, labels that are not IOB2.
+    """
     tags = TagSet.of_model(load_config(name, "model"), name)
     return load_token_classifier(name), tags
 

@@ -196,7 +196,19 @@ def check_weights(folder: Path, config: Any) -> None:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hub name or local folder, set up for words. Raises InputError with the reason in one line."""
+    """The tokenizer of a Hub name or local folder, set up for words.
+
+    Byte-level ones get `add_prefix_space`, which they need to take words. No code that it brings is run.
+
+    Args:
+        name: A Hub name or a local model folder.
+
+    Returns:
+        The fast tokenizer where there is one; `encode` refuses others.
+
+    Raises:
+        InputError: With the reason in one line.
+    """
     config = load_config(name, "tokenizer")
     prefix = {"add_prefix_space": True} if config.model_type in NEEDS_PREFIX_SPACE else {}
     tokenizer = load(AutoTokenizer, name, "tokenizer", use_fast=True, **prefix)

@@ -10,7 +10,15 @@ Offsets = list[tuple[int, int]]  # first character and the one behind the last, 
 
 
 class Entity(NamedTuple):
-    """A named entity: whole words. text is that of the characters from start up to end; score is a probability."""
+    """A named entity: whole words.
+
+    Attributes:
+        type: Its type, `PER` for example.
+        text: The characters from start up to end.
+        start: Its first character, counted from 0 in the text that was tagged.
+        end: The character behind its last.
+        score: A probability, from 0 to 1: the mean over its words, or the lowest of them.
+    """
 
     type: str
     text: str
@@ -23,8 +31,12 @@ class Entity(NamedTuple):
 class TaggedText:
     """A text and what the model says of it.
 
-    words: first character and the one behind the last of each; tags: IOB2 names, one for each word;
-    scores: float32 [words], probability of the predicted tag, nan for a word without a sub-token, which is O
+    Attributes:
+        text: The text; of a list of words, the words joined by blanks.
+        words: First character and the one behind the last of each word.
+        tags: IOB2 names, one for each word.
+        scores: float32 [words], probability of the predicted tag, nan for a word without a sub-token, which is O.
+        entities: The entities, in the order of the text.
     """
 
     text: str

@@ -58,7 +58,19 @@ class Segmented(NamedTuple):
 class Tagger:
     """A token classifier and what it takes to run it. Made by `from_pretrained`.
 
-    labels: the model's own, by id; the other fields are those of `from_pretrained`.
+    Called with texts, it returns their entities; `tag` yields words, tags and scores too.
+
+    Attributes:
+        model: The token classifier, in evaluation mode.
+        tokenizer: Its fast tokenizer.
+        collator: Packed batches where a probe finds the same logits, else padded ones.
+        device: Where it computes.
+        precision: Of the computation: no, fp16 or bf16.
+        labels: The model's own labels, by id, of any tag scheme.
+        max_length: Longest window in sub-tokens.
+        max_tokens: Positions computed at once.
+        words: How a text is taken apart: edges, punctuation or spaces.
+        score: Score of an entity: mean or min.
     """
 
     model: nn.Module
@@ -87,14 +99,27 @@ class Tagger:
     ) -> "Tagger":
         """The tagger of a run of train.py, a model folder, or a Hub name of any token classifier.
 
-        device: None for a GPU if there is one, else the CPU; precision: of the computation, the weights stay fp32
-        words: how a text is taken apart: edges, in sentences, and in words at white space and between a word and the
-            marks at its ends; punctuation, the same at every mark, as annotated text is read for training; spaces, one
-            sentence, in words at blanks alone, for text that is split already. A list of words is one sentence, too
-        score: of an entity, mean or lowest probability of its words
-        max_length: longest window in sub-tokens; a longer sentence becomes windows that overlap
-        max_tokens: positions computed at once, which bounds memory
-        Raises InputError for a name without a model, and a tokenizer that does not align words.
+        Args:
+            name: Run folder, model folder or Hub name.
+            checkpoint: Which model of a run folder: the best one on validation, or the last.
+            device: None for a GPU if there is one, else the CPU.
+            precision: Of the computation, the weights stay fp32. `auto` is the fastest that the hardware computes
+                natively, or what ACCELERATE_MIXED_PRECISION names.
+            words: How a text is taken apart: `edges`, in sentences, and in words at white space and between a word and
+                the marks at its ends; `punctuation`, the same at every mark, as annotated text is read for training;
+                `spaces`, one sentence, in words at blanks alone, for text that is split already. A list of words is one
+                sentence, too.
+            score: Of an entity, mean or lowest probability of its words.
+            max_length: Longest window in sub-tokens; a longer sentence becomes windows that overlap. The limits of the
+                training and of the encoder count, too.
+            max_tokens: Positions computed at once, which bounds memory.
+
+        Returns:
+            The tagger, its model on the device and in evaluation mode.
+
+        Raises:
+            InputError: For a name without a model, a model that can not be loaded, and a tokenizer that does not align
+                words.
         """
         source, trained = find_model(str(name), checkpoint)
         labels = labels_of(load_config(source, "model"), source)
@@ -116,7 +141,18 @@ class Tagger:
     @overload
     def __call__(self, texts: Sequence[str] | Sequence[Sequence[str]]) -> list[list[Entity]]: ...
     def __call__(self, texts: str | Sequence[str] | Sequence[Sequence[str]]) -> list[Entity] | list[list[Entity]]:
-        """The entities of a text, or of each text in order. A text may be a list of words, joined by blanks then."""
+        """The entities of a text, or of each text in order. A text may be a list of words, joined by blanks then.
+
+        Args:
+            texts: A text, a list of texts, or a list of lists of words. A list of str is a list of texts.
+
+        Returns:
+            The entities of the one text, or a list of entities for each text.
+
+        Raises:
+            TypeError: For what is neither a text nor a list of words.
+            UnicodeEncodeError: For half a surrogate pair; it is a ValueError.
+        """
         if isinstance(texts, str):
             return next(self.tag([texts])).entities
         return [tagged.entities for tagged in self.tag(texts)]
@@ -124,14 +160,29 @@ class Tagger:
     def tag(self, texts: Iterable[str | Sequence[str]]) -> Iterator[TaggedText]:
         """Each text with its words, tags and entities, in order. Takes and gives a part at a time: any number of texts.
 
-        A text may be a list of words, joined by blanks then. Raises TypeError for anything else, and UnicodeEncodeError
-        (a ValueError) for half a surrogate pair.
+        Args:
+            texts: Texts. A text may be a list of words, joined by blanks then.
+
+        Yields:
+            One result for each text, in order.
+
+        Raises:
+            TypeError: For what is neither a text nor a list of words.
+            UnicodeEncodeError: For half a surrogate pair; it is a ValueError.
+            InputError: If a window alone has more than max_tokens positions.
         """
         for whole, windows in ahead(self.read, chunks(texts)):
             yield from self.tagged(whole, windows)
 
     def read(self, texts: Sequence[str | Sequence[str]]) -> tuple[list[Segmented], Windows]:
-        """Texts in sentences and words, and the windows that the model reads."""
+        """Texts in sentences and words, and the windows that the model reads.
+
+        Args:
+            texts: Texts, or lists of words.
+
+        Returns:
+            The parts and windows that `tagged` takes.
+        """
         parts = [self.segmented(text) for text in texts]
         sentences = [
             [text[start:end] for start, end in words[first:last]]
@@ -141,7 +192,14 @@ class Tagger:
         return parts, encode_windows(sentences, self.tokenizer, self.max_length)
 
     def segmented(self, text: str | Sequence[str]) -> Segmented:
-        """The text in sentences and words; a list of words is one sentence."""
+        """The text in sentences and words; a list of words is one sentence.
+
+        Args:
+            text: A text, or a list of words.
+
+        Returns:
+            The text, its words as (first character, the one behind the last), and the words that begin a sentence.
+        """
         if not isinstance(text, str):
             joined, words = join(text)
             return Segmented(joined, words, [0] if words else [])
@@ -150,7 +208,15 @@ class Tagger:
         return Segmented(text, words, whole if self.words == "spaces" else sentence_starts(text, words))
 
     def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[TaggedText]:
-        """What the model says of texts that were read."""
+        """What the model says of texts that were read.
+
+        Args:
+            parts: The texts in sentences and words.
+            windows: Their windows; both are what `read` returns.
+
+        Yields:
+            One result for each text, in order.
+        """
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
             said = predict(
@@ -184,7 +250,11 @@ class Tagger:
             yield TaggedText(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
 
     def fingerprint(self) -> str:
-        """A hash of all that what it says depends on."""
+        """A hash of all that what it says depends on.
+
+        Returns:
+            SHA-256 of weights, tokenizer, labels, precision, max_length, words and score, in hexadecimal.
+        """
         settings = (self.labels, self.precision, self.max_length, self.words, self.score)
         whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
         for weights in self.model.state_dict().values():
