@@ -18,10 +18,11 @@ train, validation = (
 
 collator = PaddedCollator(tokenizer.pad_token_id)
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+model.train()  # with dropout; it was loaded without
 for batch in DataLoader(train, batch_size=16, shuffle=True, collate_fn=collator):
     labels, words = batch.pop("labels"), batch.pop("words")  # words: which word each token is scored for, -1 for none
     loss = token_loss(model(**batch).logits, labels).sum() / (labels >= 0).sum()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
-print(evaluate(model, validation, collator, Accelerator(), corpus.tags, max_tokens=8192).f1)
+print(evaluate(model.eval(), validation, collator, Accelerator(), corpus.tags, max_tokens=8192).f1)

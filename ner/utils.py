@@ -73,7 +73,7 @@ class tqdm(plain):  # type: ignore[type-arg]  # noqa: N801  # it stands where th
         return escape_line(super().__str__())
 
 
-def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: Any) -> "tqdm[Any]":
+def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: Any) -> tqdm:
     """A progress bar of the main process; settings: as of tqdm."""
     return tqdm(desc=title, unit=unit, disable=not accelerator.is_main_process, **settings)
 
