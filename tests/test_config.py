@@ -190,3 +190,11 @@ def test_one_positional_argument():
 def test_validation_fraction(fraction):
     with pytest.raises(ValueError, match="--validation-fraction"):
         train("--validation-fraction", fraction)
+
+
+def test_the_command_line_adds_the_flag(capsys):
+    """A part of the library knows its parameters, and nobody's flags."""
+    train("--lr", "1e-3")
+    with pytest.raises(SystemExit), exit_on_input_error():
+        raise InputError("`max_length` 9: raise `max_length`, `de` or `os.path`")
+    assert capsys.readouterr().err.endswith(": --max-length 9: raise --max-length, `de` or `os.path`\n")

@@ -190,7 +190,7 @@ def test_a_damaged_line(journal, line):
     with journal.file.open("ab") as file:
         file.write(line)
     journal.append(ROWS[2:])
-    with pytest.raises(InputError, match=r"unfinished:4: damaged, .*; --overwrite"):
+    with pytest.raises(InputError, match=r"unfinished:4: damaged, .*; `overwrite`"):
         journal.open(MADE_BY, again=False)
     assert journal.open(MADE_BY, again=True) == 0
 
@@ -198,7 +198,7 @@ def test_a_damaged_line(journal, line):
 @pytest.mark.parametrize("line", [b"\0\n", b"[" * 100_000 + b"\n", b"{}\0\n"])
 def test_a_damaged_first_line(journal, line):
     journal.file.write_bytes(line)
-    with pytest.raises(InputError, match=r"not a file of unfinished rows; --overwrite"):
+    with pytest.raises(InputError, match=r"not a file of unfinished rows; `overwrite`"):
         journal.open(MADE_BY, again=False)
 
 

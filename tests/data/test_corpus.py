@@ -143,12 +143,12 @@ def test_mapped_types(tmp_path):
     corpus = load(folder, map_tags="MISC=O,GPE=LOC")
     assert corpus.tags.names == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert corpus["de"]["train"]["ner_tags"][:] == [[1, 1, 0, 3]]
-    fails(folder, "--map-tags MSIC: the data has no such type; it has GPE, LOC, MISC, PER", map_tags="MSIC=O")
+    fails(folder, "`map_tags` MSIC: the data has no such type; it has GPE, LOC, MISC, PER", map_tags="MSIC=O")
 
 
 def test_plain_types_need_an_o(tmp_path):
     folder = columns(tmp_path, train="Bern LOC/ist OTHER")
-    fails(folder, r"no tag O among LOC, OTHER; is that the column of tags \(--columns\)")
+    fails(folder, r"no tag O among LOC, OTHER; is that the column of tags \(`columns`\)")
     assert load(folder, map_tags="OTHER=O").tags.names == ("O", "B-LOC", "I-LOC")
 
 
@@ -164,7 +164,7 @@ def test_validation_by_a_seeded_fraction(tmp_path):
     write_json_lines(tmp_path / "fr/train.jsonl", rows)
     write_json_lines(tmp_path / "fr/validation.jsonl", rows[:7])
     splits = ["train", "validation"]
-    fails(tmp_path, r"de: no split validation; it has train; --validation-fraction 0.1 takes one", splits=splits)
+    fails(tmp_path, r"de: no split validation; it has train; `validation_fraction` 0.1 takes one", splits=splits)
     corpus = load(tmp_path, ["de", "fr"], splits, validation_fraction=0.1)
     sizes = {lang: {split: len(part) for split, part in own.items()} for lang, own in corpus.languages.items()}
     assert sizes == {"de": {"train": 45, "validation": 5}, "fr": {"train": 50, "validation": 7}}
@@ -202,7 +202,7 @@ def test_all_that_is_wrong_in_one_report(tmp_path):
         "10 faults in the data",
         f"  {places['']}: no language rm; it has de, fr",
         f"  {tmp_path / 'fr/train.jsonl'}: binary data, not text: a zero byte at 0",
-        f"  {places['']}, fr: no split validation; it has train; --validation-fraction 0.1 takes one from train",
+        f"  {places['']}, fr: no split validation; it has train; `validation_fraction` 0.1 takes one from train",
         f"  {places['train']}:6: token 2 is 7, not a word",
         f"  {places['train']}:7: no column ner_tags; the row has tokens",
         f"  {places['train']}:2: 3 tokens but 2 tags",
@@ -211,7 +211,7 @@ def test_all_that_is_wrong_in_one_report(tmp_path):
         f"  {places['train']}:5: token 1, 'a', has the malformed tag 'LOC'; tags are O, B-TYPE and I-TYPE, or those of "
         "another scheme",
         f"  {places['validation']}:1: token 2, 'Wil', has the unknown tag 'B-LCO'; the tags are O B-LOC I-LOC",
-        "fix the rows, or pass --on-bad-row skip",
+        "fix the rows, or pass `on_bad_row` skip",
     ]
 
 
@@ -255,7 +255,7 @@ def test_ids_out_of_range(tmp_path, bad):
     )
     fails(tmp_path, rf"train.jsonl:2: .*{bad}.*(range|from 0 to 6)", tags=tuple(NAMES))
     if bad > 0:
-        fails(tmp_path, "ids without names; name them in order, as in --tags O B-PER")
+        fails(tmp_path, "ids without names; name them in order, as in `tags` O B-PER")
     table = Dataset.from_dict({"tokens": [["a"], ["b"]], "ner_tags": [[0], [bad]]})
     table.to_parquet(tmp_path / "x.parquet")
     fails(
@@ -297,7 +297,7 @@ def test_columns_option():
     assert parse_columns("auto") == {}
     assert parse_columns("word=1, tag=2") == {"word": "1", "tag": "2"}
     for bad in ("1,2", "words=1", "word=", ""):
-        with pytest.raises(ValueError, match="--columns"):
+        with pytest.raises(ValueError, match="`columns`"):
             parse_columns(bad)
 
 

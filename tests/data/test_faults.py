@@ -5,7 +5,7 @@ from ner.errors import listed, shorten
 
 def test_one_fault_is_one_line():
     fault = Fault("de.tsv", "5 tokens but 4 tags", 1042)
-    assert report([], [fault], 1) == "de.tsv:1042: 5 tokens but 4 tags; fix the row, or pass --on-bad-row skip"
+    assert report([], [fault], 1) == "de.tsv:1042: 5 tokens but 4 tags; fix the row, or pass `on_bad_row` skip"
     assert report([Fault("de.tsv", "empty")], [], 0) == "de.tsv: empty"
 
 
@@ -14,7 +14,7 @@ def test_the_first_twenty_and_a_count():
     lines = report([Fault("fr.tsv", "empty")], rows, 1234).splitlines()
     assert lines[0] == "1,235 faults in the data"
     assert lines[1:4] == ["  fr.tsv: empty", "  de.tsv:0: bad", "  de.tsv:1: bad"]
-    assert lines[20:] == ["  de.tsv:18: bad", "  and 1,215 more", "fix the rows, or pass --on-bad-row skip"]
+    assert lines[20:] == ["  de.tsv:18: bad", "  and 1,215 more", "fix the rows, or pass `on_bad_row` skip"]
     only_files = report([Fault(f"{i}.tsv", "empty") for i in range(25)], [], 0).splitlines()
     assert only_files[-2:] == ["  19.tsv: empty", "  and 5 more"]
 

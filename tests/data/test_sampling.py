@@ -20,7 +20,7 @@ def test_sample_options():
     assert parse_sample(["all"]) == {}
     assert parse_sample(["de=0.5", "fr=1"]) == {"de": 0.5, "fr": 1.0}
     for bad in ("de", "de=", "de=0", "de=1.5", "de=nan"):
-        with pytest.raises(ValueError, match="--sample"):
+        with pytest.raises(ValueError, match="`sample`"):
             parse_sample([bad])
 
 

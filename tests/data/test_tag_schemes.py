@@ -106,7 +106,7 @@ def test_mapping():
     assert parse_map("MISC=O, GPE=LOC,") == {"MISC": "O", "GPE": "LOC"}
     assert parse_map(None) == {}
     for bad in ("MISC", "=O", "MISC=", "B-MISC=O", "A=B,A=C"):
-        with pytest.raises(ValueError, match="--map-tags"):
+        with pytest.raises(ValueError, match="`map_tags`"):
             parse_map(bad)
 
 

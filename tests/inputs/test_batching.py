@@ -94,7 +94,7 @@ def test_balance():
 
 
 def test_a_window_that_does_not_fit_is_refused(encoded):
-    with pytest.raises(ValueError, match="--max-tokens-per-micro-batch 15"):
+    with pytest.raises(ValueError, match="`max_tokens_per_micro_batch` 15"):
         plan(encoded, row_length=None, max_tokens=15)
     with pytest.raises(ValueError, match="needs 32 positions"):
         plan(encoded, row_length=32, max_tokens=31)

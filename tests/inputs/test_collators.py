@@ -117,7 +117,7 @@ def test_an_encoder_that_does_not_pack_is_padded_and_says_why():
     collator, reason = choose_collator(model, features(), "auto", 32)
     assert isinstance(collator, PaddedCollator)
     assert "because it does not take block-diagonal attention" in reason
-    with pytest.raises(ValueError, match="--packing on"):
+    with pytest.raises(ValueError, match="`packing` on"):
         choose_collator(model, features(), "on", 32)
     collator, _ = choose_collator(model, features(), "off", 32)
     assert isinstance(collator, PaddedCollator)

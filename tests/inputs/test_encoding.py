@@ -115,7 +115,7 @@ def test_no_sentences(tokenizer):
 
 
 def test_too_short_windows_are_refused(tokenizer):
-    with pytest.raises(ValueError, match="--max-length"):
+    with pytest.raises(ValueError, match="`max_length`"):
         encode(SENTENCE, tokenizer, TAGS, max_length=3)
 
 

@@ -55,7 +55,7 @@ def test_freezing_layers(model):
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all(".layer.2." in name or name.startswith("classifier") for name in trained)
     assert any(".layer.2." in name for name in trained)
-    with pytest.raises(ValueError, match="--freeze-layers 4: the encoder has 3 layers"):
+    with pytest.raises(ValueError, match="`freeze_layers` 4: the encoder has 3 layers"):
         freeze(model, num_layers=4)
 
 

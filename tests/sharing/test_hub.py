@@ -284,7 +284,7 @@ ONLINE = HubOptions(push_to_hub="team/name")
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a/b/c", "--push-to-hub a/b/c: Repo id must be in the form"),
+        ("a/b/c", "`push_to_hub` a/b/c: Repo id must be in the form"),
         ("team/a--b", "Cannot have -- or .."),
         ("team/ä", "must use alphanumeric"),
         ("team/name.git", r"cannot end by '\.git'"),

@@ -37,7 +37,7 @@ def test_killed_at_any_byte(journal):
 
 
 def test_what_made_the_rows(journal):
-    with pytest.raises(ValueError, match=r"unfinished: begun with another model; --overwrite"):
+    with pytest.raises(ValueError, match=r"unfinished: begun with another model; `overwrite`"):
         journal.open(MADE_BY | {"model": "b"}, again=False)
     assert journal.open(MADE_BY | {"model": "b"}, again=True) == 0
     assert list(journal.rows()) == []

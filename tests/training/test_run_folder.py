@@ -51,7 +51,7 @@ def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
         (folder / "state.json").write_text("?", encoding="utf-8")
     message = refusal(accelerator, run)
     assert message.startswith(
-        f"{run}: none of its checkpoints is sound; restore one of them, or begin again with --overwr"
+        f"{run}: none of its checkpoints is sound; restore one of them, or begin again with `overwrite`"
     )
     assert message.count("state.json has 1 bytes instead of 21") == 2
 
@@ -98,7 +98,7 @@ def test_a_run_without_commits_must_have_the_same_options(run, accelerator):
 @pytest.mark.parametrize(("resume", "overwrite"), [("auto", False), (None, True)])
 def test_only_a_run_of_ours_is_replaced_or_gone_on_with(run, accelerator, resume, overwrite):
     (run / CONFIG).unlink()
-    assert "not a run of train.py: it has no config.yaml; give another --output" in refusal(
+    assert "not a run of train.py: it has no config.yaml; give another `output`" in refusal(
         accelerator, run, resume, overwrite
     )
 
@@ -112,7 +112,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
     (other / CONFIG).write_text("lr: 1\n", encoding="utf-8")
     write_folder(of_step(other, 5), write, facts={"step": 5})
     assert refusal(accelerator, other, path) == (
-        f"--resume {path}: something else is in {other}; give a new folder as --output"
+        f"`resume` {path}: something else is in {other}; give a new folder as `output`"
     )
 
 
