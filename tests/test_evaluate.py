@@ -22,7 +22,7 @@ import evaluate
 import train
 from ner.analysis import token_losses, views
 from ner.analysis.label_errors import label_error_score
-from ner.report.sections import suspect_scores
+from ner.report.sections import label_error_scores
 from tests.conftest import part_of, write_json_lines
 from tests.processes import fork_ranks
 
@@ -421,9 +421,9 @@ def test_the_page_holds_what_was_found(runs, tmp_path):
     assert caught.value.code == 2
 
 
-def test_a_twentieth_of_each_language_is_suspect(runs, tmp_path):
+def test_a_twentieth_of_each_language_is_a_likely_label_error(runs, tmp_path):
     run(runs / "de", "--languages", "de", "fr", "--token-losses", "--output", tmp_path)
-    scores = suspect_scores(tmp_path / "token_losses.parquet")
+    scores = label_error_scores(tmp_path / "token_losses.parquet")
     assert {place[:3] for place in scores} == {(str(runs / "de"), language, "test") for language in ("de", "fr")}
     for language in ("de", "fr"):
         own = {place[3]: score for place, score in scores.items() if place[1] == language}

@@ -68,16 +68,16 @@ def trim_embedding(model: PreTrainedModel, texts: Sequence[Encoded]) -> TrimmedE
     used = np.unique(np.concatenate([np.arange(padding + 1), *(text.input_ids for text in texts)]))
     if len(names) != 1 or len(used) > 0.9 * table.num_embeddings:
         return None
-    vocabulary = TrimmedEmbedding(names[0], used, table.weight.detach().cpu())
+    trimmed = TrimmedEmbedding(names[0], used, table.weight.detach().cpu())
     probe = [window for text in texts[:1] for window in map(text.__getitem__, range(min(16, len(text))))]
     before = logits(model, probe)
     rows = torch.cat([table.weight.detach()[torch.from_numpy(used)], table.weight.new_ones(1, table.embedding_dim)])
     model.set_input_embeddings(nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx))
-    after = logits(model, [{"input_ids": vocabulary.rows[window["input_ids"]]} for window in probe])
+    after = logits(model, [{"input_ids": trimmed.rows[window["input_ids"]]} for window in probe])
     if not torch.equal(before, after):
         model.set_input_embeddings(table)
         return None
-    return vocabulary
+    return trimmed
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from ner.files import write_atomic
-from ner.report.sentence_data import Suspects, pack, read
+from ner.report.sentence_data import LabelErrorScores, pack, read
 
 MAX_SENTENCES = 100_000  # about 15 MB; browsers on phones take a few times that
 
@@ -56,12 +56,12 @@ def write_report(
     *,
     title: str,
     sections: Sequence[Section] = (),
-    suspects: Suspects | None = None,
+    label_errors: LabelErrorScores | None = None,
     max_sentences: int | None = MAX_SENTENCES,
 ) -> None:
     """Writes the page. table: of token losses, a pyarrow table or a Parquet file of evaluate.py --token-losses.
 
-    suspects: score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has
+    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has
     no filter for them. max_sentences: in the browser; of more, those of the greatest total loss.
     Raises InputError that says what is wrong with the table.
     """
@@ -71,7 +71,7 @@ def write_report(
     about = f"{shown:,} sentences, {len(sentences.words):,} words."
     if shown < total:
         about = f"{shown:,} of {total:,} sentences: those of the greatest total loss."
-    data = base64.b64encode(pack(sentences, suspects, max_sentences)).decode("ascii")
+    data = base64.b64encode(pack(sentences, label_errors, max_sentences)).decode("ascii")
     style, script = read_part("page.css"), read_part("page.js")
     policy = {
         "default-src": "'none'",

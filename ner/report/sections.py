@@ -16,7 +16,7 @@ from ner.report.page import Picture, Section, Table
 from ner.report.tables import title
 
 TOP = 20  # rows of long tables
-SUSPECT = 20  # one sentence in so many is called suspect
+LIKELY = 20  # one sentence in so many is called a likely label error
 
 
 def sections(
@@ -109,8 +109,8 @@ def confused(confusion: views.Confusion, caption: str) -> Table:
     return Table(["gold", *confusion.columns], rows, caption, shaded=True)
 
 
-def suspect_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
-    """The twentieth of the sentences of each run, language and split whose gold tags are most suspect, with scores.
+def label_error_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
+    """The twentieth of the sentences of each run, language and split whose gold tags are likeliest wrong, with scores.
 
     Keys are (run, language, split, sentence).
     """
@@ -119,7 +119,7 @@ def suspect_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
     parts = table.group_by(views.PLACE[:3], use_threads=False).aggregate([]).to_pylist()
     for part in parts:
         own = select(table, **part)
-        found = rank_label_errors(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // SUSPECT))
+        found = rank_label_errors(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // LIKELY))
         places = zip(*(found[name].to_pylist() for name in views.PLACE), strict=True)
         scores |= dict(zip(places, found["label_error_score"].to_pylist(), strict=True))
     return scores

@@ -26,7 +26,7 @@ GOLD_BEGINS, GOLD_ENDS, PREDICTED_BEGINS, PREDICTED_ENDS, GOLD_FOUND, PREDICTED_
 SEPARATOR = "\x1f"  # between the sub-tokens of a word
 ALIGNMENT = 8  # bytes; a typed array begins at a multiple of the size of its numbers
 
-Suspects = Mapping[tuple[str, str, str, int], float]
+LabelErrorScores = Mapping[tuple[str, str, str, int], float]
 
 
 class Sentences(NamedTuple):
@@ -121,15 +121,15 @@ def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, ta
     return marks
 
 
-def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: int | None = None) -> bytes:
+def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max_sentences: int | None = None) -> bytes:
     """The sentences, compressed, as the page reads them.
 
-    suspects: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what concerns
-    them. max_sentences: keeps those of the greatest total loss. Raises InputError if no suspect is in the table.
+    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what concerns
+    them. max_sentences: keeps those of the greatest total loss. Raises InputError if none of them is in the table.
     """
     words, start, number, names, codes, tags = sentences
     totals = sentence_losses(sentences)
-    score = suspect_scores(sentences, suspects)
+    score = label_error_scores(sentences, label_errors)
     if max_sentences is not None and len(number) > max_sentences:
         kept = np.zeros(len(number), dtype=bool)
         kept[np.argsort(-totals["total"], kind="stable")[:max_sentences]] = True
@@ -156,7 +156,7 @@ def pack(sentences: Sentences, suspects: Suspects | None = None, max_sentences: 
         "number": number.astype(np.float64),
         "start": start.astype(np.uint32),
         **{name: column.astype(np.float32) for name, column in totals.items()},
-        **({} if suspects is None else {"suspect": score.astype(np.float32)}),
+        **({} if label_errors is None else {"label_error": score.astype(np.float32)}),
         "kinds": kinds,
         "error_sentence": of_error.astype(np.uint32),
         "error_kind": kind.astype(np.uint8),
@@ -191,16 +191,16 @@ def sentence_losses(sentences: Sentences) -> dict[str, np.ndarray]:
     return {"total": total, "mean": mean, "max": np.fmax.reduceat(loss, first)}
 
 
-def suspect_scores(sentences: Sentences, suspects: Suspects | None) -> np.ndarray:
-    """float64 [sentences]: their scores, nan for those that are not suspect."""
+def label_error_scores(sentences: Sentences, label_errors: LabelErrorScores | None) -> np.ndarray:
+    """float64 [sentences]: their scores, nan for those without one."""
     number = sentences.number.tolist()
-    if not suspects:
+    if not label_errors:
         return np.full(len(number), np.nan)
     columns = [[sentences.names[name][code] for code in sentences.codes[i]] for i, name in enumerate(PLACE)]
-    score = np.array([suspects.get(key, np.nan) for key in zip(*columns, number, strict=True)])
+    score = np.array([label_errors.get(key, np.nan) for key in zip(*columns, number, strict=True)])
     if np.isnan(score).all():
         raise InputError(
-            f"none of the {len(suspects):,} suspects is a sentence of the table, as {next(iter(suspects))}"
+            f"none of the {len(label_errors):,} label_errors is a sentence of the table, as {next(iter(label_errors))}"
         )
     return score
 

@@ -12,7 +12,7 @@ from ner.evaluation.matrix import Result, f1_cells
 from ner.files import to_json, write_atomic, write_json
 from ner.report import plots, tables
 from ner.report.page import write_report
-from ner.report.sections import sections, suspect_scores
+from ner.report.sections import label_error_scores, sections
 from ner.tags import Scoring
 
 LabelPairs = Mapping[tuple[str, str, str], LabelPair]  # of a run, split and language
@@ -77,7 +77,7 @@ def write_results(
             losses,
             title="Named entities: matrix, errors, sentences",
             sections=sections(cells, curves, results, languages, scoring, losses),
-            suspects=suspect_scores(losses),
+            label_errors=label_error_scores(losses),
         )
         written.files.append("report.html")
     return written

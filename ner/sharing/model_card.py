@@ -201,7 +201,7 @@ It was trained on {trained} of each word, and punctuation marks were words of th
 them, or let the library that trained it find the words:
 
 ```python
-from ner.tagging.tagger import Tagger
+from ner import Tagger
 
 tagger = Tagger.from_pretrained("{model}")
 print(tagger("Anna Keller, FC Basel, Bern"))

@@ -1,4 +1,4 @@
-"""Suspect sentences by hand, and the corruption and the rankings of tests/suspects.py on a real small model."""
+"""Label errors by hand, and the corruption and the rankings of tests/stress/label_errors.py on a real small model."""
 
 import numpy as np
 import pytest

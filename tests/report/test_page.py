@@ -133,7 +133,7 @@ def test_columns_hold_the_table():
     np.testing.assert_array_equal(columns["total"], [2.75, 0, 1.5, 3])
     np.testing.assert_array_equal(columns["mean"], [1.375, np.nan, 0.75, 3])
     np.testing.assert_array_equal(columns["max"], [2.5, np.nan, 1, 3])
-    np.testing.assert_array_equal(columns["suspect"], [np.nan, np.nan, 0.5, np.nan])
+    np.testing.assert_array_equal(columns["label_error"], [np.nan, np.nan, 0.5, np.nan])
     assert [header["texts"][form] for form in columns["form"]] == SMALL["text"].to_pylist()
     pieces = [header["sub_tokens"][form].split(SEPARATOR) for form in columns["form"]]
     assert pieces[:3] == [["Ber", "n"], ["ist", ""], [""]]
@@ -179,8 +179,8 @@ def test_tables_that_make_no_page(table, message, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
-def test_suspects_of_other_sentences_are_no_suspects():
-    with pytest.raises(ValueError, match="none of the 1 suspects"):
+def test_label_errors_of_other_sentences_are_none():
+    with pytest.raises(ValueError, match="none of the 1 label_errors"):
         pack(read(SMALL), {("runs/de", "de", "train", 0): 1.0})
 
 
@@ -324,8 +324,10 @@ MANY = pa.concat_tables(
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     file = tmp_path_factory.mktemp("page") / "ein <Bericht> #1.html"
-    suspects = {("runs/de", "de", "test", 2): 0.9, ("runs/de", "fr", "test", 0): 0.4}
-    write_report(file, MANY, title="Test", sections=[Section("First", [Table(["a"], [[1]])])], suspects=suspects)
+    label_errors = {("runs/de", "de", "test", 2): 0.9, ("runs/de", "fr", "test", 0): 0.4}
+    write_report(
+        file, MANY, title="Test", sections=[Section("First", [Table(["a"], [[1]])])], label_errors=label_errors
+    )
     return file
 
 
@@ -363,7 +365,7 @@ def test_filters(page):
     page.type("loss", "2.5")
     assert page.places == ["fr · 0", "de · 0"]
     page.type("loss", "0")
-    page.control("suspect").click()
+    page.control("label_error").click()
     page.choose("order", "label-error score")
     assert page.places == ["de · 2", "fr · 0"]
 

@@ -93,7 +93,7 @@ function choose(state) {
   }
   const least = Number.parseFloat(state.loss);
   if (least > 0) only((i) => columns.max[i] >= least);
-  if (state.suspect) only((i) => !Number.isNaN(columns.suspect[i]));
+  if (state.label_error) only((i) => !Number.isNaN(columns.label_error[i]));
   const type = state.type ? header.types.indexOf(state.type) : null;
   if (state.error === "none") only((i) => !columns.kinds[i]);
   else if (state.error) {
@@ -206,7 +206,7 @@ function sentenceItem(i) {
   const varied = ["run", "language", "split"].filter((name) => header[name].length > 1 || name === "language");
   const place = [...varied.map((name) => header[name][columns[name][i]]), columns.number[i]].join(" · ");
   about.append(element("bdi", "place", place));
-  for (const [name, label] of [["total", "total"], ["mean", "mean"], ["max", "greatest"], ["suspect", "label-error score"]]) {
+  for (const [name, label] of [["total", "total"], ["mean", "mean"], ["max", "greatest"], ["label_error", "label-error score"]]) {
     const value = columns[name]?.[i];
     if (value !== undefined && !Number.isNaN(value)) about.append(" ", element("span", "", `${label} ${number(value, 2)}`));
   }
@@ -385,9 +385,9 @@ function start() {
   fill("type", [["all", ""], ...header.types.map((type) => [type, type])]);
   const kinds = header.kinds.map((kind) => [kind, kind]);
   fill("error", [["all sentences", ""], ["any error", "any"], ...kinds, ["no error", "none"]]);
-  if (!columns.suspect) {
-    form.elements.suspect.closest("label").hidden = true;
-    form.elements.order.querySelector("[value=suspect]").remove();
+  if (!columns.label_error) {
+    form.elements.label_error.closest("label").hidden = true;
+    form.elements.order.querySelector("[value=label_error]").remove();
   }
   defaults = readForm();
   legend();
