@@ -61,8 +61,8 @@ def write_report(
 ) -> None:
     """Writes the page. table: of token losses, a pyarrow table or a Parquet file of evaluate.py --token-losses.
 
-    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has
-    no filter for them. max_sentences: in the browser; of more, those of the greatest total loss.
+    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; without them the page
+    has no filter for them. max_sentences: in the browser; of more, those of the greatest total loss.
     Raises InputError that says what is wrong with the table.
     """
     sentences = read(table)

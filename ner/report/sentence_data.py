@@ -124,8 +124,8 @@ def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, ta
 def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max_sentences: int | None = None) -> bytes:
     """The sentences, compressed, as the page reads them.
 
-    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what concerns
-    them. max_sentences: keeps those of the greatest total loss. Raises InputError if none of them is in the table.
+    label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what
+    concerns them. max_sentences: keeps those of the greatest total loss. Raises InputError if none of them is in the table.
     """
     words, start, number, names, codes, tags = sentences
     totals = sentence_losses(sentences)
