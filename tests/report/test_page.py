@@ -325,9 +325,8 @@ MANY = pa.concat_tables(
 def file(tmp_path_factory):
     file = tmp_path_factory.mktemp("page") / "ein <Bericht> #1.html"
     label_errors = {("runs/de", "de", "test", 2): 0.9, ("runs/de", "fr", "test", 0): 0.4}
-    write_report(
-        file, MANY, title="Test", sections=[Section("First", [Table(["a"], [[1]])])], label_errors=label_errors
-    )
+    sections = [Section("First", [Table(["a"], [[1]])])]
+    write_report(file, MANY, title="Test", sections=sections, label_errors=label_errors)
     return file
 
 
