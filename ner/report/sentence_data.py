@@ -125,7 +125,7 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
     """The sentences, compressed, as the page reads them.
 
     label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what
-    concerns them. max_sentences: keeps those of the greatest total loss. Raises InputError if none of them is in the table.
+    concerns them. max_sentences: keeps those of the greatest total loss. Raises InputError if none is in the table.
     """
     words, start, number, names, codes, tags = sentences
     totals = sentence_losses(sentences)
