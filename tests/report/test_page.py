@@ -365,7 +365,7 @@ def test_filters(page):
     assert page.places == ["fr · 0", "de · 0"]
     page.type("loss", "0")
     page.control("label_error").click()
-    page.choose("order", "label-error score")
+    page.choose("order", "label error")
     assert page.places == ["de · 2", "fr · 0"]
 
 

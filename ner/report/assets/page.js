@@ -1,6 +1,6 @@
 "use strict";
 
-// The browser of sentences. Its data are columns of numbers and the names they index, as ner/browser.py writes them.
+// The browser of sentences. Its data are columns of numbers and the names they index, as ner/report/sentence_data.py writes them.
 // What comes from the data reaches the page as text (textContent), never as markup.
 
 const ARRAYS = {
