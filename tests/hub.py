@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
+import safetensors.torch
+import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
@@ -21,7 +23,7 @@ from datasets import List as ListOf
 from ner.data import synthetic
 from tests.processes import SECONDS
 
-LARGE = (".safetensors", ".parquet")  # files that the Hub keeps elsewhere
+LARGE = (".safetensors", ".bin", ".parquet")  # files that the Hub keeps elsewhere
 STORE = "http://storage.test"  # there
 AGENTS = "/api/agent-harnesses"  # what huggingface_hub asks once a day: programs that write code, by their variables
 NAME = r"(?P<name>[^/]+(?:/[^/]+)?)"
@@ -101,10 +103,8 @@ class Repository:
     def entries(self, folder: str) -> list[dict[str, Any]]:
         """What the Hub says of the files and folders in a folder, "" for all."""
         folders = {path.rpartition("/")[0] for path in self.files} - {""}
-        found: list[dict[str, Any]] = [
-            {"type": "directory", "path": path, "oid": self.commit, "size": 0} for path in folders
-        ]
-        found += [self.entry(path) for path in self.files]
+        found = [self.entry(path) for path in self.files]
+        found += [{"type": "directory", "path": path, "oid": self.commit, "size": 0} for path in folders]
         return [entry for entry in found if not folder or entry["path"].startswith(f"{folder}/")]
 
     def entry(self, path: str) -> dict[str, Any]:
@@ -172,9 +172,7 @@ class Downloads:
                 return repository.name, Answer(307, headers={"Location": moved.geturl()})
             if (kind, name) == (repository.kind, repository.name):
                 return repository.name, repository.page(**page)
-        return "", refused(
-            404 if "authorization" in {name.lower() for name in request.headers} else 401, "RepoNotFound"
-        )
+        return "", refused(404 if "Authorization" in request.headers else 401, "RepoNotFound")
 
     def stored(self, key: str) -> tuple[str, Answer]:
         """A large file."""
@@ -198,10 +196,21 @@ def refused(status: int, code: str, headers: Mapping[str, str] | None = None) ->
     return as_json({"error": code}, status, headers={"X-Error-Code": code, "X-Error-Message": code, **(headers or {})})
 
 
-def model_repository(folder: Path) -> Repository:
-    """An encoder as XLM-R is on the Hub."""
-    files = {file.name: file.read_bytes() for file in folder.iterdir()}
-    return Repository("models", "FacebookAI/xlm-roberta-base", files, old_name="xlm-roberta-base")
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def xlm_roberta(folder: Path) -> Repository:
+    """This encoder in the place of XLM-R."""
+    return Repository("models", "FacebookAI/xlm-roberta-base", files_in(folder), old_name="xlm-roberta-base")
+
+
+def pickled(folder: Path) -> Repository:
+    """This encoder as older ones are: without safetensors."""
+    files = files_in(folder)
+    data = io.BytesIO()
+    torch.save(safetensors.torch.load(files.pop("model.safetensors")), data)
+    return Repository("models", "somebody/pickled", {**files, "pytorch_model.bin": data.getvalue()})
 
 
 def xtreme(languages: Sequence[str], size: int) -> Repository:

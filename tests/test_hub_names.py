@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.hub import AGENTS, Downloads, model_repository, served, xtreme
+from tests.hub import AGENTS, Downloads, pickled, served, xlm_roberta, xtreme
 from tests.processes import ROOT, preloaded
 
 MODULES = "train evaluate ner.cli.corpus ner.cli.tokens transformers.models.xlm_roberta.modeling_xlm_roberta"
@@ -55,7 +55,8 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def hub(thin_encoder) -> Iterator[tuple[Downloads, str]]:
     """A Hub, and its address."""
-    downloads = Downloads([model_repository(thin_encoder), xtreme(["de", "fr", "it"], SENTENCES)])
+    data = xtreme(["de", "fr", "it"], SENTENCES)
+    downloads = Downloads([xlm_roberta(thin_encoder), pickled(thin_encoder), data])
     with served(downloads.answer) as address:
         yield downloads, address
 
@@ -180,7 +181,7 @@ def test_what_is_not_in_the_cache_is_said(evaluated, offline):
         ([*EVALUATE, "nobody/nothing"], "is not a valid model identifier"),
     ],
 )
-def test_a_name_that_is_not_on_the_hub_is_one_message(online, folder, token, command, reason):
+def test_a_name_that_is_not_on_the_hub_is_one_message(trained, online, folder, token, command, reason):
     """The Hub says 401 to who names nobody, since the name might be of a private repository, and 404 to others."""
     done = online(*command, env={"HF_TOKEN": token} if token else {})
     assert done.status == 2, done.output
@@ -191,3 +192,12 @@ def test_a_name_that_is_not_on_the_hub_is_one_message(online, folder, token, com
     assert others
     assert not [url for url in others if "nobody/nothing" not in url]
     assert not (folder / "none").exists()
+
+
+def test_nobody_is_asked_to_convert_a_pickle(trained, online, folder):
+    """transformers would ask a Space, with the user's token, and that opens a pull request on the repository."""
+    refused = online(*TRAIN, "--output", folder / "none", "--model", "somebody/pickled")
+    assert (refused.status, refused.repositories) == (2, {DATA, "somebody/pickled"})
+    assert "If you trust them, pass --allow-pickle" in refused.output
+    loaded = online(*TRAIN, "--output", folder / "pickled", "--model", "somebody/pickled", "--allow-pickle")
+    assert (loaded.status, loaded.repositories) == (0, {DATA, "somebody/pickled"})

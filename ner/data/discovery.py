@@ -223,9 +223,8 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         configs, are_all = config_names(data)
     except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
         raise InputError(f"{data}: {shown(error)}") from error
-    pattern = resolve_config(
-        pattern, configs, languages if are_all else None
-    )  # one in the cache need not be the only one
+    # One config in the cache need not be the only one that there is.
+    pattern = resolve_config(pattern, configs, languages if are_all else None)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
         raise InputError(f"`data_config` {pattern} is one config for several languages; put {{lang}} into it")
     before, _, after = pattern.partition("{lang}")

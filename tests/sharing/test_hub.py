@@ -96,6 +96,8 @@ def hub() -> Iterator[Hub]:
     found = Hub()
 
     def answer(request: Request) -> Answer:
+        if request.method not in ("POST", "PUT"):
+            return Answer(501)
         found.authorizations.add(request.headers.get("Authorization", ""))
         status, content = found.answer(request.url.geturl(), request.body)
         return as_json(content, status)
