@@ -181,7 +181,7 @@ def test_what_is_not_in_the_cache_is_said(evaluated, offline):
         ([*EVALUATE, "nobody/nothing"], "is not a valid model identifier"),
     ],
 )
-def test_a_name_that_is_not_on_the_hub_is_one_message(trained, online, folder, token, command, reason):
+def test_a_name_that_is_not_on_the_hub_is_one_message(evaluated, online, folder, token, command, reason):
     """The Hub says 401 to who names nobody, since the name might be of a private repository, and 404 to others."""
     done = online(*command, env={"HF_TOKEN": token} if token else {})
     assert done.status == 2, done.output
@@ -194,7 +194,7 @@ def test_a_name_that_is_not_on_the_hub_is_one_message(trained, online, folder, t
     assert not (folder / "none").exists()
 
 
-def test_nobody_is_asked_to_convert_a_pickle(trained, online, folder):
+def test_nobody_is_asked_to_convert_a_pickle(evaluated, online, folder):
     """transformers would ask a Space, with the user's token, and that opens a pull request on the repository."""
     refused = online(*TRAIN, "--output", folder / "none", "--model", "somebody/pickled")
     assert (refused.status, refused.repositories) == (2, {DATA, "somebody/pickled"})
