@@ -5,6 +5,7 @@ all of it, and nothing else: no thread, no model, no setting of a test.
 """
 
 import contextlib
+import json
 import multiprocessing
 import multiprocessing.forkserver as forkserver
 import os
@@ -153,6 +154,13 @@ def forked(
 def child(program: Path | str, arguments: list[str], environment: dict[str, str], cwd: str, output: str) -> None:
     """What runs in the fork."""
     os.setsid()
+    run_here(program, arguments, environment, cwd, output)
+
+
+def run_here(
+    program: Path | str, arguments: Sequence[str], environment: Mapping[str, str], cwd: str, output: str
+) -> None:
+    """Runs a program in this process, a fork that nobody else needs; what it says goes to a file that is there."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
@@ -184,6 +192,44 @@ def fork(program: Path | str, *arguments: object, check: bool = True, **settings
         output = process.output
     assert not check or status == 0, f"status {status}\n{output[-5000:]}"
     return status, output
+
+
+PRELOADED = """
+import importlib, json, multiprocessing, os, sys
+from pathlib import Path
+from tests.processes import SECONDS, run_here
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+forks = multiprocessing.get_context("fork")
+for line in sys.stdin:
+    program, arguments, environment, output = json.loads(line)
+    child = forks.Process(target=run_here, args=(Path(program), arguments, environment, os.getcwd(), output))
+    child.start()
+    child.join(SECONDS)
+    print(child.exitcode, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def preloaded(modules: str, env: Mapping[str, str], cwd: Path) -> Iterator[Callable[..., tuple[int, str]]]:
+    """A process that has imported these modules in this environment, which some of them read as they are imported.
+
+    What it gives runs a script in a fork of that process: (status, what it said). env: of the script beside this.
+    """
+    own = {**env, "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with started([sys.executable, "-c", PRELOADED, modules], env=own, cwd=cwd, **pipes) as process:
+        assert process.stdin
+        requests = process.stdin.fileno()
+
+        def run_script(program: Path, *arguments: object, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+            with tempfile.NamedTemporaryFile() as output:
+                request = [str(program), list(map(str, arguments)), {**own, **(env or {})}, output.name]
+                os.write(requests, f"{json.dumps(request)}\n".encode())
+                status = int(line_of(process.stdout))
+                return status, Path(output.name).read_text(encoding="utf-8", errors="replace")
+
+        yield run_script
 
 
 def fork_ranks(processes: int, program: Path | str, *arguments: object, env: Mapping[str, str] | None = None) -> str:

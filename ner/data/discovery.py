@@ -7,12 +7,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import datasets
 from datasets import Features, get_dataset_config_names, load_dataset_builder
 from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
+from datasets.naming import camelcase_to_snakecase
 
 from ner.data.readers import SUFFIXES, suffix_of
 from ner.errors import InputError, listed, shorten, single_line
-from ner.files import file_errors, parse_yaml
+from ner.files import file_errors, parse_yaml, read_json
 
 CONFIGS = ("PAN-X.{lang}", "{lang}")  # what `auto` tries
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
@@ -218,10 +220,11 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     if Path(data).is_dir():
         check_card(Path(data))
     try:
-        configs = [str(config) for config in get_dataset_config_names(data)]
+        configs, are_all = config_names(data)
     except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
         raise InputError(f"{data}: {shown(error)}") from error
-    pattern = resolve_config(pattern, configs, languages)
+    # One config in the cache need not be the only one that there is.
+    pattern = resolve_config(pattern, configs, languages if are_all else None)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
         raise InputError(f"`data_config` {pattern} is one config for several languages; put {{lang}} into it")
     before, _, after = pattern.partition("{lang}")
@@ -230,12 +233,13 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         for config in configs
         if "{lang}" in pattern and config.startswith(before) and config.endswith(after) and len(config) > len(before)
     ]
+    has = "it has" if are_all else "the Hub was not reached, and the cache has"
     listing = Listing(pattern=pattern)
     for language in there if languages is None else languages:
         config = pattern.replace("{lang}", language)
         if config not in configs:
             names = f"languages {listed(there)}" if there else f"configs {listed(configs)}"
-            listing.missing[language] = f"no language {language} (config {config}); it has the {names}"
+            listing.missing[language] = f"no language {language} (config {config}); {has} the {names}"
             continue
         try:
             builder = load_dataset_builder(data, config)
@@ -248,6 +252,22 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         except InputError as error:
             listing.missing[language] = single_line(error)
     return listing
+
+
+def config_names(data: str) -> tuple[list[str], bool]:
+    """Configs of a Hub dataset or of a local folder, and whether these are all.
+
+    Where the Hub can not be asked, those in the cache: `datasets` loads one of them by its name, but lists none, and
+    says that there is one, `default`.
+    """
+    names = [str(name) for name in get_dataset_config_names(data)]
+    if names != ["default"] or Path(data).is_dir():
+        return names, True
+    *owner, name = data.split("/")
+    folder = Path(datasets.config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
+    infos = {info.parts[-4]: info for info in sorted(folder.glob("*/*/*/dataset_info.json"))}
+    cached = [config for config, info in infos.items() if read_json(info)["config_name"] == config]  # no part of one
+    return (cached, False) if cached and "default" not in cached else (names, True)
 
 
 def shown(error: Exception) -> str:

@@ -5,6 +5,7 @@ Nothing in it is run: no code that it brings (auto_map, kernels of the Hub), and
 
 import contextlib
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ NEEDS_PREFIX_SPACE = frozenset({"roberta", "deberta", "gpt2", "bloom", "longform
 # A file may name a class (tokenizer_class: AutoModel) that hands `trust_remote_code` on to nobody; then transformers
 # asks on standard input, where a line of a text may say yes. Seconds that it waits for an answer; 0: it does not ask.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+# Where there are no safetensors, it has a Space of the Hub convert the weights, which opens a pull request of them.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 OWN_CODE = "it brings code of its own (auto_map), which is not run here; take a model of a type that transformers knows"
 SAFE = ".safetensors"
 # Of a config: far above any encoder that there is. A few bytes that ask for more would fill the memory.

@@ -7,10 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,7 @@ from ner.sharing.hub import hub_part, publish, repositories
 from ner.sharing.model_card import make_card
 from tests import processes
 from tests.conftest import part_of
-from tests.processes import SECONDS
+from tests.hub import Answer, Request, as_json, served
 
 ROOT = Path(train.__file__).parent
 TOKEN = "hf_secretsecret"
@@ -97,31 +95,15 @@ def encoder_folder(thin_encoder) -> Path:
 def hub() -> Iterator[Hub]:
     found = Hub()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            found.authorizations.add(self.headers.get("Authorization", ""))
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, content = found.answer(self.path, body)
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(request: Request) -> Answer:
+        if request.method not in ("POST", "PUT"):
+            return Answer(501)
+        found.authorizations.add(request.headers.get("Authorization", ""))
+        status, content = found.answer(request.url.geturl(), request.body)
+        return as_json(content, status)
 
-        do_PUT = do_POST  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with served(answer) as found.address:
         yield found
-        server.shutdown()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
