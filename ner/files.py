@@ -104,7 +104,7 @@ def sync(path: Path) -> None:
     """Waits until a file or folder is on the disk. Windows opens no folders, and syncs them by itself."""
     if os.name == "nt" and path.is_dir():
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # there, what is only read has no sync
     try:
         os.fsync(descriptor)
     finally:
