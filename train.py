@@ -40,10 +40,10 @@ from ner.runtime import say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
 from ner.training.checkpointer import Checkpointer, Progress
-from ner.training.data import Data, encode_data, plan_batches
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, parameter_groups, step_if_finite
-from ner.training.run_folder import find_start, held, open_run_folder
+from ner.training.run_folder import find_start, held
+from ner.training.setup import Data, encode_data, open_run_folder, plan_batches
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm

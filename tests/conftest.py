@@ -3,6 +3,7 @@
 from tests.environment import CACHES  # isort: skip
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +131,21 @@ def encoded(german: Dataset, tokenizer: PreTrainedTokenizerBase) -> Encoded:
 @pytest.fixture
 def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What the library logs for a person, as `ner`."""
+    found: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("ner")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield found
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

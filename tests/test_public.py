@@ -42,6 +42,17 @@ def test_importing_it_loads_nothing():
 
 
 # Of the folders and names without a suffix.
+def test_a_tagger_loads_no_more_than_it_uses():
+    program = (
+        "import sys; from ner import Tagger; "
+        "print(*(name for name in sys.modules if name.startswith('ner.')), 'gradio' in sys.modules)"
+    )
+    *loaded, has_gradio = run([sys.executable, "-c", program], cwd=ROOT).stdout.split()
+    assert has_gradio == "False"
+    unused = ("analysis", "cli", "report", "sharing", "data.corpus", "data.readers", "training.checkpointer")
+    assert not [name for name in loaded if name.startswith(tuple(f"ner.{part}" for part in unused))]
+
+
 BESIDE = {".ci", ".gitignore", "LICENSE", "docs", "examples", "launch", "ner", "tests"}
 BUILD = "import setuptools.build_meta as b; print(b.build_sdist('dist'))"
 

@@ -71,11 +71,11 @@ def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
     assert refusal(accelerator, run, str(newest)) == f"{newest / MANIFEST}: Stale file handle"
 
 
-def test_a_damaged_commit_is_passed_over(run, accelerator, capsys):
+def test_a_damaged_commit_is_passed_over(run, accelerator, messages):
     (of_step(run, 20) / MANIFEST).unlink()
     start = find_start(run, "auto", False, accelerator)
     assert (start.resume_from, start.stored) == (of_step(run, 10), of_step(run, 10))
-    assert "corrupt checkpoint passed over: " in capsys.readouterr().err
+    assert any(message.startswith("corrupt checkpoint passed over: ") for message in messages)
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"bes', "[]", "\0\0\0", '{"steps": 3}', "[" * 100_000])

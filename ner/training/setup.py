@@ -1,18 +1,23 @@
-"""What a run is trained and validated on: sentences as the encoder reads them, and the plan of batches."""
+"""What `build` of train.py sets up: the sentences as the encoder reads them, the plan of batches, the run folder."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ner.config import TrainConfig
-from ner.data.corpus import Corpus
+from ner.arguments import read_config, to_yaml
+from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
+from ner.data.corpus import Corpus, write_skipped
 from ner.data.sampling import join_languages
 from ner.errors import InputError
+from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
+from ner.runtime import say, start_trackers
+from ner.training import checkpoint
+from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.utils import progress_bar
 
 
@@ -71,3 +76,41 @@ def plan_batches(
     for windows in data.validation.values():
         replace(plan, encoded=windows)  # raises where a window does not fit
     return collator, plan, why
+
+
+def open_run_folder(
+    config: TrainConfig, accelerator: Accelerator, start: Start, corpus: Corpus, fingerprint: str, *, is_packed: bool
+) -> bool:
+    """Makes the run folder this run's: the last that can fail before training. False for a run that is finished.
+
+    Writes config.yaml, with what `auto` was resolved to, and skipped.jsonl; starts the trackers. fingerprint: of the
+    encoded sentences. Raises InputError for options that would change the result of a run that goes on.
+    """
+    resolved = replace(
+        config,
+        output=str(config.folder),
+        sample=corpus.source.sample,
+        data_config=corpus.source.data_config,
+        packing="on" if is_packed else "off",
+        mixed_precision=accelerator.mixed_precision,
+        push_to_hub=None,  # was asked for once: --config of this run must not replace what is on the Hub
+        push_private=False,
+        push_dry_run=False,
+    )
+    if start.stored:
+        then = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
+        check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint)
+    accelerator.wait_for_everyone()  # all have seen the folder as it was
+    if start.is_finished:
+        say(accelerator, f"{config.folder}: this run is finished")
+        if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
+            write_atomic(config.folder / checkpoint.CONFIG, to_yaml(replace(then, license=config.license)))
+        return False
+    start_trackers(accelerator, asdict(resolved))  # from here on the folder changes
+    if accelerator.is_main_process:
+        with file_errors(config.folder):
+            begin_run(config.folder, to_yaml(resolved), is_new=not start.resume_from)
+            write_skipped([corpus], config.folder / "skipped.jsonl")
+    for note in corpus.notes:
+        say(accelerator, f"note: {note}")
+    return True
