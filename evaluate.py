@@ -20,7 +20,7 @@ from ner.arguments import BAD_INPUT, FAILED, command, echo, exit_on_input_error,
 from ner.config import EvaluateConfig
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
-from ner.evaluation.comparison import LabelPair
+from ner.evaluation.comparison import LabelPair, to_markdown
 from ner.evaluation.inference import gather, predict, score
 from ner.evaluation.matrix import Result
 from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, content_key, find_run, notes
@@ -30,12 +30,13 @@ from ner.inputs.encoding import Encoded, encode_once
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions
 from ner.modeling.pretrained import load_tokenizer
-from ner.report.write import write_comparison, write_results
+from ner.report import plots
+from ner.report.write import compare_runs, summarize, write_comparison, write_summary
 from ner.sharing.hub import publish, repositories
 from ner.sharing.model_card import write_card
 from ner.sharing.run_record import add_results
 from ner.tags import SCORINGS
-from ner.utils import tqdm
+from ner.utils import progress_bar
 
 Corpora = dict[Source, Corpus]
 Tags = dict[tuple[str, str, str], LabelPair]  # of a run, split and language
@@ -117,7 +118,7 @@ def test(
     cache: dict[tuple[object, ...], Encoded] = {}  # runs of one encoder share its sub-tokens
     parts = [(split, language) for split in config.splits for language in languages]
     total = sum(len(corpora[run.source][language][split]) for run in runs for split, language in parts)
-    with tqdm(total=total, desc="test", unit=" sentences", disable=not accelerator.is_main_process) as bar:
+    with progress_bar(accelerator, "test", " sentences", total=total) as bar:
         for run in runs:
             bar.set_postfix(run=run.name)
             try:
@@ -155,7 +156,7 @@ def test(
                 )
                 counts = score(predictions, windows, accelerator, tags)
                 whole = gather(predictions, accelerator)
-                said = LabelPair(windows.gold, whole.tags, windows.word_offsets, tags)
+                pair = LabelPair(windows.gold, whole.tags, windows.word_offsets, tags)
                 if losses:
                     place = token_losses.Place(run.name, language, split)
                     for table in token_losses.tables(place, rows, windows, whole, tokenizer, tags):
@@ -164,22 +165,22 @@ def test(
                 seed, recipe = (run.options.seed, run.options.recipe()) if run.options else (None, None)
                 results.append(
                     Result(
-                        run.name,
-                        run.trained_on,
-                        run.max_train_sentences,
-                        language,
-                        split,
-                        len(rows),
-                        scores,
-                        run.train_sentences,
-                        seed,
-                        recipe,
-                        said.counts(),
-                        content_key(rows),
+                        run=run.name,
+                        trained_on=run.trained_on,
+                        max_train_sentences=run.max_train_sentences,
+                        language=language,
+                        split=split,
+                        num_sentences=len(rows),
+                        scores=scores,
+                        train_sentences=run.train_sentences,
+                        seed=seed,
+                        recipe=recipe,
+                        counts=pair.counts(),
+                        content=content_key(rows),
                     )
                 )
                 if config.compare:
-                    tagged[run.name, split, language] = said
+                    tagged[run.name, split, language] = pair
             accelerator.free_memory()
     return results, tagged, failures
 
@@ -188,27 +189,28 @@ def write(
     config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str], corpora: Corpora, losses: Path | None
 ) -> None:
     """Prints matrices and learning curves, and writes what --output and --report ask for. Raises OSError."""
-    folder = Path(config.output) if config.output else None
-    asked = (results, config.splits, languages, config.scoring)
-    echo(write_results(None, *asked).text)  # before anything is written: a disk may be full
-    if folder:
-        written = write_results(folder, *asked, losses, report=config.report)
+    summary = summarize(results, config.splits, languages, config.scoring)
+    echo(summary.text)  # before anything is written: a disk may be full
+    if config.output:
+        folder = Path(config.output)
+        names = write_summary(folder, summary, losses, report=config.report)
         write_skipped(corpora.values(), folder / "skipped.jsonl")
-        for note in written.notes:
-            echo(note, sys.stderr)
-        echo(f"\nwritten: {folder}/{', '.join(written.files)}")
+        if not plots.can_draw():
+            echo(f"no pictures: {plots.MISSING}", sys.stderr)
+        echo(f"\nwritten: {folder}/{', '.join(names)}")
 
 
 def compare(
     config: EvaluateConfig, runs: Sequence[Run], languages: Sequence[str], corpora: Corpora, tagged: Tags
 ) -> None:
     """Prints the comparison of two runs on each split, and writes it where asked. Raises OSError."""
-    folder = Path(config.output) if config.output else None
-    asked = ((runs[0].name, runs[1].name), config.splits, languages, config.scoring, corpora[runs[0].source], tagged)
-    echo(f"\n{write_comparison(None, *asked).text}")
-    if folder:
-        written = write_comparison(folder, *asked)
-        echo(f"\nwritten: {folder}/{', '.join(written.files)}")
+    names, corpus = (runs[0].name, runs[1].name), corpora[runs[0].source]
+    compared = compare_runs(names, config.splits, languages, config.scoring, corpus, tagged)
+    text = "\n\n".join(to_markdown(of_split) for of_split in compared)
+    echo(f"\n{text}")
+    if config.output:
+        folder = Path(config.output)
+        echo(f"\nwritten: {folder}/{', '.join(write_comparison(folder, compared, text))}")
 
 
 def write_cards(

@@ -17,17 +17,16 @@ from filelock import FileLock, Timeout
 
 from ner.errors import InputError, printable, shorten, single_line
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Far above what a file of options has, and above the largest data cards of the Hub: a config for each of 300 languages.
-LARGEST = 2**22  # characters
-MOST_VALUES = 200_000  # with all aliases written out. PyYAML takes about 1 kB for each
-DEEPEST = 50  # lists in lists; PyYAML recurses
-LONGEST_NUMBER = 1000  # characters; Python does not print one of more than 4,300 digits
+LONGEST_YAML = 2**22  # characters
+MOST_YAML_VALUES = 200_000  # with all aliases written out. PyYAML takes about 1 kB for each
+DEEPEST_YAML = 50  # lists in lists; PyYAML recurses
+LONGEST_YAML_NUMBER = 1000  # characters; Python does not print one of more than 4,300 digits
 # What PyYAML raises for values that it can not make: !!timestamp 2000-13-01, !!int without a digit, and the like.
-BROKEN = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 LOCK = ".lock"  # of a run, in its folder
-
 MANIFEST = "manifest.json"
 
 
@@ -111,6 +110,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_manifest(folder: Path, facts: dict[str, Any] | None = None) -> list[str]:
+    """Writes the manifest of a folder: facts, and size and SHA-256 of each file. Returns the names of the files."""
+    files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
+    (folder / MANIFEST).write_text(json.dumps({**(facts or {}), "files": files}, indent=2) + "\n", encoding="utf-8")
+    return list(files)
+
+
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint whose files are all there as they were written. Raises InputError if one is not.
 
@@ -180,41 +186,43 @@ def locked(file: Path, what: str) -> Iterator[None]:
 
 def parse_yaml(text: str, place: str) -> Any:
     """What the YAML says, in plain types. Raises InputError that names the place for what is none, or too much."""
-    if len(text) > LARGEST:
-        raise InputError(f"{place}: {len(text):,} characters of YAML, where {LARGEST:,} are the most that is read")
-    too_many = InputError(f"{place}: YAML of more than {MOST_VALUES:,} values, its aliases written out")
+    if len(text) > LONGEST_YAML:
+        raise InputError(f"{place}: {len(text):,} characters of YAML, where {LONGEST_YAML:,} are the most that is read")
+    too_many = InputError(f"{place}: YAML of more than {MOST_YAML_VALUES:,} values, its aliases written out")
     num_values = depth = 0
     try:
-        for event in yaml.parse(text, Loader):
+        for event in yaml.parse(text, YAML_LOADER):
             num_values += isinstance(event, yaml.NodeEvent)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise InputError(f"{place}: YAML that is nested too deeply, {DEEPEST} levels are the most that is read")
-            if num_values > MOST_VALUES:
+            if depth > DEEPEST_YAML:
+                raise InputError(
+                    f"{place}: YAML that is nested too deeply, {DEEPEST_YAML} levels are the most that is read"
+                )
+            if num_values > MOST_YAML_VALUES:
                 raise too_many
-        loader = Loader(text)
+        loader = YAML_LOADER(text)
         node = loader.get_single_node()
         if node is None:
             return None
-        if weight(node, {}) > MOST_VALUES:
+        if count_values(node, {}) > MOST_YAML_VALUES:
             raise too_many
         return loader.construct_document(node)
     except InputError:
         raise
-    except BROKEN as error:
+    except YAML_ERRORS as error:
         raise InputError(f"{place}: not YAML: {single_line(error)}") from error
 
 
-def weight(node: yaml.Node, known: dict[int, float]) -> float:
+def count_values(node: yaml.Node, known: dict[int, float]) -> float:
     """How many values a node stands for, aliases written out; infinite for one that holds itself.
 
     Raises ValueError for a number that is too long.
     """
-    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_YAML_NUMBER:
         raise ValueError(f"a number of {len(node.value):,} digits is too large")
     if id(node) not in known:
         known[id(node)] = float("inf")  # while its parts are counted
         inner = node.value if isinstance(node, yaml.CollectionNode) else []
         parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
-        known[id(node)] = 1 + sum(weight(part, known) for part in parts)
+        known[id(node)] = 1 + sum(count_values(part, known) for part in parts)
     return known[id(node)]

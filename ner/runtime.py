@@ -40,7 +40,7 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
         raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; `mixed_precision` bf16, or no")
     if accelerator.device.type == "cpu":
         if reason := idle_gpu(NVIDIA):
-            say(accelerator, f"note: {reason}")
+            warn(accelerator, f"note: {reason}")
         use_idle_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()  # of loading weights; downloads keep theirs
@@ -128,7 +128,12 @@ def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decisio
     return cast(Decision, answer)
 
 
-def say(accelerator: Accelerator, message: str) -> None:
+def say(accelerator: Accelerator, message: str, level: int = logging.INFO) -> None:
     """Logs a message once, on the main process, as `ner`: the command line shows it above the progress bar."""
     if accelerator.is_main_process:
-        logger.info(message)
+        logger.log(level, message)
+
+
+def warn(accelerator: Accelerator, message: str) -> None:
+    """`say` what went wrong, and does not end the run: a program that embeds this shows it, too."""
+    say(accelerator, message, logging.WARNING)

@@ -17,8 +17,6 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
-
-
 DASH = "–"  # noqa: RUF001
 
 

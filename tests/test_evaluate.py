@@ -25,6 +25,7 @@ from ner.analysis.label_errors import label_error_score
 from ner.report.sections import label_error_scores
 from tests.conftest import part_of, write_json_lines
 from tests.processes import fork_ranks
+from tests.runs import train_run
 
 FLAGS = ["--mixed-precision", "no"]
 
@@ -46,27 +47,9 @@ def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
 def runs(corpus_folder, encoder_folder, tmp_path_factory):
     """Runs on de, on fr, and on both."""
     folder = tmp_path_factory.mktemp("runs")
-    for languages in (["de"], ["fr"], ["de", "fr"]):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        train.main(
-            [
-                "--model",
-                str(encoder_folder),
-                "--data",
-                str(corpus_folder),
-                "--train-on",
-                *languages,
-                "--lr",
-                "2e-3",
-                "--output",
-                str(folder / "{train_on}"),
-                "--epochs",
-                "2",
-                "--batch-size",
-                "32",
-                *FLAGS,
-            ]
-        )
+    for languages in ("de", "fr", "de fr"):
+        flags = f"--train-on {languages} --epochs 2 --batch-size 32"
+        train_run(encoder_folder, corpus_folder, folder / "{train_on}", flags)
     return folder
 
 

@@ -36,7 +36,7 @@ from ner.tagging.journal import Journal, check_sum
 from ner.tagging.rendering import for_terminal, has_colours
 from ner.tagging.tagger import Tagger
 from ner.training.signals import SIGNALS, STOPPED
-from ner.utils import tqdm
+from ner.utils import progress_bar
 
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
@@ -155,7 +155,7 @@ def tag_rest(
 
     said = tag(own())
     start, num_rows, num_words = time.perf_counter(), 0, 0
-    bar = tqdm(total=total, initial=num_done, desc="tag", unit=" rows", disable=not accelerator.is_main_process)
+    bar = progress_bar(accelerator, "tag", " rows", total=total, initial=num_done)
     try:
         with bar:
             while True:

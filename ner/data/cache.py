@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import secrets
 import shutil
 import stat
@@ -13,7 +12,7 @@ from pathlib import Path
 import datasets
 
 from ner.errors import InputError, single_line
-from ner.files import LOCK, MANIFEST, is_sound, locked, sha256
+from ner.files import LOCK, MANIFEST, is_sound, locked, write_manifest
 
 LAYOUT = 2  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
@@ -70,11 +69,10 @@ def make(folder: Path, write: Callable[[Path], None]) -> None:
 
 def seal(folder: Path) -> None:
     """Writes the manifest of a folder. Not synced: what a power cut takes does not check out."""
-    files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
-    manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({"files": files}), encoding="utf-8")
-    for name in files:  # as the umask has it: safetensors lets nobody else read its files
-        (folder / name).chmod(stat.S_IMODE(manifest.stat().st_mode))
+    names = write_manifest(folder)
+    mode = stat.S_IMODE((folder / MANIFEST).stat().st_mode)
+    for name in names:  # as the umask has it: safetensors lets nobody else read its files
+        (folder / name).chmod(mode)
 
 
 def sweep(cache: Path) -> None:

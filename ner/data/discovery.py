@@ -1,5 +1,6 @@
 """Where sentences are: a path or Hub name -> the files of each language and split."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -219,10 +220,7 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     """Languages of a Hub dataset, or of a local folder in the same layout."""
     if Path(data).is_dir():
         check_card(Path(data))
-    try:
-        configs, are_all = config_names(data)
-    except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
-        raise InputError(f"{data}: {shown(error)}") from error
+    configs, are_all = config_names(data)
     # One config in the cache need not be the only one that there is.
     pattern = resolve_config(pattern, configs, languages if are_all else None)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
@@ -243,7 +241,7 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
             continue
         try:
             builder = load_dataset_builder(data, config)
-        except Exception as error:  # as above
+        except Exception as error:  # as in config_names
             listing.missing[language] = shown(error)
             continue
         listing.configs[language] = config
@@ -260,14 +258,24 @@ def config_names(data: str) -> tuple[list[str], bool]:
     Where the Hub can not be asked, those in the cache: `datasets` loads one of them by its name, but lists none, and
     says that there is one, `default`.
     """
-    names = [str(name) for name in get_dataset_config_names(data)]
+    try:
+        names = [str(name) for name in get_dataset_config_names(data)]
+    except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
+        raise InputError(f"{data}: {shown(error)}") from error
     if names != ["default"] or Path(data).is_dir():
         return names, True
     *owner, name = data.split("/")
     folder = Path(datasets.config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
     infos = {info.parts[-4]: info for info in sorted(folder.glob("*/*/*/dataset_info.json"))}
-    cached = [config for config, info in infos.items() if read_json(info)["config_name"] == config]  # no part of one
+    cached = [config for config, info in infos.items() if is_info_of(config, info)]
     return (cached, False) if cached and "default" not in cached else (names, True)
+
+
+def is_info_of(config: str, info: Path) -> bool:
+    """Whether a dataset_info.json of the cache is whole, and of that config: not of a part of one."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return bool(read_json(info)["config_name"] == config)
+    return False
 
 
 def shown(error: Exception) -> str:

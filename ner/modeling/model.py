@@ -30,7 +30,7 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     """
     torch.manual_seed(seed)
     head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
-    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle, flag="`allow_pickle`")
+    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle)
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:

@@ -8,14 +8,13 @@ will make again, wait in replaced/ until the new run has written a model. `recov
 """
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ner.errors import InputError, single_line
-from ner.files import MANIFEST, is_sound, read_json, sha256, sync, verify
+from ner.files import MANIFEST, is_sound, read_json, sync, verify, write_manifest
 
 FOLDER = "checkpoints"  # in the run folder
 UNFINISHED = ".unfinished"
@@ -36,8 +35,7 @@ def write_folder(folder: Path, write: Callable[[Path], None], *, facts: dict[str
     try:
         aside.mkdir(parents=True)
         write(aside)
-        files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(aside.iterdir())}
-        (aside / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=2) + "\n", encoding="utf-8")
+        write_manifest(aside, facts)
         for path in (*aside.iterdir(), aside):
             sync(path)
         if folder.exists():

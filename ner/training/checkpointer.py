@@ -17,7 +17,7 @@ from ner.config import TrainConfig
 from ner.errors import single_line
 from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.model import save_model
-from ner.runtime import say
+from ner.runtime import say, warn
 from ner.training import checkpoint, state
 from ner.training.metrics_log import JsonLinesLog, Meter
 from ner.training.signals import PreemptedError, SignalHandler
@@ -48,7 +48,7 @@ class Checkpointer:
         steps_per_epoch: int,
     ) -> None:
         """model, optimizer: prepared; fingerprint: of the sentences, which a run that goes on must share."""
-        number, unit = parse_interval(config.checkpoint_every, "--checkpoint-every", "em")
+        number, unit = parse_interval(config.checkpoint_every, "`checkpoint_every`", "em")
         self.run, self.keep, self.fingerprint = config.folder, config.keep, fingerprint
         self.accelerator, self.model, self.optimizer, self.scheduler = accelerator, model, optimizer, scheduler
         self.every_steps = {"steps": 1, "epochs": steps_per_epoch}.get(unit, 0) * number
@@ -72,7 +72,7 @@ class Checkpointer:
         with self.accelerator.main_process_first():
             best = progress.best["step"]
             if best and not checkpoint.restore_best(self.run, best):
-                say(self.accelerator, f"best/ of step {best} is gone; the next evaluation is the best")
+                warn(self.accelerator, f"best/ of step {best} is gone; the next evaluation is the best")
                 progress.best = Progress().best
             if self.accelerator.is_main_process:
                 checkpoint.forget_after(self.run, progress.step)
@@ -151,6 +151,6 @@ class Checkpointer:
         try:
             log.write({**point, "checkpoint": running.result()})
         except NOT_WRITTEN as error:
-            say(self.accelerator, f"checkpoint failed, those before it are intact: {single_line(error)}")
+            warn(self.accelerator, f"checkpoint failed, those before it are intact: {single_line(error)}")
             return False
         return True

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ner.files import to_json_line, write_atomic
 from ner.inputs.batching import Step
-from ner.runtime import say
+from ner.runtime import warn
 
 Metrics = dict[str, Any]  # what is in metrics.json
 
@@ -66,7 +66,7 @@ class JsonLinesLog:
         """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences."""
         for number, step in steps:
             self.write({"step": number, "not_finite": {"sentences": step.sentences.tolist()}})
-            say(self.accelerator, f"step {number}: its gradient is not finite; the weights stay as they are")
+            warn(self.accelerator, f"step {number}: its gradient is not finite; the weights stay as they are")
 
 
 class Meter:

@@ -14,7 +14,7 @@ from ner.arguments import read_config
 from ner.config import TrainConfig
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import LOCK, MANIFEST, file_errors, is_sound, locked, read_json, verify, write_atomic
-from ner.runtime import decided, say
+from ner.runtime import decided, warn
 from ner.training import checkpoint
 
 EVALUATION = "evaluation.json"
@@ -47,7 +47,7 @@ def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Acce
     """
     start = decided(accelerator, lambda: look(run, resume, overwrite))
     for what in start.damaged:
-        say(accelerator, f"corrupt checkpoint passed over: {what}")
+        warn(accelerator, f"corrupt checkpoint passed over: {what}")
     sees_it = start.resume_from is None or (start.resume_from / MANIFEST).is_file()
     blind = [host for host in gather_object([None if sees_it else platform.node()]) if host]
     if blind:

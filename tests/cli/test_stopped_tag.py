@@ -6,22 +6,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from accelerate.state import AcceleratorState
 
 from ner.analysis import token_losses
 from ner.cli import tag as tag_command
-from ner.data import synthetic
 from ner.errors import InputError
 from ner.files import locked
 from ner.tagging import files, tagger
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.tagger import Tagger
+from tests.cli.conftest import TEXTS, main
 from tests.taggers import write_tagger
 
 pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
-TEXTS = [
-    " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
-]
 MADE_BY = {"model": "a"}
 ASKED = ("SIGTERM", "SIGHUP", "SIGINT")
 
@@ -29,18 +25,6 @@ ASKED = ("SIGTERM", "SIGHUP", "SIGINT")
 @pytest.fixture(scope="module")
 def run(encoder_folder, tmp_path_factory):
     return str(write_tagger(tmp_path_factory.mktemp("taggers") / "small", encoder_folder, num_layers=0))
-
-
-@pytest.fixture
-def lines(tmp_path):
-    file = tmp_path / "lines.txt"
-    file.write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
-    return file
-
-
-def main(*arguments) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    tag_command.main([*map(str, arguments), "--mixed-precision", "no"])
 
 
 def ended(capsys, status: int, *arguments) -> str:

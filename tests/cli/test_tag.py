@@ -7,19 +7,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from accelerate.state import AcceleratorState
 
-from ner.cli import tag as tag_command
-from ner.data import synthetic
 from ner.tagging.tagger import Tagger
+from tests.cli.conftest import TEXTS, main
 from tests.processes import ROOT, fork, fork_ranks, forked, wait_until
 from tests.taggers import write_tagger
 
 PROGRAM = ROOT / "ner/__main__.py"
-
-TEXTS = [
-    " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
-]
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +32,6 @@ def expected(run):
         [entity._asdict() | {"score": round(entity.score, 4)} for entity in found]
         for found in Tagger.from_pretrained(run, precision="no")(TEXTS)
     ]
-
-
-@pytest.fixture
-def lines(tmp_path):
-    file = tmp_path / "lines.txt"
-    file.write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
-    return file
-
-
-def main(*arguments) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    tag_command.main([*map(str, arguments), "--mixed-precision", "no"])
 
 
 def failure(capsys, *arguments) -> str:

@@ -11,13 +11,13 @@ from accelerate.state import AcceleratorState
 from huggingface_hub import ModelCard
 
 import evaluate
-import train
 from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
 from ner.sharing.model_card import make_card, write_card
 from ner.sharing.run_record import hub_name, last_part
 from ner.training.run_folder import OURS
 from tests.conftest import part_of
+from tests.runs import train_run
 
 FLAGS = ["--mixed-precision", "no"]
 
@@ -32,28 +32,9 @@ def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
 def trained(corpus_folder, encoder_folder, tmp_path_factory) -> Path:
     """Two short runs on German, of two seeds, and one on German and French."""
     folder = tmp_path_factory.mktemp("runs")
-    for name, flags in (("one", ["de"]), ("two", ["de", "--seed", "1"]), ("both", ["de", "fr"])):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        train.main(
-            [
-                "--model",
-                str(encoder_folder),
-                "--data",
-                str(corpus_folder),
-                "--lr",
-                "2e-3",
-                "--max-steps",
-                "20",
-                "--output",
-                str(folder / name),
-                "--license",
-                "cc-by-sa-4.0",
-                *FLAGS,
-                "--train-on",
-                *flags,
-            ]
-        )
-    AcceleratorState._reset_state(reset_partial_state=True)
+    for name, flags in (("one", "de"), ("two", "de --seed 1"), ("both", "de fr")):
+        flags = f"--max-steps 20 --license cc-by-sa-4.0 --train-on {flags}"
+        train_run(encoder_folder, corpus_folder, folder / name, flags)
     return folder
 
 
@@ -268,26 +249,9 @@ def test_runs_from_before_there_were_cards(runs):
 
 def test_a_finished_run_gets_its_card_and_another_licence(runs, corpus_folder, encoder_folder):
     (runs / "one/README.md").unlink()
-    flags = [
-        "--model",
-        str(encoder_folder),
-        "--data",
-        str(corpus_folder),
-        "--lr",
-        "2e-3",
-        "--max-steps",
-        "20",
-        "--output",
-        str(runs / "one"),
-        "--resume",
-        "auto",
-        *FLAGS,
-    ]
-    for more, expected in (([], "cc-by-sa-4.0"), (["--license", "mit"], "mit"), ([], "mit")):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        train.main([*flags, *more])
+    for more, expected in (("", "cc-by-sa-4.0"), ("--license mit", "mit"), ("", "mit")):
+        train_run(encoder_folder, corpus_folder, runs / "one", f"--max-steps 20 --resume auto {more}")
         assert ModelCard((runs / "one/README.md").read_text(encoding="utf-8")).data["license"] == expected
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_names_and_paths(tmp_path, monkeypatch):

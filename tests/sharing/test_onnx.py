@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
-import train
 from ner.cli import export as export_command
 from ner.data import synthetic
 from ner.evaluation.inference import Predictions
@@ -25,6 +23,7 @@ from ner.sharing import onnx as export
 from ner.sharing.onnx import OnnxModel, missing
 from tests.conftest import TAGS
 from tests.processes import fork
+from tests.runs import train_run
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -37,29 +36,7 @@ def run(corpus_folder, tokenizer, tmp_path_factory):
     encoder = AutoModelForTokenClassification.from_config(synthetic.build_encoder(tokenizer, num_layers=1))
     encoder.base_model.save_pretrained(encoder_folder)
     tokenizer.save_pretrained(encoder_folder)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    train.main(
-        [
-            "--model",
-            str(encoder_folder),
-            "--data",
-            str(corpus_folder),
-            "--train-on",
-            "de",
-            "fr",
-            "--lr",
-            "2e-3",
-            "--output",
-            str(folder),
-            "--max-steps",
-            "60",
-            "--batch-size",
-            "32",
-            "--mixed-precision",
-            "no",
-        ]
-    )
-    AcceleratorState._reset_state(reset_partial_state=True)
+    train_run(encoder_folder, corpus_folder, folder, "--train-on de fr --max-steps 60 --batch-size 32")
     return folder
 
 
