@@ -233,7 +233,7 @@ class AboveTheBar(logging.Handler):
     """Shows what this project logs on standard error, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(harmless(self.format(record)), file=sys.stderr)
+        tqdm.write(harmless(with_flags(self.format(record))), file=sys.stderr)
 
 
 plain_format = warnings.formatwarning

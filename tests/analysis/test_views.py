@@ -1,6 +1,7 @@
 """Views on tables of token losses that are small enough to be counted by hand."""
 
 import random
+from typing import get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from ner.analysis import token_losses, views
 from ner.analysis.entity_errors import KINDS
+from ner.arguments import element_type
 from ner.cli import errors as errors_command
+from ner.cli.errors import ErrorsConfig
 
 # words with "|" between their sub-tokens, gold, predicted, losses; "-": a word without a sub-token
 SENTENCES = [
@@ -281,3 +284,7 @@ def test_a_file_is_there_once_it_is_whole(tmp_path):
     with pytest.raises(ValueError, match="schema"), token_losses.open_file(tmp_path / "losses.parquet") as writer:
         writer.write_table(pa.table({"text": ["no such table"]}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_offers_every_view():
+    assert element_type(get_type_hints(ErrorsConfig)["by"])[0].__args__ == tuple(views.VIEWS)
