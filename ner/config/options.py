@@ -1,11 +1,9 @@
-"""The options of the scripts: one frozen dataclass each, built from groups, a line of documentation a field."""
+"""Groups of options, which the scripts and commands share: a line of documentation a field."""
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from ner.arguments import flag, named_twice, not_above_zero, option, parse_interval
-from ner.errors import InputError
+from ner.arguments import flag, option
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class CheckpointOptions:
         None,
         "auto: go on from the newest sound checkpoint of the run folder, start afresh without one, and leave a "
         "finished run alone; or the folder of a checkpoint",
-        metavar="COMMIT",
+        metavar="CHECKPOINT",
     )
     max_bad_steps: int = option(
         20, "stop after N steps in a row whose gradient is not finite; none of them changes the weights", metavar="N"
@@ -189,139 +187,6 @@ class SharingOptions(HubOptions):
         "of the model, for its card, as the Hub names it: mit, apache-2.0, cc-by-sa-4.0, ...",
         metavar="ID",
     )
-
-
-LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
-
-# What may be another when a run goes on: none of these changes what is computed.
-FREE_ON_RESUME = tuple(
-    """
-    output overwrite log_every trackers checkpoint_every keep resume max_bad_steps max_tokens_per_micro_batch
-    push_to_hub push_private push_dry_run license allow_pickle
-    """.split()
-)
-
-
-# What tells apart the rows and points that runs of one recipe make, or runs of one row.
-OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
-
-
-@dataclass(frozen=True)
-class TrainConfig(
-    ModelOptions,
-    TrainingDataOptions,
-    EncodingOptions,
-    BatchOptions,
-    OptimizerOptions,
-    PrecisionOptions,
-    RunOptions,
-    CheckpointOptions,
-    SharingOptions,
-):
-    """Everything that decides a run of train.py."""
-
-    def __post_init__(self) -> None:
-        above_zero = """
-            batch_size epochs max_steps lr max_grad_norm patience row_length
-            max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
-            keep max_bad_steps
-        """
-        problems = not_above_zero(self, *above_zero.split())
-        if (self.validation_fraction or 0) >= 1:
-            problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
-        problems += [
-            f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
-            for name in ("warmup", "weight_decay", "freeze_layers", "seed")
-            if not 0 <= getattr(self, name) < float("inf")
-        ]
-        if self.seed >= LARGEST_SEED:
-            problems.append(f"--seed {self.seed} must be below {LARGEST_SEED}")
-        for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
-            try:
-                parse_interval(getattr(self, name), flag(name), units)
-            except InputError as error:
-                problems.append(str(error))
-        problems += named_twice(self, "train_on") + pushed_nowhere(self)
-        if self.resume and self.overwrite:
-            problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
-        if problems:
-            raise InputError("\n".join(problems))
-
-    @property
-    def folder(self) -> Path:
-        """The run folder, with the languages filled in."""
-        return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
-
-    def recipe(self) -> "TrainConfig":
-        """These options with languages, number of sentences, seed and what does not change a result at their defaults.
-
-        Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
-        """
-        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in OUTSIDE_THE_RECIPE}
-        return replace(self, **defaults)
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """evaluation"""
-
-    runs: tuple[str, ...] = option(
-        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN", positional=True
-    )
-    languages: tuple[str, ...] | None = option(
-        None, "languages to test on: the columns (every language that a run was trained on)", metavar="LANG"
-    )
-    splits: tuple[str, ...] = option(("test",), "splits to test on, a matrix each", metavar="SPLIT")
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
-    scoring: Literal["default", "strict"] = option(
-        "default", "entities of the matrix: conlleval's rules, or strict IOB2; the JSON has both"
-    )
-    output: str | None = option(
-        None, "folder for the matrix, the learning curve and the comparison, as tables and pictures", metavar="FOLDER"
-    )
-    token_losses: bool = option(
-        False, "write token_losses.parquet to --output: loss, probabilities and sub-tokens of every word"
-    )
-    report: bool = option(
-        False, "write report.html to --output: all of this, and every sentence with its errors; implies --token-losses"
-    )
-    compare: bool = option(
-        False, "of two runs: which entities only one, both or neither found, and a paired test of their F1"
-    )
-
-
-@dataclass(frozen=True)
-class EvaluationDataOptions:
-    """data (each run's own, unless given; with --data, nothing of the run's)"""
-
-    data: str | None = option(None, "as in train.py", metavar="NAME")
-    data_config: str | None = option(None, "as in train.py", metavar="PATTERN")
-    columns: str | None = option(None, "as in train.py", metavar="COLUMNS")
-    tags: tuple[str, ...] | None = option(None, "as in train.py", metavar="TAG")
-    map_tags: str | None = option(None, "as in train.py", metavar="OLD=NEW")
-    on_bad_row: Literal["stop", "skip"] | None = option(None, "as in train.py; skipped.jsonl goes to --output")
-    validation_fraction: float | None = option(None, "as in train.py", metavar="X")
-    sample: tuple[str, ...] | None = option(None, "as in train.py", metavar="SHARE")
-
-
-@dataclass(frozen=True)
-class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, PrecisionOptions, HubOptions):
-    """Everything that decides a run of evaluate.py."""
-
-    def __post_init__(self) -> None:
-        problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
-        problems += named_twice(self, "languages", "splits") + pushed_nowhere(self)
-        if self.push_to_hub and self.checkpoint != "best":
-            problems.append(f"--push-to-hub uploads best/, and --checkpoint {self.checkpoint} tests another model")
-        if self.compare and len(set(self.runs)) != 2:
-            problems.append(f"--compare takes two runs, not {len(set(self.runs))}")
-        problems += [
-            f"{flag(name)} needs a folder to write to: --output FOLDER"
-            for name in ("token_losses", "report")
-            if getattr(self, name) and not self.output
-        ]
-        if problems:
-            raise InputError("\n".join(problems))
 
 
 def pushed_nowhere(config: HubOptions) -> list[str]:

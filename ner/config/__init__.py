@@ -1,0 +1,17 @@
+"""The options: one frozen dataclass for each script, built from groups."""
+
+from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
+from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, ReadingOptions, RunOptions
+from ner.config.train import FREE_ON_RESUME, TrainConfig
+
+__all__ = [
+    "FREE_ON_RESUME",
+    "UNKNOWN_LICENSE",
+    "EvaluateConfig",
+    "EvaluationDataOptions",
+    "HubOptions",
+    "PrecisionOptions",
+    "ReadingOptions",
+    "RunOptions",
+    "TrainConfig",
+]

@@ -1,0 +1,89 @@
+"""The options of train.py, and which of them may change when a run goes on."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ner.arguments import flag, named_twice, not_above_zero, parse_interval
+from ner.config.options import (
+    BatchOptions,
+    CheckpointOptions,
+    EncodingOptions,
+    ModelOptions,
+    OptimizerOptions,
+    PrecisionOptions,
+    RunOptions,
+    SharingOptions,
+    TrainingDataOptions,
+    pushed_nowhere,
+)
+from ner.errors import InputError
+
+LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
+
+# What may be another when a run goes on: none of these changes what is computed.
+FREE_ON_RESUME = tuple(
+    """
+    output overwrite log_every trackers checkpoint_every keep resume max_bad_steps max_tokens_per_micro_batch
+    push_to_hub push_private push_dry_run license allow_pickle
+    """.split()
+)
+
+
+# What tells apart the rows and points that runs of one recipe make, or runs of one row.
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+
+
+@dataclass(frozen=True)
+class TrainConfig(
+    ModelOptions,
+    TrainingDataOptions,
+    EncodingOptions,
+    BatchOptions,
+    OptimizerOptions,
+    PrecisionOptions,
+    RunOptions,
+    CheckpointOptions,
+    SharingOptions,
+):
+    """Everything that decides a run of train.py."""
+
+    def __post_init__(self) -> None:
+        above_zero = """
+            batch_size epochs max_steps lr max_grad_norm patience row_length
+            max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
+            keep max_bad_steps
+        """
+        problems = not_above_zero(self, *above_zero.split())
+        if (self.validation_fraction or 0) >= 1:
+            problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
+        problems += [
+            f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
+            for name in ("warmup", "weight_decay", "freeze_layers", "seed")
+            if not 0 <= getattr(self, name) < float("inf")
+        ]
+        if self.seed >= LARGEST_SEED:
+            problems.append(f"--seed {self.seed} must be below {LARGEST_SEED}")
+        for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
+            try:
+                parse_interval(getattr(self, name), flag(name), units)
+            except InputError as error:
+                problems.append(str(error))
+        problems += named_twice(self, "train_on") + pushed_nowhere(self)
+        if self.resume and self.overwrite:
+            problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
+        if problems:
+            raise InputError("\n".join(problems))
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, with the languages filled in."""
+        return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
+
+    def recipe(self) -> "TrainConfig":
+        """These options with languages, number of sentences, seed and what does not change a result at their defaults.
+
+        Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
+        """
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in OUTSIDE_THE_RECIPE}
+        return replace(self, **defaults)
