@@ -33,7 +33,7 @@ from ner.inputs.collators import Collator, PackedCollator, to_device
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
-from ner.modeling.loss import update_loss
+from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import say, start_accelerator
@@ -54,7 +54,7 @@ class Job:
     """What is trained, on what, and how often.
 
     trimmed: the rows of the embedding table that are trained, None for all; resume_from: the checkpoint that the run
-    goes on from, None for a fresh start; loss: of a micro-batch, as `update_loss`.
+    goes on from, None for a fresh start; loss: of a micro-batch, as `micro_batch_loss`.
     """
 
     model: PreTrainedModel
@@ -68,7 +68,7 @@ class Job:
     evaluate_every: int
     trimmed: TrimmedEmbedding | None
     resume_from: Path | None
-    loss: Callable[[Tensor, Tensor, int, int], Tensor] = update_loss
+    loss: Callable[[Tensor, Tensor, int, int], Tensor] = micro_batch_loss
 
     def point(self, step: int) -> dict[str, Any]:
         """Where a log entry stands."""

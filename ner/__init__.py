@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ner.inputs.collators import choose_collator as choose_collator
     from ner.inputs.encoding import Encoded as Encoded
     from ner.inputs.encoding import encode as encode
+    from ner.modeling.loss import micro_batch_loss as micro_batch_loss
     from ner.modeling.loss import token_loss as token_loss
-    from ner.modeling.loss import update_loss as update_loss
     from ner.modeling.model import build_model as build_model
     from ner.modeling.model import load_tagger as load_tagger
     from ner.modeling.pretrained import load_tokenizer as load_tokenizer
@@ -37,7 +37,7 @@ MODULES = {
     "data.corpus": ("Corpus", "Source", "load_corpus"),
     "inputs.encoding": ("Encoded", "encode"),
     "evaluation.inference": ("evaluate", "predict"),
-    "modeling.loss": ("token_loss", "update_loss"),
+    "modeling.loss": ("token_loss", "micro_batch_loss"),
     "evaluation.metrics": ("Counts",),
     "modeling.pretrained": ("load_tokenizer",),
     "modeling.model": ("build_model", "load_tagger"),

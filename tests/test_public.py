@@ -31,7 +31,7 @@ def test_parts_have_names_types_and_docstrings():
         assert part.__doc__
         assert name in dir(ner)
         assert not (ROOT / "ner" / f"{name}.py").exists()  # else the room would hide the part
-    assert inspect.signature(ner.update_loss).return_annotation is not inspect.Signature.empty
+    assert inspect.signature(ner.micro_batch_loss).return_annotation is not inspect.Signature.empty
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ner.nothing
 

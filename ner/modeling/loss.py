@@ -22,7 +22,7 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return flat.view_as(labels)
 
 
-def update_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
+def micro_batch_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
     """A micro-batch's share of its step's mean loss: a scalar whose gradients add up to the mean's.
 
     Args:

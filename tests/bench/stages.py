@@ -25,7 +25,7 @@ from ner.evaluation.inference import evaluate
 from ner.inputs.collators import collate, to_device
 from ner.inputs.encoding import Encoded, encode, encode_once
 from ner.inputs.prefetch import prefetch
-from ner.modeling.loss import update_loss
+from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.training.optimization import clip_gradients, step_if_finite
@@ -69,7 +69,7 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
                 labels = batch.pop("labels")
                 del batch["words"]
             with watch.stage("forward"):
-                loss = update_loss(model(**batch).logits, labels, step.num_labels, 1)
+                loss = micro_batch_loss(model(**batch).logits, labels, step.num_labels, 1)
             with watch.stage("backward"):
                 accelerator.backward(loss)
         with watch.stage("clip"):
@@ -89,7 +89,7 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
             batch = to_device(host_batch, device)
             labels = batch.pop("labels")
             del batch["words"]
-            accelerator.backward(update_loss(model(**batch).logits, labels, step.num_labels, 1))
+            accelerator.backward(micro_batch_loss(model(**batch).logits, labels, step.num_labels, 1))
     optimizer.zero_grad()
     milliseconds = {name: 1e3 * seconds / num_steps for name, seconds in watch.seconds.items()}
     return {

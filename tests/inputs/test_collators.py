@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification
 from ner.inputs.batching import MicroBatch
 from ner.inputs.collators import PackedCollator, PaddedCollator, choose_collator, collate, packing_fault
 from ner.inputs.encoding import IGNORED
-from ner.modeling.loss import update_loss
+from ner.modeling.loss import micro_batch_loss
 from tests.conftest import gradients
 
 LABELS: dict[str, Any] = {"num_labels": 7}
@@ -72,7 +72,7 @@ def test_packed_equals_padded_forward_and_gradient(family, row_length):
         labels, words = batch.pop("labels"), batch.pop("words")
         model.zero_grad()
         logits = model(**batch).logits
-        update_loss(logits, labels, num_labels, 1).backward()
+        micro_batch_loss(logits, labels, num_labels, 1).backward()
         outcomes.append((in_order({"words": words}, logits.detach()), gradients(model)))
     (padded, padded_gradient), (packed, packed_gradient) = outcomes
     torch.testing.assert_close(packed, padded, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ from transformers import XLMRobertaForTokenClassification
 from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
 from ner.modeling.embedding_trimming import trim_embedding
-from ner.modeling.loss import update_loss
+from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model
 from ner.training.optimization import parameter_groups
 from tests.conftest import TAGS
@@ -47,7 +47,7 @@ def train(model, windows: Encoded, num_steps: int = 5) -> None:
     labels = batch.pop("labels")
     del batch["words"]
     for _ in range(num_steps):
-        update_loss(model(**batch).logits, labels, int((labels >= 0).sum()), 1).backward()
+        micro_batch_loss(model(**batch).logits, labels, int((labels >= 0).sum()), 1).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

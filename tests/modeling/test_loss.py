@@ -5,7 +5,7 @@ import torch
 
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import PackedCollator, PaddedCollator, collate
-from ner.modeling.loss import token_loss, update_loss
+from ner.modeling.loss import micro_batch_loss, token_loss
 from tests.conftest import gradients
 
 
@@ -21,7 +21,7 @@ def test_token_loss_of_each_token():
 
 
 def test_no_labels_is_no_loss():
-    assert update_loss(torch.randn(1, 2, 3), torch.full((1, 2), -100), 0, 1).item() == 0
+    assert micro_batch_loss(torch.randn(1, 2, 3), torch.full((1, 2), -100), 0, 1).item() == 0
 
 
 def gradient_of_step(model, encoded, *, row_length, max_tokens, num_processes=1):
@@ -36,7 +36,7 @@ def gradient_of_step(model, encoded, *, row_length, max_tokens, num_processes=1)
             batch = collate(encoded, micro_batch, collator)
             labels = batch.pop("labels")
             del batch["words"]
-            loss = update_loss(model(**batch).logits, labels, step.num_labels, num_processes) / num_processes
+            loss = micro_batch_loss(model(**batch).logits, labels, step.num_labels, num_processes) / num_processes
             loss.backward()
             total += loss.item()
     return gradients(model), total, sum(map(len, step.micro_batches))

@@ -19,7 +19,7 @@ from ner.data.corpus import Source, load_corpus
 from ner.inputs.batching import EpochPlan, MicroBatch
 from ner.inputs.collators import PackedCollator, collate
 from ner.inputs.encoding import encode
-from ner.modeling.loss import update_loss
+from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model
 from ner.modeling.pretrained import load_tokenizer
 
@@ -48,7 +48,9 @@ def write_gradient(folder: Path, num_micro_batches: int) -> None:
         labels = batch.pop("labels")
         del batch["words"]
         with accelerator.no_sync(model) if position < len(micro_batches) else torch.enable_grad():
-            accelerator.backward(update_loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes))
+            accelerator.backward(
+                micro_batch_loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes)
+            )
     if accelerator.is_main_process:
         plain = accelerator.unwrap_model(model)
         gradients = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
