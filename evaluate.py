@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
         sources = dict.fromkeys(run.source for run in runs)
-        with accelerator.local_main_process_first():
+        with runtime.main_process_first(accelerator):
             corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
         for run in runs:
             check_tags(run, corpora[run.source])
@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 losses_file = Path(config.output) / token_losses.FILE_NAME
     with token_losses.open_file(losses_file) if losses_file else contextlib.nullcontext() as losses:
         results, tagged, failures = test(config, accelerator, runs, languages, corpora, losses)
+    runtime.wait_for_everyone()
+    accelerator.end_training()  # the connection between processes; what is left is for the main process alone
     status = BAD_INPUT if failures else 0
     if accelerator.is_main_process:
         try:

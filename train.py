@@ -36,10 +36,11 @@ from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
 from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
-from ner.runtime import say, start_accelerator
+from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
 from ner.training.checkpointer import Checkpointer, Progress
+from ner.training.distributed import prepare
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, parameter_groups, step_if_finite
 from ner.training.run_folder import find_start, held
@@ -118,7 +119,7 @@ def build(
     not work.
     """
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
-    with accelerator.local_main_process_first():  # one process fills the caches, the others read them
+    with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
 
@@ -188,8 +189,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
 
     Raises PreemptedError when a signal has stopped it, and DivergedError.
     """
-    # The scheduler is not prepared: Accelerate would step it once per process.
-    model, optimizer = accelerator.prepare(job.model, job.optimizer)
+    model, optimizer = prepare(accelerator, job.model, job.optimizer)
     checkpointer = Checkpointer(
         config, accelerator, model, optimizer, job.scheduler, job.data.fingerprint, len(job.plan)
     )

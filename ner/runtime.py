@@ -1,21 +1,28 @@
-"""Around the loop: the accelerator, seeds, messages and the log file."""
+"""Around the loop: the accelerator, how processes wait for each other, and messages."""
 
+import contextlib
+import functools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+import torch.distributed as dist
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 
 from ner.errors import InputError, single_line
 
 Decision = TypeVar("Decision")
 logger = logging.getLogger("ner")
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
+# How long a process waits for another that downloads, reads or encodes. Training keeps the timeout of its backend
+# (10 minutes with NCCL), so that a process that hangs is noticed.
+SETUP_TIMEOUT = timedelta(hours=6)
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -29,6 +36,8 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
             log_with=list(trackers) or None,
             project_dir=folder,
             step_scheduler_with_optimizer=False,
+            # A gradient that lies in its bucket is not copied to it.
+            kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
         )
     except ValueError as error:  # of options and of ACCELERATE_... in the environment
         raise InputError(single_line(error)) from error
@@ -38,6 +47,8 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
             raise InputError(f"`trackers` {tracker}: not installed; pip install {tracker}")
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
         raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; `mixed_precision` bf16, or no")
+    if accelerator.device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape, and evaluation has many
     if accelerator.device.type == "cpu":
         if reason := idle_gpu(NVIDIA):
             warn(accelerator, f"note: {reason}")
@@ -122,10 +133,46 @@ def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decisio
             answer = decide()
         except InputError as error:
             problem = str(error)
-    answer, problem = broadcast_object_list([answer, problem])
+    if group := host_group():
+        shared = [answer, problem]
+        dist.broadcast_object_list(shared, group=group)
+        answer, problem = shared
     if problem:
         raise InputError(problem)
     return cast(Decision, answer)
+
+
+def host_group() -> dist.ProcessGroup | None:
+    """All processes, connected over the CPU and with SETUP_TIMEOUT; None for one process. Called by all of them."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return None
+    return group_beside(dist.group.WORLD)
+
+
+@functools.lru_cache(maxsize=1)
+def group_beside(_: dist.ProcessGroup) -> dist.ProcessGroup:
+    """A group over the CPU of the processes of the default one, which may be over NCCL. Made once."""
+    return dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
+
+
+def wait_for_everyone() -> None:
+    """Until all processes have come here, SETUP_TIMEOUT at most."""
+    if group := host_group():
+        dist.barrier(group=group)
+
+
+@contextlib.contextmanager
+def main_process_first(accelerator: Accelerator, *, per_machine: bool = True) -> Iterator[None]:
+    """The main process does what is within before the others do: it fills the caches, and they read them.
+
+    per_machine: the main process of each machine.
+    """
+    is_first = accelerator.is_local_main_process if per_machine else accelerator.is_main_process
+    if not is_first:
+        wait_for_everyone()
+    yield
+    if is_first:
+        wait_for_everyone()
 
 
 def say(accelerator: Accelerator, message: str, level: int = logging.INFO) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from ner import runtime
@@ -61,6 +62,22 @@ def test_where_there_is_none_or_it_computes_there_is_nothing_to_say(device, monk
     assert runtime.idle_gpu([device.with_name("none")]) is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runtime.idle_gpu([device]) is None
+
+
+def test_on_a_gpu_no_attention_is_planned_anew_for_each_shape(monkeypatch):
+    class OnGpu(Accelerator):
+        device = torch.device("cuda")
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(runtime, "Accelerator", OnGpu)
+    was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        runtime.start_accelerator("no")
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(was_enabled)
 
 
 def test_the_accelerator_says_it_once(device, monkeypatch, messages):

@@ -29,7 +29,7 @@ from ner.arguments import FAILED, command, echo, exit_on_input_error, not_above_
 from ner.config import PrecisionOptions
 from ner.errors import InputError, single_line
 from ner.files import file_errors, locked
-from ner.runtime import decided, say, start_accelerator
+from ner.runtime import decided, say, start_accelerator, wait_for_everyone
 from ner.tagging import files
 from ner.tagging.document import Tag
 from ner.tagging.journal import Journal, check_sum
@@ -247,5 +247,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
             print_tagged(config, tagger.tag)
-    accelerator.wait_for_everyone()
+    wait_for_everyone()
     accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open

@@ -71,7 +71,7 @@ class Predictions:
         return np.exp(-self.losses)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what FSDP2 keeps between calls would be of no use to training
 def predict(
     model: nn.Module,
     encoded: Encoded,

@@ -17,7 +17,7 @@ from ner.config import TrainConfig
 from ner.errors import single_line
 from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.model import save_model
-from ner.runtime import say, warn
+from ner.runtime import main_process_first, say, warn
 from ner.training import checkpoint, state
 from ner.training.metrics_log import JsonLinesLog, Meter
 from ner.training.signals import PreemptedError, SignalHandler
@@ -69,7 +69,7 @@ class Checkpointer:
         kept = state.read_snapshot(folder)
         state.restore_state(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
         progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
-        with self.accelerator.main_process_first():
+        with main_process_first(self.accelerator, per_machine=False):
             best = progress.best["step"]
             if best and not checkpoint.restore_best(self.run, best):
                 warn(self.accelerator, f"best/ of step {best} is gone; the next evaluation is the best")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ class JsonLinesLog:
         point: step and epoch. Raises DivergedError after max_bad_steps steps in a row that changed nothing.
         """
         self.write_bad(meter.read_bad())
-        self.write({**point, **meter.read(), "lr": lr, "grad_norm": float(grad_norm)})
+        scaler = self.accelerator.scaler
+        scale = {} if scaler is None else {"loss_scale": scaler.get_scale()}
+        self.write({**point, **meter.read(), "lr": lr, "grad_norm": float(grad_norm), **scale})
         if meter.bad_in_a_row >= max_bad_steps:
             raise DivergedError(
                 f"{self.file.parent}: {meter.bad_in_a_row} steps in a row had a gradient that is not finite; "
@@ -62,11 +65,26 @@ class JsonLinesLog:
                 "intact"
             )
 
-    def write_bad(self, steps: Sequence[tuple[int, Step]]) -> None:
-        """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences."""
-        for number, step in steps:
-            self.write({"step": number, "not_finite": {"sentences": step.sentences.tolist()}})
-            warn(self.accelerator, f"step {number}: its gradient is not finite; the weights stay as they are")
+    def write_bad(self, steps: Sequence["BadStep"]) -> None:
+        """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences.
+
+        One that only overflowed says nothing of its sentences: with fp16 the loss scale begins high and is halved.
+        """
+        for bad in steps:
+            if bad.is_overflow:
+                self.write({"step": bad.number, "overflow": True})
+            else:
+                self.write({"step": bad.number, "not_finite": {"sentences": bad.step.sentences.tolist()}})
+                warn(self.accelerator, f"step {bad.number}: its gradient is not finite; the weights stay as they are")
+
+
+@dataclass(frozen=True)
+class BadStep:
+    """A step that changed nothing. is_overflow: its loss was finite, and its scaled gradient too large for fp16."""
+
+    number: int
+    step: Step
+    is_overflow: bool
 
 
 class Meter:
@@ -79,7 +97,7 @@ class Meter:
         """state: of a meter that is gone, as `state` gave it."""
         self.accelerator = accelerator
         self.seconds = self.sentences = self.tokens = self.positions = 0.0
-        self.bad_steps = self.bad_in_a_row = 0
+        self.bad_steps = self.overflows = self.bad_in_a_row = 0
         self.start()
         for name, value in (state or {}).items():
             setattr(self, name, torch.tensor(value, device=accelerator.device) if name == "loss" else value)
@@ -89,33 +107,44 @@ class Meter:
         self.loss = torch.zeros((), device=self.accelerator.device)
         self.steps = self.interval_sentences = self.interval_tokens = 0
         self.interval_seconds = 0.0
-        self.unread: list[tuple[int, Step, Tensor]] = []
+        self.unread: list[tuple[int, Step, Tensor]] = []  # number, step, [gradient is finite, loss is finite]
         self.since = time.perf_counter()
 
     def add(self, number: int, step: Step, loss: Tensor, is_finite: Tensor) -> None:
         """Counts a step. loss: this process's share; is_finite: of all processes' gradient; both on the device."""
         self.loss += torch.where(is_finite, loss, 0.0)
-        self.unread.append((number, step, is_finite))
+        self.unread.append((number, step, torch.stack([is_finite, torch.isfinite(loss)])))
         self.interval_sentences += len(step.sentences)
         self.interval_tokens += step.num_tokens
         self.positions += step.num_positions
 
-    def read_bad(self) -> list[tuple[int, Step]]:
-        """The steps since the last call whose gradient was not finite, with their numbers. Waits for the device."""
+    def read_bad(self) -> list[BadStep]:
+        """The steps since the last call whose gradient was not finite. Waits for the device, and all processes."""
         unread, self.unread = self.unread, []
+        if not unread:
+            return []
+        flags = torch.stack([finite for _, _, finite in unread])  # bool [steps, 2]
+        if not bool(flags[:, 0].all()):  # the same on all processes; of the losses each knows its own
+            flags = self.accelerator.reduce(flags.int(), "sum") == self.accelerator.num_processes
         bad = []
-        flags = torch.stack([is_finite for _, _, is_finite in unread]).tolist() if unread else []
-        for (number, step, _), is_finite in zip(unread, flags, strict=True):
-            self.steps += is_finite
-            self.bad_steps += not is_finite
+        for (number, step, _), (is_finite, loss_is_finite) in zip(unread, flags.tolist(), strict=True):
             self.bad_in_a_row = 0 if is_finite else self.bad_in_a_row + 1
-            if not is_finite:
-                bad.append((number, step))
+            if is_finite:
+                self.steps += 1
+                continue
+            is_overflow = loss_is_finite and self.accelerator.scaler is not None
+            self.overflows += is_overflow
+            self.bad_steps += not is_overflow
+            bad.append(BadStep(number, step, is_overflow))
         return bad
 
-    def read(self) -> dict[str, float]:
-        """Mean loss, sentences and tokens a second since the last reading, over all processes, after `read_bad`."""
-        loss = self.accelerator.reduce(self.loss, "mean").item() / max(self.steps, 1)
+    def read(self) -> dict[str, float | None]:
+        """Mean loss, sentences and tokens a second since the last reading, over all processes, after `read_bad`.
+
+        The loss is None where no step was finite.
+        """
+        total = self.accelerator.reduce(self.loss, "mean").item()
+        loss = total / self.steps if self.steps else None
         self.interval_seconds += time.perf_counter() - self.since
         seconds, sentences, tokens = self.interval_seconds, self.interval_sentences, self.interval_tokens
         self.seconds += seconds
@@ -136,6 +165,7 @@ class Meter:
             "tokens",
             "positions",
             "bad_steps",
+            "overflows",
             "bad_in_a_row",
             "steps",
             "interval_sentences",
@@ -166,6 +196,7 @@ class Meter:
             "tokens_per_second": round(self.tokens / self.seconds, 1),
             "position_efficiency": round(self.tokens / self.positions, 4),
             "bad_steps": self.bad_steps,
+            "overflows": self.overflows,
         }
 
 

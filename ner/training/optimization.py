@@ -20,12 +20,15 @@ def step_if_finite(accelerator: Accelerator, optimizer: AcceleratedOptimizer, gr
     """An optimizer step that leaves weights and state alone if the gradient is not finite.
 
     grad_norm: scalar over all parameters and processes, the same on all of them. Returns bool, a scalar on the device.
-    Fused AdamW takes the flag on the device, without a host sync, as it does from a GradScaler; with fp16 it is the
-    scaler that gives it.
+    Fused AdamW takes the flag on the device, without a host sync. With fp16 the GradScaler hands it over, and is told
+    here: finite gradients can have a norm that overflows, and clipping by that has made them 0.
     """
     is_finite = torch.isfinite(grad_norm)
     is_fused = bool(optimizer.param_groups[0].get("fused"))
-    if accelerator.scaler is None and is_fused:
+    if accelerator.scaler is not None:
+        for found_inf in accelerator.scaler._found_inf_per_device(optimizer.optimizer).values():  # as torch's own do
+            found_inf.logical_or_(~is_finite)
+    elif is_fused:
         optimizer.optimizer.found_inf = (~is_finite).float()
     if accelerator.scaler is not None or is_fused or is_finite:  # host sync: on devices without a fused AdamW
         optimizer.step()

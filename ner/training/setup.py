@@ -15,7 +15,7 @@ from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
-from ner.runtime import say, start_trackers
+from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
 from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.utils import progress_bar
@@ -50,7 +50,7 @@ def encode_data(
             )
 
     sentences = join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
-    with accelerator.local_main_process_first():
+    with main_process_first(accelerator):
         train = encoded(sentences, "encode train")
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
@@ -100,7 +100,7 @@ def open_run_folder(
     if start.stored:
         then = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
         check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint)
-    accelerator.wait_for_everyone()  # all have seen the folder as it was
+    wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")
         if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:

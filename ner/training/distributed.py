@@ -1,0 +1,41 @@
+"""Model and optimizer for the processes that train together: replicated (DDP) or sharded (FSDP2)."""
+
+import warnings
+from typing import cast
+
+from accelerate import Accelerator, FullyShardedDataParallelPlugin
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from transformers import PreTrainedModel
+
+from ner.modeling.model import encoder_layers
+
+
+def prepare(
+    accelerator: Accelerator, model: PreTrainedModel, optimizer: Optimizer
+) -> tuple[nn.Module, AcceleratedOptimizer]:
+    """`accelerator.prepare`, with what an encoder needs.
+
+    The scheduler is not prepared: Accelerate would step it once per process.
+    """
+    if accelerator.is_fsdp2:
+        shard_by_layer(accelerator.state.fsdp_plugin, model)
+        # The logits are a view, and nothing is done to them in place.
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+    prepared, wrapped = accelerator.prepare(model, optimizer)
+    if isinstance(prepared, DistributedDataParallel):
+        prepared.broadcast_buffers = False  # those of an encoder never change
+    return cast(nn.Module, prepared), cast(AcceleratedOptimizer, wrapped)
+
+
+def shard_by_layer(plugin: FullyShardedDataParallelPlugin, model: PreTrainedModel) -> None:
+    """Makes each layer of the encoder a unit of FSDP, unless FSDP_TRANSFORMER_CLS_TO_WRAP names others.
+
+    Accelerate would take the model's `_no_split_modules`, which name the embeddings of most encoders, and then fail to
+    shard the embedding table within them once more.
+    """
+    if plugin.transformer_cls_names_to_wrap is None:
+        names = dict.fromkeys(type(layer).__name__ for layer in encoder_layers(model, "FSDP"))
+        plugin.transformer_cls_names_to_wrap = list(names)

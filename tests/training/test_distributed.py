@@ -1,0 +1,122 @@
+"""Processes that train together: sharded as replicated, waiting for one that is slow, and hangs that show."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.processes import fork_ranks
+from tests.test_train import same, weights
+
+FLAGS = "--train-on de --batch-size 32 --lr 2e-3 --max-steps 8 --evaluate-every 4 --log-every 2 --mixed-precision no"
+
+TRAIN = """
+import sys
+from tests import accelerators
+from ner.training.checkpointer import Checkpointer
+import train
+
+accelerator, stop, *flags = sys.argv[1:]
+if accelerator != "replicated":
+    accelerators.use(accelerators.ShardedAccelerator)
+if accelerator == "wrapped as Accelerate does":
+    from ner.training import distributed
+    distributed.shard_by_layer = lambda plugin, model: None
+if stop != "-":  # within the evaluation after this step, by a signal to one process
+    check = train.SignalHandler.check
+
+    def interrupt(self, _=None):
+        if self.group is not None and train.torch.distributed.get_rank() == 1 and self.step == int(stop):
+            self.asked_by = "SIGTERM"
+        check(self)
+
+    after_step = Checkpointer.after_step
+
+    def note(self, point, progress, meter, log, signals):
+        signals.step = progress.step + 1
+        after_step(self, point, progress, meter, log, signals)
+
+    train.SignalHandler.step, train.SignalHandler.check, Checkpointer.after_step = 0, interrupt, note
+train.main(flags)
+"""
+
+
+@pytest.fixture(scope="module")
+def arguments(narrow_encoder, corpus_folder) -> list[str]:
+    return ["--model", str(narrow_encoder), "--data", str(corpus_folder), *FLAGS.split()]
+
+
+def losses(run: Path) -> list[tuple[float, float]]:
+    entries = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    return [(entry["loss"], entry["grad_norm"]) for entry in entries if "loss" in entry]
+
+
+@pytest.fixture(scope="module")
+def sharded(arguments, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("sharded") / "run"
+    fork_ranks(2, TRAIN, "sharded", "-", *arguments, "--output", run)
+    return run
+
+
+def test_a_sharded_model_trains_as_a_replicated_one(sharded, arguments, tmp_path):
+    fork_ranks(2, TRAIN, "replicated", "-", *arguments, "--output", tmp_path / "run")
+    for ours, theirs in zip(losses(sharded), losses(tmp_path / "run"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    replicated = weights(tmp_path / "run")
+    assert max(float((replicated[name] - value).abs().max()) for name, value in weights(sharded).items()) < 1e-5
+
+
+def test_a_sharded_run_goes_on_after_a_stop_within_an_evaluation(sharded, arguments, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(AssertionError, match=r"statuses \[75, 75\]"):
+        fork_ranks(2, TRAIN, "sharded", "4", *arguments, "--output", run)
+    (_,) = (run / "checkpoints").glob("step-*4")
+    fork_ranks(2, TRAIN, "sharded", "-", *arguments, "--output", run, "--resume", "auto")
+    assert losses(run) == losses(sharded)
+    assert same(weights(sharded), weights(run))
+    assert load_file(run / "best" / "model.safetensors").keys() == weights(run).keys()
+
+
+def test_the_classes_that_accelerate_would_shard_can_not_be(arguments, tmp_path):
+    """What `shard_by_layer` is for; when this fails, it is not needed any more."""
+    with pytest.raises(AssertionError, match="value was None"):
+        fork_ranks(2, TRAIN, "wrapped as Accelerate does", "-", *arguments, "--output", tmp_path / "run")
+
+
+WAIT = """
+import datetime, sys, time
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from ner.errors import InputError
+from ner.runtime import decided, main_process_first, wait_for_everyone
+
+short = InitProcessGroupKwargs(timeout=datetime.timedelta(seconds=3))
+accelerator = Accelerator(cpu=True, kwargs_handlers=[short])
+
+def slow(answer):
+    time.sleep(5)
+    return answer
+
+with main_process_first(accelerator):
+    if accelerator.is_main_process:
+        slow(None)
+assert decided(accelerator, lambda: slow("yes")) == "yes"
+if not accelerator.is_main_process:
+    slow(None)
+wait_for_everyone()
+print("waited", flush=True)
+try:  # a gradient that never comes
+    if not accelerator.is_main_process:
+        accelerator.reduce(torch.ones(1))
+except RuntimeError as error:
+    print("noticed:", "imed out" in str(error), flush=True)
+if accelerator.is_main_process:
+    time.sleep(6)
+"""
+
+
+def test_processes_wait_for_one_that_is_slow_and_notice_one_that_hangs():
+    output = fork_ranks(2, WAIT)
+    assert output.count("waited") == 2
+    assert output.count("noticed: True") == 1
