@@ -29,7 +29,8 @@ from ner.errors import single_line
 from ner.evaluation.inference import evaluate_languages
 from ner.files import write_json
 from ner.inputs.batching import EpochPlan
-from ner.inputs.collators import Collator, PackedCollator, to_device
+from ner.inputs.collators import Collator, PackedCollator, encoder_inputs, to_device
+from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
@@ -183,6 +184,17 @@ class Loop:
     bar: tqdm
 
 
+def forward_backward(
+    accelerator: Accelerator, job: Job, model: torch.nn.Module, batch: dict[str, Tensor], num_labels: int, is_last: bool
+) -> Tensor:
+    """Adds a micro-batch's gradient, which processes exchange behind the last; returns its share of the step's loss."""
+    inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
+    with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
+        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
+        accelerator.backward(loss)
+    return loss.detach()
+
+
 def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None) -> Metrics:
     """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns what is in metrics.json.
 
@@ -203,7 +215,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     loop = Loop(config, accelerator, job, model, progress, meter, log, checkpointer, signals, bar)
     # The order of the data is a pure function of seed and epoch: a run that goes on reads nothing that was done.
     rank, device = accelerator.process_index, accelerator.device
-    steps = prefetch(job.plan, job.collator, rank, progress.step + 1, job.num_steps, device)
+    steps = prefetch(job.plan, job.collator, rank, progress.step + 1, job.num_steps, device, with_words=False)
+    compute = partial(forward_backward, accelerator, job, model)
     set_train_mode(model)
     with bar, signals.listening():
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
@@ -220,14 +233,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
             step, micro_batches = next(steps)
             loss = torch.zeros((), device=device)
             for position, batch in enumerate(micro_batches, start=1):
-                batch = to_device(batch, device)
-                labels = batch.pop("labels")
-                del batch["words"]
                 is_last = position == len(micro_batches)  # processes exchange gradients once a step
-                with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-                    part = job.loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes)
-                    accelerator.backward(part)
-                loss += part.detach()
+                loss += compute(to_device(batch, device), step.num_labels, is_last)
 
             # 2. Clip and step. A gradient that is not finite changes nothing; that is decided on the device.
             grad_norm = clip_gradients(accelerator, model, config.max_grad_norm)
