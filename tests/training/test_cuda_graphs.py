@@ -120,8 +120,8 @@ def test_a_shape_that_comes_within_a_step_leaves_its_gradient_alone():
 def test_the_loss_scale_is_not_frozen():
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     pair = Pair(scaler)
+    scaler.scale(torch.zeros(()))  # makes its tensors
     for scale in (8.0, 4.0, 1024.0):
-        scaler._lazy_init_scale_growth_tracker(torch.device("cpu"))
         scaler.update(scale)
         pair.both(*batches((2, 6)), 9)
         assert pair.models[1].head.weight.grad.abs().max() > 1e-4 * scale
@@ -245,8 +245,7 @@ def test_twenty_steps_train_the_same_weights(run, flags, is_full):
     recorder = TapeRecorder()
     graphed = run("graphed", "--max-steps", "20", *flags, recorder=recorder)
     assert_same(graphed, run("eager", "--max-steps", "20", *flags))
-    assert (len(recorder.tapes) == MOST_GRAPHS) == is_full
-    assert len(recorder.tapes) > 1
+    assert len(recorder.tapes) == MOST_GRAPHS if is_full else 1 < len(recorder.tapes) <= MOST_GRAPHS
     assert recorder.num_replays > 20  # several micro-batches a step
     assert losses(graphed)[-1][1] < losses(graphed)[0][1]
 
