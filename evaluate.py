@@ -143,7 +143,8 @@ def test(
                 windows = cache[key]
                 if collator is None:
                     probe = [windows[i] for i in range(min(16, len(windows)))]  # in full precision: before `prepare`
-                    collator, reason = choose_collator(model, probe, config.packing, config.row_length)
+                    row_length = config.row_length_on(accelerator.device.type)
+                    collator, reason = choose_collator(model, probe, config.packing, row_length)
                     prepared = accelerator.prepare_model(model, evaluation_mode=True)
                     if not results:
                         runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}")

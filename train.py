@@ -11,16 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+from transformers import PreTrainedModel
 
 from ner.arguments import FAILED, command, exit_on_input_error, parse, parse_interval
 from ner.config import TrainConfig
@@ -28,57 +24,27 @@ from ner.data.corpus import Source, load_corpus
 from ner.errors import single_line
 from ner.evaluation.inference import evaluate_languages
 from ner.files import write_json
-from ner.inputs.batching import EpochPlan
-from ner.inputs.collators import Collator, PackedCollator, to_device
+from ner.inputs.collators import PackedCollator, encoder_inputs, to_device
+from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
-from ner.modeling.loss import micro_batch_loss
+from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
 from ner.training.checkpointer import Checkpointer, Progress
+from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
 from ner.training.distributed import prepare
+from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
-from ner.training.optimization import clip_gradients, parameter_groups, step_if_finite
+from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
-from ner.training.setup import Data, encode_data, open_run_folder, plan_batches
+from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is trained, on what, and how often.
-
-    trimmed: the rows of the embedding table that are trained, None for all; resume_from: the checkpoint that the run
-    goes on from, None for a fresh start; loss: of a micro-batch, as `micro_batch_loss`.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    data: Data
-    collator: Collator
-    plan: EpochPlan
-    optimizer: Optimizer
-    scheduler: LRScheduler
-    num_steps: int
-    evaluate_every: int
-    trimmed: TrimmedEmbedding | None
-    resume_from: Path | None
-    loss: Callable[[Tensor, Tensor, int, int], Tensor] = micro_batch_loss
-
-    def point(self, step: int) -> dict[str, Any]:
-        """Where a log entry stands."""
-        return {"step": step, "epoch": round(step / len(self.plan), 4)}
-
-    def evaluation_is_due(self, progress: Progress) -> bool:
-        """Whether the validation sentences are to be scored now."""
-        step = progress.step
-        return step > progress.evaluated and (step % self.evaluate_every == 0 or step == self.num_steps)
 
 
 @command
@@ -118,6 +84,7 @@ def build(
     make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError for what can
     not work.
     """
+    recorder = make_recorder(accelerator) if config.cuda_graphs else None
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
     with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
@@ -140,10 +107,7 @@ def build(
         compile_layers(model)
 
     num_steps = config.max_steps or config.epochs * len(plan)
-    fused = accelerator.device.type in ("cpu", "cuda")
-    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=fused)
-    warmup = config.warmup * num_steps if config.warmup < 1 else config.warmup
-    scheduler = get_scheduler(config.schedule, optimizer, round(warmup), num_steps)
+    optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
     every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
 
     is_packed = isinstance(collator, PackedCollator)
@@ -165,6 +129,7 @@ def build(
         evaluate_every=every if unit == "steps" else every * len(plan),
         trimmed=trimmed,
         resume_from=start.resume_from,
+        recorder=recorder,
     )
 
 
@@ -184,12 +149,23 @@ class Loop:
     bar: tqdm
 
 
+def forward_backward(
+    accelerator: Accelerator, job: Job, model: torch.nn.Module, batch: Batch, num_labels: int | Tensor, is_last: bool
+) -> Tensor:
+    """Adds a micro-batch's gradient, which processes exchange behind the last; returns its share of the step's loss."""
+    inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
+    with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
+        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
+        accelerator.backward(loss)
+    return loss.detach()
+
+
 def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None) -> Metrics:
     """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns what is in metrics.json.
 
     Raises PreemptedError when a signal has stopped it, and DivergedError.
     """
-    model, optimizer = prepare(accelerator, job.model, job.optimizer)
+    model, optimizer = prepare(accelerator, job.model, job.optimizer, ddp=job.recorder is None)
     checkpointer = Checkpointer(
         config, accelerator, model, optimizer, job.scheduler, job.data.fingerprint, len(job.plan)
     )
@@ -203,7 +179,10 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     loop = Loop(config, accelerator, job, model, progress, meter, log, checkpointer, signals, bar)
     # The order of the data is a pure function of seed and epoch: a run that goes on reads nothing that was done.
     rank, device = accelerator.process_index, accelerator.device
-    steps = prefetch(job.plan, job.collator, rank, progress.step + 1, job.num_steps, device)
+    steps = prefetch(job.plan, job.collator, rank, progress.step + 1, job.num_steps, device, with_words=False)
+    compute: Compute = partial(forward_backward, accelerator, job, model)
+    if job.recorder:
+        compute = CudaGraphs(accelerator, compute, model.parameters(), job.recorder)
     set_train_mode(model)
     with bar, signals.listening():
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
@@ -220,14 +199,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
             step, micro_batches = next(steps)
             loss = torch.zeros((), device=device)
             for position, batch in enumerate(micro_batches, start=1):
-                batch = to_device(batch, device)
-                labels = batch.pop("labels")
-                del batch["words"]
                 is_last = position == len(micro_batches)  # processes exchange gradients once a step
-                with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-                    part = job.loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes)
-                    accelerator.backward(part)
-                loss += part.detach()
+                loss += compute(to_device(batch, device), step.num_labels, is_last)
 
             # 2. Clip and step. A gradient that is not finite changes nothing; that is decided on the device.
             grad_norm = clip_gradients(accelerator, model, config.max_grad_norm)

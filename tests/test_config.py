@@ -17,7 +17,7 @@ FLAGS = (
     "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
     "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
-    "license"
+    "license cuda-graphs"
 ).split()
 
 
@@ -120,6 +120,20 @@ def test_evaluation_options():
         parse(EvaluateConfig, [], "about")
     with pytest.raises(ValueError, match="--row-length 0 must be above 0\n--languages names one twice: de de"):
         parse(EvaluateConfig, ["a", "--languages", "de", "de", "--row-length", "0"], "about")
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, EvaluateConfig])
+def test_length_of_rows(config_class, tmp_path):
+    def rows(*arguments: str, device: str) -> int:
+        return parse(config_class, ["a", *arguments][config_class is TrainConfig :], "about").row_length_on(device)
+
+    assert [rows(device=device) for device in ("cpu", "cuda", "mps")] == [64, 256, 64]
+    assert rows("--row-length", "32", device="cuda") == 32
+    (tmp_path / "old.yaml").write_text("row_length: 48\n", encoding="utf-8")  # a number, as runs used to store it
+    assert rows("--config", str(tmp_path / "old.yaml"), device="cuda") == 48
+    for bad in ("0", "-5", "long", "1.5", "9999999999", "²"):
+        with pytest.raises(ValueError, match=f"--row-length {bad}"):
+            rows("--row-length", bad, device="cpu")
 
 
 def test_intervals():

@@ -16,9 +16,12 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
 from safetensors.torch import load_file, save_file
+from torch._dynamo.utils import counters
 from transformers import AutoModelForTokenClassification, pipeline
 
 import train
+from ner.modeling import model
+from ner.modeling.model import with_two_rows
 from ner.modeling.pretrained import load_tokenizer
 from ner.training.checkpoint import found
 from ner.training.checkpointer import Checkpointer
@@ -94,10 +97,13 @@ def run(small, encoder_folder, tmp_path):
 @pytest.fixture(scope="module")
 def still(encoder_folder, tmp_path_factory) -> Path:
     """The embedded encoder without dropout."""
-    folder = tmp_path_factory.mktemp("models") / "still"
+    return with_dropout(encoder_folder, tmp_path_factory.mktemp("models") / "still", 0.0)
+
+
+def with_dropout(encoder_folder: Path, folder: Path, p: float) -> Path:
     shutil.copytree(encoder_folder, folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config |= {"hidden_dropout_prob": p, "attention_probs_dropout_prob": p}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
@@ -134,7 +140,7 @@ def test_a_run_folder(run, small):
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert stored["train_on"] == ["de", "fr"]
     assert stored["data"] == str(small)
-    resolved = {"output": str(folder), "sample": ["all"], "packing": "on", "mixed_precision": "no"}
+    resolved = {"output": str(folder), "sample": ["all"], "packing": "on", "mixed_precision": "no", "row_length": "64"}
     assert {name: stored[name] for name in resolved} == resolved
 
 
@@ -163,13 +169,34 @@ def test_micro_batches_and_padding_train_the_same_model_without_dropout(run, sti
             torch.testing.assert_close(split[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
 
 
+def recorded(forward, rows):
+    """The function, with the number of rows of each call, and whether it trains."""
+
+    def call(input_ids, **others):
+        rows.append((len(input_ids), torch.is_grad_enabled()))
+        return forward(input_ids, **others)
+
+    return call
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.skipif(ENCODING != "utf-8", reason=f"torch reads its own templates as {ENCODING}, which they are not")
-def test_compiled_layers_train_the_same_model(run, still):
-    flags = ["--model", str(still), "--max-steps", "3"]
+def test_compiled_layers_train_the_same_model(run, encoder_folder, tmp_path, monkeypatch):
+    """With a dropout that draws its numbers, and drops nothing: a single row, computed twice, draws more of them."""
+    drawing = with_dropout(encoder_folder, tmp_path / "drawing", 1e-6)
+    # The last step of the epoch has a single sentence, and so a single row, as some micro-batches of the evaluation do.
+    flags = ["--model", str(drawing), "--max-steps", "4", "--batch-size", "59", "--train-on", "de", "fr"]
+    flags += ["--max-train-sentences", "178", "--max-tokens-per-micro-batch", "128"]
     eager = weights(run(*flags, output="eager"))
+    rows = []
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(model, "with_two_rows", lambda forward: recorded(with_two_rows(forward), rows))
     for name, tensor in weights(run(*flags, "--compile", output="compiled")).items():
         torch.testing.assert_close(tensor, eager[name], rtol=1e-3, atol=2e-5, msg=name)
+    assert {1, 2} == {count for count, _ in rows}
+    assert {is_training for count, is_training in rows if count == 1} == {True, False}
+    assert counters["stats"]["unique_graphs"] == 2  # to train, and to evaluate
 
 
 def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):
@@ -242,6 +269,7 @@ def test_bad_input_is_one_line_and_status_2(small, encoder_folder, tmp_path, cap
     assert "nonsense" in failure(capsys, *base, "--trackers", "nonsense")
     assert "--trackers aim: not installed; pip install aim" in failure(capsys, *base, "--trackers", "aim")
     if not torch.cuda.is_available():
+        assert "--cuda-graphs needs a GPU with CUDA" in failure(capsys, *base, "--cuda-graphs")
         assert "fp16 needs a GPU" in failure(capsys, *base, "--mixed-precision", "fp16")
     assert "no-model" in failure(capsys, *base, "--model", str(tmp_path / "no-model"))
     assert "--evaluate-every 7u" in failure(capsys, *base, "--evaluate-every", "7u")
@@ -413,6 +441,9 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
     assert "batch_size is 16, and was 32" in message
     assert "seed is 7, and was 42" in message
     assert "log_every" not in message
+    message = refused("--row-length", "32")
+    assert "row_length is 32, and was 64" in message
+    assert "auto" not in message
     first, *others = (small / "de/train.jsonl").read_text(encoding="utf-8").splitlines(True)
     changed = first.replace('"tokens": ["', '"tokens": ["x')
     stored = (folder / "checkpoints/step-00000010/config.yaml").read_text(encoding="utf-8")
@@ -533,6 +564,17 @@ def test_a_signal_while_the_last_model_is_written_lets_it_finish(run, monkeypatc
     folder = run("--max-steps", "1")
     assert (folder / "metrics.json").is_file()
     assert (folder / "last/model.safetensors").is_file()
+
+
+def test_rows_of_another_device_are_refused_with_the_reason(run, capsys):
+    """As where a checkpoint of a GPU, with its longer rows, goes on on a CPU."""
+    folder = run("--max-steps", "2", "--row-length", "128", "--checkpoint-every", "1")
+    (folder / "metrics.json").unlink()
+    with pytest.raises(SystemExit):
+        run("--max-steps", "2", "--resume", "auto")
+    message = "row_length is 64, and was 128 (what auto is on cpu; --row-length 128 goes on with rows as they were)"
+    assert message in capsys.readouterr().err
+    run("--max-steps", "2", "--resume", "auto", "--row-length", "128")
 
 
 def test_a_run_of_other_options_does_not_take_the_place_of_one_without_commits(run, capsys):

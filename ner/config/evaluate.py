@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ner.arguments import flag, named_twice, not_above_zero, option
-from ner.config.options import BatchOptions, HubOptions, PrecisionOptions, pushed_nowhere
+from ner.config.options import BatchOptions, HubOptions, PrecisionOptions, bad_row_length, pushed_nowhere
 from ner.errors import InputError
 
 
@@ -56,7 +56,7 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
     """Everything that decides a run of evaluate.py."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "row_length", "max_tokens_per_micro_batch")
+        problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
         problems += named_twice(self, "languages", "splits") + pushed_nowhere(self)
         if self.push_to_hub and self.checkpoint != "best":
             problems.append(f"--push-to-hub uploads best/, and --checkpoint {self.checkpoint} tests another model")

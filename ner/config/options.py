@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ner.arguments import flag, option
+from ner.errors import shorten
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,23 @@ class BatchOptions:
     packing: Literal["auto", "on", "off"] = option(
         "auto", "several sentences in a row with block-diagonal attention; auto: where a probe shows the same logits"
     )
-    row_length: int = option(64, "sub-tokens in a packed row; a longer window gets a row of a multiple", metavar="N")
+    row_length: str = option(
+        "auto",
+        "sub-tokens in a packed row; a longer window gets a row of a multiple; auto: 256 on GPUs with CUDA, else 64",
+        metavar="N",
+    )
     max_tokens_per_micro_batch: int = option(
         8192, "positions (padding included) in one forward and backward on one process: bounds memory", metavar="N"
     )
+
+    def row_length_on(self, device_type: str) -> int:
+        """Sub-tokens in a packed row, `auto` resolved. device_type: cpu, cuda, ...
+
+        A GPU is better off with few shapes and large products, a CPU with short rows: attention is quadratic in them.
+        """
+        if self.row_length == "auto":
+            return 256 if device_type == "cuda" else 64
+        return int(self.row_length)
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,9 @@ class OptimizerOptions:
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
     compile: bool = option(False, "torch.compile the encoder's layers: slow at the start, pays on some machines")
+    cuda_graphs: bool = option(
+        False, "forward and backward as CUDA graphs, one for each shape of micro-batch: for GPUs, not run on one yet"
+    )
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,17 @@ class HubOptions:
     push_dry_run: bool = option(False, "print what would go, and upload nothing; needs no token and no network")
 
 
+def bad_row_length(config: BatchOptions) -> list[str]:
+    """A message for a length of rows that is none."""
+    text = config.row_length
+    if text == "auto" or (text.isdecimal() and 0 < int(text) <= LONGEST_ROW):
+        return []
+    if text.removeprefix("-").isdecimal() and int(text) <= 0:
+        return [f"--row-length {text} must be above 0"]
+    return [f"--row-length {shorten(text)}: give auto, or a number up to {LONGEST_ROW}"]
+
+
+LONGEST_ROW = 2**20
 UNKNOWN_LICENSE = "unknown"
 
 

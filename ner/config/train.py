@@ -15,6 +15,7 @@ from ner.config.options import (
     RunOptions,
     SharingOptions,
     TrainingDataOptions,
+    bad_row_length,
     pushed_nowhere,
 )
 from ner.errors import InputError
@@ -50,11 +51,11 @@ class TrainConfig(
 
     def __post_init__(self) -> None:
         above_zero = """
-            batch_size epochs max_steps lr max_grad_norm patience row_length
+            batch_size epochs max_steps lr max_grad_norm patience
             max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
             keep max_bad_steps
         """
-        problems = not_above_zero(self, *above_zero.split())
+        problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         if (self.validation_fraction or 0) >= 1:
             problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
         problems += [

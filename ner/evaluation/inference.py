@@ -14,8 +14,9 @@ from torch import nn
 
 from ner.evaluation.metrics import Counts, count
 from ner.inputs.batching import EpochPlan
-from ner.inputs.collators import Collator, PackedCollator, to_device
+from ner.inputs.collators import Collator, PackedCollator, encoder_inputs, to_device
 from ner.inputs.encoding import IGNORED, Encoded
+from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import token_loss
 from ner.tags import TagSet
@@ -38,6 +39,10 @@ class Processes(Protocol):
     def process_index(self) -> int:
         """Which of them this is."""
 
+    @property
+    def mixed_precision(self) -> str:
+        """What the model computes in: no, fp16 or bf16."""
+
 
 @dataclass(frozen=True)
 class Alone:
@@ -46,6 +51,7 @@ class Alone:
     device: torch.device
     num_processes: int = 1
     process_index: int = 0
+    mixed_precision: str = "no"
 
 
 @dataclass(frozen=True)
@@ -111,14 +117,12 @@ def predict(
     tags = torch.full((num_words + 1,), outside, device=device)
     losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=device)
     mine = np.zeros(num_words, dtype=bool)
-    rank = processes.process_index
-    for step, batches in prefetch(plan, collator, rank, 1, len(plan), device):
+    rank, dtype = processes.process_index, compute_dtype(processes.mixed_precision)
+    for step, batches in prefetch(plan, collator, rank, 1, len(plan), device, with_words=True):
         for micro_batch, batch in zip(step.micro_batches[rank], batches, strict=True):
             batch = to_device(batch, device)
-            words = batch.pop("words")
-            words = torch.where(words < 0, num_words, words)
-            del batch["labels"]
-            logits = model(**batch).logits
+            words = torch.where(batch["words"] < 0, num_words, batch["words"])
+            logits = model(**encoder_inputs(batch, collator, dtype)).logits
             tags[words] = logits.argmax(dim=-1)
             losses[words] = token_loss(logits, gold[words])
             log_p = logits.float().log_softmax(dim=-1)

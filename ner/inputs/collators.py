@@ -2,10 +2,13 @@
 
 Packed: several windows share a row; attention is block-diagonal and positions restart, so that each window is computed
 as if it stood alone. It needs an encoder that takes a mask [rows, 1, tokens, tokens] and position ids.
+
+A collator by itself makes a batch that an encoder takes. The loop takes `collate`, whose batches have the segment of
+each token instead of a mask: a number a token travels to the device, and `encoder_inputs` makes the mask there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +18,11 @@ from torch import Tensor, nn
 from ner.errors import InputError
 from ner.inputs.batching import MicroBatch, pack
 from ner.inputs.encoding import IGNORED, Encoded
+from ner.inputs.masks import attention_mask
 
 Features = dict[str, Any]
 FILL = {"labels": IGNORED, "words": -1}
+PADDING = -1  # the segment of padding
 
 # Their position ids start behind the padding id, because that row of the position embedding is the padding's.
 POSITIONS_BEHIND_PADDING = frozenset(
@@ -33,9 +38,14 @@ class PaddedCollator:
 
     Attributes:
         pad_id: The id of the padding token.
+        takes_blocks: Whether the encoder adds a mask [rows, 1, tokens, tokens] to its scores, as `choose_collator`
+            finds out: `encoder_inputs` makes such a one, which the encoder does not have to look into.
+        local_attention: Width of the sliding attention in sub-tokens, None where there is none.
     """
 
     pad_id: int
+    takes_blocks: bool = False
+    local_attention: int | None = None
 
     def __call__(self, features: Sequence[Features]) -> dict[str, Any]:
         """The tensors of a batch.
@@ -48,10 +58,24 @@ class PaddedCollator:
             int64 tensors [rows, tokens]: `input_ids`; `attention_mask`, 1 at a token and 0 at padding; `labels`, -100
             at padding, and `words`, -1 at padding, where the windows have them.
         """
+        batch = self.lay_out(features)
+        segments = batch.pop("segments", torch.zeros_like(batch["input_ids"]))
+        return {**batch, "attention_mask": (segments != PADDING).long()}
+
+    def lay_out(self, features: Sequence[Features]) -> dict[str, Tensor]:
+        """The same, but for the mask: `segments`, int32 [rows, tokens], -1 at padding, where there is any."""
         lengths = [len(window["input_ids"]) for window in features]
         batch = lay_out(features, [[i] for i in range(len(features))], max(lengths), self.pad_id)
-        batch["attention_mask"] = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+        if min(lengths) < max(lengths):
+            is_padding = torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None]
+            batch["segments"] = torch.where(is_padding, PADDING, 0).int()
         return batch
+
+    def mask(self, segments: Tensor, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
+        """The encoder's mask of these segments, on their device; dtype: that attention computes in."""
+        if self.takes_blocks:
+            return attention_mask(segments, dtype, self.local_attention)
+        return (segments != PADDING).long()
 
 
 @dataclass(frozen=True)
@@ -107,13 +131,18 @@ class PackedCollator:
             [rows, 1, tokens, tokens], true within a window, or for encoders with sliding attention a dict of two such
             masks. tokens is a multiple of row_length.
         """
+        batch = self.lay_out(features, rows)
+        return {**batch, "attention_mask": self.mask(batch.pop("segments"), torch.bool)}
+
+    def lay_out(self, features: Sequence[Features], rows: list[list[int]] | None = None) -> dict[str, Tensor]:
+        """The same, but for the mask: `segments`, int32 [rows, tokens], the window of each token, -1 at padding."""
         lengths = [len(window["input_ids"]) for window in features]
         if rows is None:
             rows = [row for row, _ in pack(lengths, self.row_length)]
         longest = max(sum(lengths[window] for window in row) for row in rows)
         row_length = -(-longest // self.row_length) * self.row_length
         batch = lay_out(features, rows, row_length, self.pad_id)
-        segments = np.full((len(rows), row_length), -1)  # padding attends to itself: no row of the mask is empty
+        segments = np.full((len(rows), row_length), PADDING, dtype=np.int32)
         positions = np.full((len(rows), row_length), self.position_start)
         for r, row in enumerate(rows):
             start = 0
@@ -122,30 +151,17 @@ class PackedCollator:
                 segments[r, start:end] = window
                 positions[r, start:end] += np.arange(end - start)
                 start = end
-        batch["position_ids"] = torch.from_numpy(positions)
-        same = torch.from_numpy(segments[:, None, :, None] == segments[:, None, None, :])
-        batch["attention_mask"] = same if self.local_attention is None else self.sliding(same)
-        return batch
+        return {**batch, "position_ids": torch.from_numpy(positions), "segments": torch.from_numpy(segments)}
 
-    def sliding(self, same: Tensor) -> dict[str, Tensor]:
-        """The two masks of an encoder whose layers alternate between full and sliding attention.
-
-        Args:
-            same: bool [rows, 1, tokens, tokens], true within a window.
-
-        Returns:
-            `full_attention`, which is `same`, and `sliding_attention`, which is true for near tokens only.
-        """
-        assert self.local_attention is not None
-        place = torch.arange(same.shape[-1])
-        near = (place[:, None] - place[None, :]).abs() <= self.local_attention // 2
-        return {"full_attention": same, "sliding_attention": same & near}
+    def mask(self, segments: Tensor, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
+        """The encoder's mask of these segments, on their device; dtype: that attention computes in, or bool."""
+        return attention_mask(segments, dtype, self.local_attention)
 
 
 Collator = PaddedCollator | PackedCollator
 
 
-def lay_out(features: Sequence[Features], rows: list[list[int]], row_length: int, pad_id: int) -> dict[str, Any]:
+def lay_out(features: Sequence[Features], rows: list[list[int]], row_length: int, pad_id: int) -> dict[str, Tensor]:
     """Every array of the windows as an int64 tensor [rows, row_length], windows of a row side by side."""
     fill = {"input_ids": pad_id} | FILL
     batch = {name: np.full((len(rows), row_length), fill[name]) for name in features[0] if name in fill}
@@ -159,17 +175,24 @@ def lay_out(features: Sequence[Features], rows: list[list[int]], row_length: int
     return {name: torch.from_numpy(table) for name, table in batch.items()}
 
 
-def collate(encoded: Encoded, micro_batch: MicroBatch, collator: Collator) -> dict[str, Any]:
-    """The tensors of a planned micro-batch: input_ids, labels, words, attention_mask (and position_ids, packed)."""
+def collate(
+    encoded: Encoded, micro_batch: MicroBatch, collator: Collator, *, with_words: bool = True
+) -> dict[str, Tensor]:
+    """The tensors of a planned micro-batch: input_ids, labels, words, segments (and position_ids, packed).
+
+    with_words: training has no use for the words. segments is missing where nothing is padded.
+    """
     features = [encoded[window] for window in micro_batch.windows]
+    if not with_words:
+        features = [{"input_ids": window["input_ids"], "labels": window["labels"]} for window in features]
     if isinstance(collator, PaddedCollator):
-        batch = collator(features)
+        batch = collator.lay_out(features)
     else:
         numbers = iter(range(len(features)))
-        batch = collator(features, [[next(numbers) for _ in row] for row in micro_batch.rows])
+        batch = collator.lay_out(features, [[next(numbers) for _ in row] for row in micro_batch.rows])
     if micro_batch.filler:
-        batch["labels"].fill_(IGNORED)
-        batch["words"].fill_(-1)
+        for name in FILL.keys() & batch.keys():
+            batch[name].fill_(FILL[name])
     return batch
 
 
@@ -181,36 +204,76 @@ def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     }
 
 
+def encoder_inputs(batch: dict[str, Tensor], collator: Collator, dtype: torch.dtype) -> dict[str, Any]:
+    """What the encoder takes of a batch of `collate`: its ids, and the mask, made where the batch is.
+
+    dtype: that attention computes in. Without segments there is no mask: nothing is padded.
+    """
+    inputs: dict[str, Any] = {name: batch[name] for name in ("input_ids", "position_ids") if name in batch}
+    if "segments" in batch:
+        inputs["attention_mask"] = collator.mask(batch["segments"], dtype)
+    return inputs
+
+
+def token_logits(
+    model: nn.Module, features: Sequence[Features], collator: Collator, *, on_device: bool = False
+) -> Tensor:
+    """float32 [tokens, tags]: those of all windows, one after the other. on_device: with the mask of the loop."""
+    ends = np.cumsum([len(window["input_ids"]) for window in features])
+    numbers = np.split(np.arange(ends[-1]), ends[:-1])
+    windows = [{"input_ids": w["input_ids"], "words": own} for w, own in zip(features, numbers, strict=True)]
+    device = next(model.parameters()).device
+    batch = to_device(collator.lay_out(windows) if on_device else collator(windows), device)
+    words = batch.pop("words")
+    with torch.no_grad():
+        logits = model(**(encoder_inputs(batch, collator, torch.float32) if on_device else batch)).logits
+    ordered = torch.empty(len(words[words >= 0]), logits.shape[-1], device=device)
+    ordered[words[words >= 0]] = logits[words >= 0].float()
+    return ordered
+
+
+def mask_fault(
+    model: nn.Module,
+    features: Sequence[Features],
+    collator: Collator,
+    padded: Tensor,
+    tolerance: float,
+    *,
+    on_device: bool,
+) -> str:
+    """Why this encoder can not take the collator's mask, or "" if its logits agree with the padded ones.
+
+    padded: `token_logits` of padded windows; on_device: the mask is the one of the loop; others as of `packing_fault`.
+    """
+    try:
+        found = token_logits(model, features, collator, on_device=on_device)
+    except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        return f"it does not take block-diagonal attention ({type(error).__name__}: {str(error).splitlines()[0]})"
+    difference = ((padded - found).abs().max() / padded.abs().max()).item()
+    return (
+        "" if difference <= tolerance else f"packed logits differ from padded ones by {difference:.1e} of the largest"
+    )
+
+
 def packing_fault(model: nn.Module, features: Sequence[Features], packed: PackedCollator, tolerance: float) -> str:
     """Why this encoder can not be packed, or "" if packed and padded logits agree on these windows.
+
+    Both masks must do: the boolean one of the collator, and the one that the loop makes on the device.
 
     model: in evaluation mode and full precision, returning `.logits` [rows, tokens, tags].
     tolerance: largest difference, as a share of the largest logit.
     """
-    windows = [{"input_ids": window["input_ids"], "words": np.arange(len(window["input_ids"]))} for window in features]
-    for i, window in enumerate(windows[1:], start=1):
-        window["words"] = window["words"] + windows[i - 1]["words"][-1] + 1
-    device = next(model.parameters()).device
-    num_tokens = sum(len(window["input_ids"]) for window in windows)
-    results = []
-    for collator in (PaddedCollator(packed.pad_id), packed):
-        batch = to_device(collator(windows), device)
-        words = batch.pop("words")
-        try:
-            with torch.no_grad():
-                logits = model(**batch).logits
-        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-            if collator is not packed:
-                raise
-            return f"it does not take block-diagonal attention ({type(error).__name__}: {str(error).splitlines()[0]})"
-        ordered = torch.empty(num_tokens, logits.shape[-1], device=device)
-        ordered[words[words >= 0]] = logits[words >= 0].float()
-        results.append(ordered)
-    padded, mixed = results
-    difference = ((padded - mixed).abs().max() / padded.abs().max()).item()
-    return (
-        "" if difference <= tolerance else f"packed logits differ from padded ones by {difference:.1e} of the largest"
+    padded = token_logits(model, features, PaddedCollator(packed.pad_id))
+    return mask_fault(model, features, packed, padded, tolerance, on_device=False) or mask_fault(
+        model, features, packed, padded, tolerance, on_device=True
     )
+
+
+def takes_blocks(model: nn.Module, features: Sequence[Features], collator: PaddedCollator, tolerance: float) -> bool:
+    """Whether the logits of padded windows are the same with a mask [rows, 1, tokens, tokens]; as `packing_fault`."""
+    windows = [*features, {"input_ids": features[0]["input_ids"][:1]}]  # a short one: something is padded
+    padded = token_logits(model, windows, replace(collator, takes_blocks=False))
+    return not mask_fault(model, windows, replace(collator, takes_blocks=True), padded, tolerance, on_device=True)
 
 
 def choose_collator(
@@ -225,7 +288,7 @@ def choose_collator(
         model: A transformers model in full precision.
         features: A few windows for the probe.
         packing: `auto` packs where the probe finds the same logits as padding does; `on` packs, or fails; `off` pads,
-            without a probe.
+            and the probe finds out what mask the encoder takes.
         row_length: Sub-tokens of a packed row.
 
     Returns:
@@ -234,14 +297,16 @@ def choose_collator(
     Raises:
         InputError: If packing is on and the probe finds other logits.
     """
-    padded = PaddedCollator(model.config.pad_token_id or 0)  # type: ignore[union-attr, arg-type]
-    if packing == "off":
-        return padded, "packing: off, padded batches of similar length"
     packed = PackedCollator.for_model(model, row_length)
+    padded = PaddedCollator(packed.pad_id, local_attention=packed.local_attention)
     was_training = model.training
     model.eval()
-    fault = packing_fault(model, features, packed, tolerance=1e-4)
+    fault = "" if packing == "off" else packing_fault(model, features, packed, tolerance=1e-4)
+    if fault or packing == "off":
+        padded = replace(padded, takes_blocks=takes_blocks(model, features, padded, tolerance=1e-4))
     model.train(was_training)
+    if packing == "off":
+        return padded, "packing: off, padded batches of similar length"
     if not fault:
         return packed, f"packing: on, packed and padded logits agree; rows of {row_length} sub-tokens"
     if packing == "on":

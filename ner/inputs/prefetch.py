@@ -1,41 +1,71 @@
 """The tensors of the steps to come, made in a thread while the device computes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from ner.inputs.batching import EpochPlan, Step
 from ner.inputs.collators import Collator, collate
 from ner.utils import ahead
 
+ALIGNMENT = 64  # bytes: where a tensor may begin in a block
+
+Allocate = Callable[[int], Tensor]  # so many bytes, as uint8
+pinned_memory: Allocate = partial(torch.empty, dtype=torch.uint8, pin_memory=True)
+
 
 def prefetch(
-    plan: EpochPlan, collator: Collator, rank: int, first: int, last: int, device: torch.device
-) -> Iterator[tuple[Step, list[dict[str, Any]]]]:
+    plan: EpochPlan,
+    collator: Collator,
+    rank: int,
+    first: int,
+    last: int,
+    device: torch.device,
+    *,
+    with_words: bool,
+    allocate: Allocate | None = None,
+) -> Iterator[tuple[Step, list[dict[str, Tensor]]]]:
     """Steps first to last (from 1, over the epochs), each with the tensors of this rank's micro-batches.
 
-    device: that the tensors will go to; for a GPU they are in pinned memory, from where copies do not wait.
+    All of it is made in the thread: the plan, the tensors, and for a GPU their copy in pinned memory, from where copies
+    to the device do not wait.
+
+    with_words: as of `collate`; allocate: the memory of a step's tensors, None for pinned memory where the device is a
+    GPU, and for no copy elsewhere.
     """
-    pin = device.type == "cuda"
+    if allocate is None and device.type == "cuda":
+        allocate = pinned_memory
+    of_epoch = {plan.epoch: plan}  # the latest: its order of sentences is made once
 
-    def tensors(step: Step) -> tuple[Step, list[dict[str, Any]]]:
-        batches = [collate(plan.encoded, micro_batch, collator) for micro_batch in step.micro_batches[rank]]
-        return step, [pinned(batch) for batch in batches] if pin else batches
-
-    return ahead(tensors, planned(plan, first, last))
-
-
-def planned(plan: EpochPlan, first: int, last: int) -> Iterator[Step]:
-    """Steps first to last, from 1, over the epochs."""
-    for number in range(first, last + 1):
+    def tensors(number: int) -> tuple[Step, list[dict[str, Tensor]]]:
         epoch, index = divmod(number - 1, len(plan))
-        if epoch != plan.epoch:
-            plan = replace(plan, epoch=epoch)
-        yield plan[index]
+        if epoch not in of_epoch:
+            of_epoch.clear()
+            of_epoch[epoch] = replace(plan, epoch=epoch)
+        step = of_epoch[epoch][index]
+        batches = [collate(plan.encoded, part, collator, with_words=with_words) for part in step.micro_batches[rank]]
+        return step, in_one_block(batches, allocate) if allocate else batches
+
+    return ahead(tensors, range(first, last + 1))
 
 
-def pinned(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch in pinned memory."""
-    return {name: pinned(value) if isinstance(value, dict) else value.pin_memory() for name, value in batch.items()}
+def in_one_block(batches: Sequence[dict[str, Tensor]], allocate: Allocate) -> list[dict[str, Tensor]]:
+    """The same tensors, as views of one block of memory: a step allocates once."""
+    offsets = {}
+    end = 0
+    for i, batch in enumerate(batches):
+        for name, tensor in batch.items():
+            offsets[i, name] = end
+            end += -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT
+    block = allocate(end)
+
+    def moved(tensor: Tensor, offset: int) -> Tensor:
+        view = block[offset : offset + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        return view.copy_(tensor)
+
+    return [
+        {name: moved(tensor, offsets[i, name]) for name, tensor in batch.items()} for i, batch in enumerate(batches)
+    ]

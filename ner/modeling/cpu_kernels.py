@@ -44,11 +44,24 @@ def dropout_mask(like: Tensor, p: float) -> Tensor:
 
     Four elements share a random 64-bit integer of torch's default generator; p is rounded to 1 / 65536.
     """
+    if torch.compiler.is_compiling():
+        return compiled_dropout_mask(like.detach(), p)
     bits = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     threshold = round(p * 2**16) - 2**15
     # Compared into like's dtype at once: by way of a boolean it takes three times as long.
     mask = torch.ge(bits[: like.numel()].view(like.shape), threshold, out=torch.empty_like(like))
     return mask.mul_(1 / (1 - p))
+
+
+@torch.library.custom_op("ner::dropout_mask", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def compiled_dropout_mask(like: Tensor, p: float) -> Tensor:
+    """`dropout_mask` as an operation that torch.compile takes as it is; else it would break each layer into pieces."""
+    return dropout_mask(like, p)
+
+
+@compiled_dropout_mask.register_fake
+def _(like: Tensor, p: float) -> Tensor:
+    return torch.empty_like(like)
 
 
 def attention(

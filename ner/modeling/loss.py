@@ -1,5 +1,6 @@
 """Cross-entropy of every token, and its one normalisation: the sum over a step, over the step's scored labels."""
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -22,16 +23,20 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return flat.view_as(labels)
 
 
-def micro_batch_loss(logits: Tensor, labels: Tensor, num_labels: int, num_processes: int) -> Tensor:
+def micro_batch_loss(logits: Tensor, labels: Tensor, num_labels: int | Tensor, num_processes: int) -> Tensor:
     """A micro-batch's share of its step's mean loss: a scalar whose gradients add up to the mean's.
 
     Args:
         logits: float [rows, tokens, tags], of the micro-batch.
         labels: int64 [rows, tokens], tag ids, -100 where nothing is scored.
-        num_labels: Scored labels of the whole step, over all micro-batches and processes.
+        num_labels: Scored labels of the whole step, over all micro-batches and processes; as a float32 scalar on the
+            device where the loss is recorded in a CUDA graph, which would keep a number for ever.
         num_processes: Gradients are averaged over that many, so the share is multiplied by it.
 
     Returns:
         float32 scalar, in nats: the sum of `token_loss`, times num_processes, over num_labels (1 if that is 0).
     """
+    if isinstance(num_labels, Tensor):
+        weight = torch.full_like(num_labels, num_processes) / num_labels.clamp(min=1)
+        return token_loss(logits, labels).sum() * weight
     return token_loss(logits, labels).sum() * (num_processes / max(num_labels, 1))

@@ -1,10 +1,13 @@
 """Encoder and head: built, frozen and saved in the standard Hugging Face layout."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.errors import InputError, shorten, single_line
@@ -79,12 +82,28 @@ def freeze(model: PreTrainedModel, *, encoder: bool = False, num_layers: int = 0
 
 
 def compile_layers(model: PreTrainedModel) -> None:
-    """torch.compile, layer by layer: equal layers are compiled once, for any number of rows.
+    """torch.compile, layer by layer: equal layers are compiled once to train and once to evaluate, for any rows.
 
     What surrounds them (Accelerate's precision and distribution, the embedding table) stays as it is.
     """
     for layer in encoder_layers(model, "`compile`"):
         layer.compile(dynamic=True)
+    encoder: Any = model.base_model
+    encoder.forward = with_two_rows(encoder.forward)
+
+
+def with_two_rows(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Computes a single row twice, and returns it once: a size of 1 is never dynamic, and would be compiled anew."""
+
+    @functools.wraps(forward)
+    def computed(*arguments: Any, **inputs: Any) -> Any:
+        given = (arguments, inputs)
+        if any(isinstance(value, Tensor) and len(value) > 1 for value in tree_leaves(given)):
+            return forward(*arguments, **inputs)
+        arguments, inputs = tree_map_only(Tensor, lambda value: torch.cat([value, value]), given)
+        return tree_map_only(Tensor, lambda value: value[:1], forward(*arguments, **inputs))
+
+    return computed
 
 
 def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:

@@ -219,9 +219,8 @@ class Tagger:
         """
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
-            said = predict(
-                self.model, windows.encoded, self.collator, Alone(self.device), outside=0, max_tokens=self.max_tokens
-            )
+            alone = Alone(self.device, mixed_precision=self.precision)
+            said = predict(self.model, windows.encoded, self.collator, alone, outside=0, max_tokens=self.max_tokens)
         in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 

@@ -5,6 +5,7 @@ from typing import cast
 
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -14,12 +15,20 @@ from ner.modeling.model import encoder_layers
 
 
 def prepare(
-    accelerator: Accelerator, model: PreTrainedModel, optimizer: Optimizer
+    accelerator: Accelerator, model: PreTrainedModel, optimizer: Optimizer, *, ddp: bool = True
 ) -> tuple[nn.Module, AcceleratedOptimizer]:
     """`accelerator.prepare`, with what an encoder needs.
 
     The scheduler is not prepared: Accelerate would step it once per process.
+
+    ddp: False leaves out DistributedDataParallel, for who averages the gradients himself. A CUDA graph can not hold its
+    hooks.
     """
+    if not ddp:
+        bare = accelerator.prepare_model(model, evaluation_mode=True)
+        for tensor in (*bare.parameters(), *bare.buffers()):
+            broadcast(tensor.detach())  # all begin with the weights of the main process, as with DDP
+        return bare, accelerator.prepare_optimizer(optimizer)
     if accelerator.is_fsdp2:
         shard_by_layer(accelerator.state.fsdp_plugin, model)
         # The logits are a view, and nothing is done to them in place.

@@ -2,7 +2,7 @@
 
 import contextlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,14 +129,20 @@ def begin_run(run: Path, config: str, *, is_new: bool) -> None:
 
 
 def check_resumable(
-    now: dict[str, Any], then: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str
+    now: dict[str, Any],
+    then: dict[str, Any],
+    free: Sequence[str],
+    folder: Path,
+    fingerprint: str,
+    why: Mapping[str, str] | None = None,
 ) -> None:
     """Raises InputError that lists the options which would change the result of the run in that folder.
 
-    now, then: options; free: those that may change; fingerprint: of the sentences.
+    now, then: options; free: those that may change; fingerprint: of the sentences; why: what is to be said of options
+    that nobody gave.
     """
     changed = [
-        f"{name} is {now[name]}, and was {then.get(name)}"
+        f"{name} is {now[name]}, and was {then.get(name)}" + (f" ({why[name]})" if why and name in why else "")
         for name in now
         if name not in free and now[name] != then.get(name)
     ]

@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from accelerate import Accelerator
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner.arguments import read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
@@ -17,6 +19,7 @@ from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
+from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.utils import progress_bar
 
@@ -64,11 +67,12 @@ def plan_batches(
 ) -> tuple[Collator, EpochPlan, str]:
     """How sentences become tensors, which ones make each step, and why the rows are packed or padded."""
     probe = [data.train[i] for i in range(min(16, len(data.train)))]
-    collator, why = choose_collator(model, probe, config.packing, config.row_length)
+    row_length = config.row_length_on(accelerator.device.type)
+    collator, why = choose_collator(model, probe, config.packing, row_length)
     plan = EpochPlan(
         data.train,
         config.batch_size,
-        config.row_length if isinstance(collator, PackedCollator) else None,
+        row_length if isinstance(collator, PackedCollator) else None,
         config.max_tokens_per_micro_batch,
         config.seed,
         num_processes=accelerator.num_processes,
@@ -76,6 +80,16 @@ def plan_batches(
     for windows in data.validation.values():
         replace(plan, encoded=windows)  # raises where a window does not fit
     return collator, plan, why
+
+
+def build_optimizer(
+    config: TrainConfig, accelerator: Accelerator, model: PreTrainedModel, num_steps: int
+) -> tuple[Optimizer, LRScheduler]:
+    """AdamW, and the learning rate of each of these steps."""
+    fused = accelerator.device.type in ("cpu", "cuda")
+    optimizer = AdamW(parameter_groups(model, config.weight_decay), lr=config.lr, fused=fused)
+    warmup = config.warmup * num_steps if config.warmup < 1 else config.warmup
+    return optimizer, get_scheduler(config.schedule, optimizer, round(warmup), num_steps)
 
 
 def open_run_folder(
@@ -92,6 +106,7 @@ def open_run_folder(
         sample=corpus.source.sample,
         data_config=corpus.source.data_config,
         packing="on" if is_packed else "off",
+        row_length=str(config.row_length_on(accelerator.device.type)),
         mixed_precision=accelerator.mixed_precision,
         push_to_hub=None,  # was asked for once: --config of this run must not replace what is on the Hub
         push_private=False,
@@ -99,7 +114,13 @@ def open_run_folder(
     )
     if start.stored:
         then = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
-        check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint)
+        why = {}
+        if config.row_length == "auto":
+            device = accelerator.device.type
+            why["row_length"] = (
+                f"what auto is on {device}; `row_length` {then.row_length} goes on with rows as they were"
+            )
+        check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint, why)
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")

@@ -22,8 +22,9 @@ from ner.arguments import parse
 from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.evaluation.inference import evaluate
-from ner.inputs.collators import collate, to_device
+from ner.inputs.collators import collate, encoder_inputs, to_device
 from ner.inputs.encoding import Encoded, encode, encode_once
+from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import set_train_mode
@@ -54,7 +55,8 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
     set_train_mode(model)
     device = accelerator.device
-    steps = prefetch(job.plan, job.collator, 0, 1, WARM_UP + num_steps, device)
+    steps = prefetch(job.plan, job.collator, 0, 1, WARM_UP + num_steps, device, with_words=False)
+    dtype = compute_dtype(accelerator.mixed_precision)
     watch = Stopwatch(device)
     tokens = positions = sentences = 0
     for number in range(1, WARM_UP + num_steps + 1):
@@ -66,10 +68,9 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
         for host_batch in batches:
             with watch.stage("to the device"):
                 batch = to_device(host_batch, device)
-                labels = batch.pop("labels")
-                del batch["words"]
+                inputs = encoder_inputs(batch, job.collator, dtype)
             with watch.stage("forward"):
-                loss = micro_batch_loss(model(**batch).logits, labels, step.num_labels, 1)
+                loss = micro_batch_loss(model(**inputs).logits, batch["labels"], step.num_labels, 1)
             with watch.stage("backward"):
                 accelerator.backward(loss)
         with watch.stage("clip"):
@@ -82,14 +83,13 @@ def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_st
         sentences += len(step.sentences)
     start = time.perf_counter()
     for micro_batch in step.micro_batches[0] * 20:
-        collate(job.data.train, micro_batch, job.collator)
+        collate(job.data.train, micro_batch, job.collator, with_words=False)
     collating = (time.perf_counter() - start) / 20
     with FlopCounterMode(display=False) as counter:
         for host_batch in batches:
             batch = to_device(host_batch, device)
-            labels = batch.pop("labels")
-            del batch["words"]
-            accelerator.backward(micro_batch_loss(model(**batch).logits, labels, step.num_labels, 1))
+            logits = model(**encoder_inputs(batch, job.collator, dtype)).logits
+            accelerator.backward(micro_batch_loss(logits, batch["labels"], step.num_labels, 1))
     optimizer.zero_grad()
     milliseconds = {name: 1e3 * seconds / num_steps for name, seconds in watch.seconds.items()}
     return {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ner.inputs.batching import EpochPlan
-from ner.inputs.collators import PackedCollator, PaddedCollator, collate
+from ner.inputs.collators import PackedCollator, PaddedCollator, collate, encoder_inputs
 from ner.modeling.loss import micro_batch_loss, token_loss
 from tests.conftest import gradients
 
@@ -34,9 +34,8 @@ def gradient_of_step(model, encoded, *, row_length, max_tokens, num_processes=1)
     for mine in step.micro_batches:
         for micro_batch in mine:
             batch = collate(encoded, micro_batch, collator)
-            labels = batch.pop("labels")
-            del batch["words"]
-            loss = micro_batch_loss(model(**batch).logits, labels, step.num_labels, num_processes) / num_processes
+            logits = model(**encoder_inputs(batch, collator, torch.float32)).logits
+            loss = micro_batch_loss(logits, batch["labels"], step.num_labels, num_processes) / num_processes
             loss.backward()
             total += loss.item()
     return gradients(model), total, sum(map(len, step.micro_batches))

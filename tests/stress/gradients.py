@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
 from ner.inputs.batching import EpochPlan, MicroBatch
-from ner.inputs.collators import PackedCollator, collate
+from ner.inputs.collators import PackedCollator, collate, encoder_inputs
 from ner.inputs.encoding import encode
 from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model
@@ -45,11 +45,10 @@ def write_gradient(folder: Path, num_micro_batches: int) -> None:
     model = accelerator.prepare(model)
     for position, micro_batch in enumerate(micro_batches, start=1):
         batch = collate(encoded, micro_batch, collator)
-        labels = batch.pop("labels")
-        del batch["words"]
+        inputs = encoder_inputs(batch, collator, torch.float32)
         with accelerator.no_sync(model) if position < len(micro_batches) else torch.enable_grad():
             accelerator.backward(
-                micro_batch_loss(model(**batch).logits, labels, step.num_labels, accelerator.num_processes)
+                micro_batch_loss(model(**inputs).logits, batch["labels"], step.num_labels, accelerator.num_processes)
             )
     if accelerator.is_main_process:
         plain = accelerator.unwrap_model(model)
