@@ -25,7 +25,7 @@ from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.data.sampling import join_languages
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import BaselinePredictor
-from ner.files import LOCK, file_errors, write_json
+from ner.files import LOCK, write_json
 from ner.modeling.baselines import TITLES, load_baseline, train_baseline
 from ner.modeling.crf import check_installed
 from ner.training.checkpoint import prune_models, write_folder

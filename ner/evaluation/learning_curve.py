@@ -90,7 +90,8 @@ def differing(results: Sequence[Result]) -> list[str]:
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
     """The runs that give the zero-shot level: trained on another single language, on as many sentences as there are.
 
-    The level of an encoder's curve is an encoder's, that of a CRF's a CRF's. Those with the options of the curve come first. Seeds of one training come together.
+    The level of an encoder's curve is an encoder's, that of a CRF's a CRF's.
+    Those with the options of the curve come first. Seeds of one training come together.
     """
     others = [
         r

@@ -131,10 +131,8 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 
 def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises InputError that says which tags of the data the run's model lacks."""
-    if run.baseline:
-        known = read_tags(Path(run.model))
-    else:
-        known = TagSet.of_model(load_config(run.model, "model"), run.name)
+    is_encoder = run.baseline is None
+    known = TagSet.of_model(load_config(run.model, "model"), run.name) if is_encoder else read_tags(Path(run.model))
     used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
     if lacking := sorted(used - set(known.names)):
         raise InputError(

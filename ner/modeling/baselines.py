@@ -36,7 +36,7 @@ class Baseline(Protocol):
         """What it predicts."""
 
     def tag(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Tag ids of a sentence, int64 [words], and the probability of each tag, float64 [words, tags], if it has one."""
+        """Tag ids of a sentence, int64 [words], and the probability of each, float64 [words, tags], if it has one."""
 
 
 def sentences(rows: Dataset) -> Iterator[tuple[list[str], list[int]]]:
