@@ -118,15 +118,11 @@ def test_baselines_and_an_encoder_in_one_matrix_and_one_curve(runs, tmp_path, ca
     captured = capsys.readouterr()
     written = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))
     matrix = written["f1"]["test"]
-    assert (
-        list(matrix)
-        == [
-            *("de", "fr", "each"),
-            *("de, CRF", "fr, CRF", "fr (50), CRF", "each, CRF"),
-            *("de, dictionary", "fr, dictionary", "fr (50), dictionary", "each, dictionary"),
-        ]
-        or list(matrix)[0] == "fr"
-    )
+    assert list(matrix) == [
+        *("fr", "de", "each"),
+        *("fr, CRF", "fr (50), CRF", "de, CRF", "each, CRF"),
+        *("fr, dictionary", "fr (50), dictionary", "de, dictionary", "each, dictionary"),
+    ]
     assert matrix["each, CRF"] == {"fr": matrix["fr, CRF"]["fr"], "de": matrix["de, CRF"]["de"]}
     assert matrix["each"] == {"fr": matrix["fr"]["fr"], "de": matrix["de"]["de"]}
     assert matrix["fr, CRF"]["fr"] > matrix["fr (50), CRF"]["fr"] > matrix["de, CRF"]["fr"]
@@ -139,11 +135,10 @@ def test_baselines_and_an_encoder_in_one_matrix_and_one_curve(runs, tmp_path, ca
     for curve, method in zip(curves, ("crf", "dictionary"), strict=True):
         assert [point["train_sentences"] for point in curve["points"]] == list(SIZES)
         assert curve["level"]["runs"] == [str(runs / f"de-200-{method}")]
-    assert ">fr, CRF" in (tmp_path / "curve.svg").read_text(encoding="utf-8") or (tmp_path / "curve.svg").stat().st_size
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "fr (50), CRF" in page
     assert "fr, dictionary" in page
-    assert "packing:" in captured.err or "packed" in captured.err
+    assert captured.err.count("packing: ") == 1
     for name in names[2:]:
         assert not (runs / name / "README.md").exists()
         assert not (runs / name / "evaluation.json").exists()
