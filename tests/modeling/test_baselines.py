@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from ner.data.arrow_store import WORDS
 from ner.errors import InputError
 from ner.files import MANIFEST, write_manifest
 from ner.modeling import baselines, crf
-from ner.modeling.baselines import MODEL_FILES, load_baseline, read_tags, sentences, train_baseline
+from ner.modeling.baselines import MODEL_FILES, Method, load_baseline, read_tags, sentences, train_baseline
 from ner.modeling.dictionary import MentionDictionary
 from ner.modeling.word_features import features, shape
 from ner.tags import TagSet
 from tests.conftest import TAGS
 
 FEATURES = Features({WORDS: ListOf(Value("string")), TAG_COLUMN: ListOf(ClassLabel(names=list(TAGS.names)))})
-METHODS = ("crf", "dictionary")
+METHODS: tuple[Method, ...] = ("crf", "dictionary")
 
 
 def rows(*pairs: tuple[str, str]) -> Dataset:
@@ -238,7 +239,7 @@ def test_labels_that_the_tags_lack(folders, tmp_path):
 
 
 def test_without_python_crfsuite_there_is_a_message(tmp_path, monkeypatch):
-    monkeypatch.setattr(crf.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pycrfsuite", None)
     with pytest.raises(InputError, match=r'pip install "crosslingual-ner\[baseline\]"'):
         train_baseline("crf", TRAINING, tmp_path)
 
