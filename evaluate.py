@@ -2,14 +2,13 @@
 
     accelerate launch evaluate.py runs/* --languages de fr it en --output reports/swiss
 
-A run is a folder of train.py; model folders and Hub names of token classifiers work too.
+A run is a folder of train.py or `ner baseline`; model folders and Hub names of token classifiers work too.
 """
 
 import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 from accelerate import Accelerator
@@ -21,21 +20,15 @@ from ner.config import EvaluateConfig
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
 from ner.evaluation.comparison import LabelPair, to_markdown
-from ner.evaluation.inference import gather, predict, score
 from ner.evaluation.matrix import Result
-from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, content_key, find_run, notes
+from ner.evaluation.predictors import EncodedCache, load_predictor
+from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, find_run, notes
 from ner.files import LOCK, file_errors, locked
-from ner.inputs.collators import choose_collator
-from ner.inputs.encoding import Encoded, encode_once
-from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.model import load_tagger, max_positions
-from ner.modeling.pretrained import load_tokenizer
 from ner.report import plots
 from ner.report.write import compare_runs, summarize, write_comparison, write_summary
 from ner.sharing.hub import publish, repositories
 from ner.sharing.model_card import write_card
 from ner.sharing.run_record import add_results
-from ner.tags import SCORINGS
 from ner.utils import progress_bar
 
 Corpora = dict[Source, Corpus]
@@ -59,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_tags(run, corpora[run.source])
         if config.compare:
             check_same_sentences(runs, corpora)
-        if config.push_to_hub and (others := [run.name for run in runs if run.options is None]):
+        if config.push_to_hub and (others := [run.name for run in runs if not run.has_card]):
             raise InputError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
-        said, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
-        for note in said:
+        remarks, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
+        for note in remarks:
             runtime.say(accelerator, f"note: {note}")
         losses_file = None
         if config.output and accelerator.is_main_process:
@@ -117,71 +110,30 @@ def test(
     results: list[Result] = []
     tagged: Tags = {}
     failures: list[str] = []
-    cache: dict[tuple[object, ...], Encoded] = {}  # runs of one encoder share its sub-tokens
+    cache: EncodedCache = {}
+    is_explained = False
     parts = [(split, language) for split in config.splits for language in languages]
     total = sum(len(corpora[run.source][language][split]) for run in runs for split, language in parts)
     with progress_bar(accelerator, "test", " sentences", total=total) as bar:
         for run in runs:
             bar.set_postfix(run=run.name)
             try:
-                model, tags = load_tagger(run.model)
-                tokenizer = load_tokenizer(run.model)
+                predictor = load_predictor(run, config, accelerator, cache)
             except InputError as error:
                 failures.append(str(error))
                 continue
-            vocabulary = tokenizer.backend_tokenizer.to_str()
-            longest = run.max_length or max_positions(model, tokenizer)
-            model.to(accelerator.device)
-            if accelerator.device.type == "cpu":
-                use_cpu_kernels(model)
-            collator = None
             for split, language in parts:
                 rows = corpora[run.source][language][split]
-                key = (vocabulary, longest, tags, run.source, language, split)
-                if key not in cache:
-                    cache[key] = encode_once(rows, tokenizer, tags, max_length=longest)
-                windows = cache[key]
-                if collator is None:
-                    probe = [windows[i] for i in range(min(16, len(windows)))]  # in full precision: before `prepare`
-                    row_length = config.row_length_on(accelerator.device.type)
-                    collator, reason = choose_collator(model, probe, config.packing, row_length)
-                    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-                    if not results:
-                        runtime.say(accelerator, f"{reason}; precision: {accelerator.mixed_precision}")
-                predictions = predict(
-                    prepared,
-                    windows,
-                    collator,
-                    accelerator,
-                    outside=tags.outside,
-                    max_tokens=config.max_tokens_per_micro_batch,
-                    progress=bar.update,
-                )
-                counts = score(predictions, windows, accelerator, tags)
-                whole = gather(predictions, accelerator)
-                pair = LabelPair(windows.gold, whole.tags, windows.word_offsets, tags)
+                tested = predictor.test(rows, bar.update)
+                if predictor.how and not is_explained:
+                    is_explained = True
+                    runtime.say(accelerator, predictor.how)
+                pair = LabelPair(tested.gold, tested.predictions.tags, tested.word_offsets, predictor.tags)
+                results.append(run.result(language, split, rows, tested.counts(predictor.tags), pair))
                 if losses:
                     place = token_losses.Place(run.name, language, split)
-                    for table in token_losses.tables(place, rows, windows, whole, tokenizer, tags):
+                    for table in token_losses.tables(place, rows, tested, predictor.tags):
                         losses.write_table(table)
-                scores: dict[str, dict[str, Any]] = {scoring: counts.scores(scoring) for scoring in SCORINGS}
-                seed, recipe = (run.options.seed, run.options.recipe()) if run.options else (None, None)
-                results.append(
-                    Result(
-                        run=run.name,
-                        trained_on=run.trained_on,
-                        max_train_sentences=run.max_train_sentences,
-                        language=language,
-                        split=split,
-                        num_sentences=len(rows),
-                        scores=scores,
-                        train_sentences=run.train_sentences,
-                        seed=seed,
-                        recipe=recipe,
-                        counts=pair.counts(),
-                        content=content_key(rows),
-                    )
-                )
                 if config.compare:
                     tagged[run.name, split, language] = pair
             accelerator.free_memory()
@@ -226,7 +178,7 @@ def write_cards(
 ) -> None:
     """Adds the results of best models to evaluation.json and the card in their run folders, where that can be."""
     for run in runs:
-        if run.options is None or config.checkpoint != "best":
+        if not run.has_card or config.checkpoint != "best":
             continue
         own = [result for result in results if result.run == run.name]
         try:

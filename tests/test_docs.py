@@ -49,6 +49,8 @@ def run_command(command: str, arguments: list[str], corpus_folder: Path, encoder
             patch.setattr(sys, "stdin", lines)
             main(arguments[:place])
         return
+    if command == "baseline":
+        arguments = [*arguments, "--data", str(corpus_folder), "--overwrite"]
     names = {"data/my-corpus": str(corpus_folder), "models/my-encoder": str(encoder_folder)}
     names["xlm-roberta-base"] = str(encoder_folder)
     main([names.get(argument, argument) for argument in arguments])

@@ -4,9 +4,10 @@
     sentence               int64, row of the sentence in the evaluated split, from 0
     word                   int32, place in the sentence, from 0
     text                   string, the word
-    sub_tokens             list of string, its sub-tokens; empty for a word without any
+    sub_tokens             list of string, its sub-tokens; empty for a word without any; of a baseline the word itself
     gold, predicted        string, names of tags; predicted is O for a word without a sub-token
-    loss                   float32, cross-entropy at the word's first sub-token; null without one, as in what follows
+    loss                   float32, cross-entropy at the word's first sub-token, of a CRF with its marginal
+                           probabilities; null without a sub-token, and of a dictionary, as in what follows
     p_gold, p_predicted    float32, probability of the gold and of the predicted tag
     entropy                float32, of the distribution over tags, in nats
 
@@ -31,10 +32,7 @@ from ner.files import file_errors, written_aside
 from ner.tags import TagSet
 
 if TYPE_CHECKING:  # who only reads such a table need not wait for torch
-    from transformers import PreTrainedTokenizerBase
-
-    from ner.evaluation.inference import Predictions
-    from ner.inputs.encoding import Encoded
+    from ner.evaluation.predictors import Tested
 
 Table: TypeAlias = pa.Table | str | Path  # in memory, or its file
 FILE_NAME = "token_losses.parquet"
@@ -79,39 +77,24 @@ def open_file(file: Path) -> Iterator[pq.ParquetWriter]:
         yield writer
 
 
-def tables(
-    place: Place,
-    rows: Dataset,
-    encoded: "Encoded",
-    predictions: "Predictions",
-    tokenizer: "PreTrainedTokenizerBase",
-    tags: TagSet,
-) -> Iterator[pa.Table]:
-    """The words of evaluated sentences, SENTENCES_PER_TABLE at a time.
-
-    rows: the sentences that `encoded` holds; predictions: of all processes; tags: of the model.
-    """
-    assert predictions.mine.all()
+def tables(place: Place, rows: Dataset, tested: "Tested", tags: TagSet) -> Iterator[pa.Table]:
+    """The words of evaluated sentences, SENTENCES_PER_TABLE at a time. tested: these rows; tags: of the model."""
+    predictions, offsets = tested.predictions, tested.word_offsets
     numbers = (predictions.losses, predictions.p_gold, predictions.p_predicted, predictions.entropy)
-    ids = np.unique(encoded.input_ids)
-    pieces = pa.array(tokenizer.convert_ids_to_tokens(ids.tolist()), pa.string())
     first = 0
     for batch in batches(rows, SENTENCES_PER_TABLE):
         words = batch[WORDS].combine_chunks().flatten().cast(pa.string())
-        num_words = np.diff(encoded.word_offsets[first : first + len(batch) + 1])
-        start = encoded.word_offsets[first]
-        own = slice(start, start + len(words))
-        counts = encoded.num_sub_tokens[own]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        sub_tokens = pieces.take(pa.array(np.searchsorted(ids, encoded.sub_tokens(own.start, own.stop))))
+        num_words = np.diff(offsets[first : first + len(batch) + 1])
+        own = slice(offsets[first], offsets[first] + len(words))
+        whole = pa.ListArray.from_arrays(pa.array(np.arange(len(words) + 1, dtype=np.int32)), words)
         columns = [
             *(repeated(name, len(words)) for name in place),
             pa.array(np.repeat(np.arange(first, first + len(batch)), num_words)),
             pa.array((np.arange(len(words)) - np.repeat(np.cumsum(num_words) - num_words, num_words)).astype(np.int32)),
             words,
-            pa.ListArray.from_arrays(pa.array(offsets), sub_tokens),
-            *(names(values[own], tags) for values in (encoded.gold, predictions.tags)),
-            *(pa.array(values[own], pa.float32(), mask=counts == 0) for values in numbers),
+            tested.sub_tokens(own.start, own.stop) if tested.sub_tokens else whole,
+            *(names(values[own], tags) for values in (tested.gold, predictions.tags)),
+            *(pa.array(values[own], pa.float32(), mask=np.isnan(values[own])) for values in numbers),
         ]
         yield pa.Table.from_arrays(columns, schema=SCHEMA)
         first += len(batch)

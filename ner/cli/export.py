@@ -28,6 +28,7 @@ from ner.inputs.encoding import encode_once
 from ner.modeling.model import load_tagger, max_positions
 from ner.modeling.pretrained import load_tokenizer
 from ner.sharing.onnx import INT8, SOURCE, export, missing, to_markdown
+from ner.training.run_folder import find_encoder
 from ner.training.state import NOT_WRITTEN
 
 
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(ExportConfig, arguments, __doc__)
         if lacking := missing():
             raise InputError(lacking)
+        find_encoder(config.run, config.checkpoint)  # raises for a baseline
         tested = find_run(config.run, config.checkpoint, config)
         folder = output_folder(config)
         languages = config.languages or tested.trained_on

@@ -1,5 +1,6 @@
 """The options: one frozen dataclass for each script, built from groups."""
 
+from ner.config.baseline import BaselineConfig
 from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
 from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, ReadingOptions, RunOptions
 from ner.config.train import FREE_ON_RESUME, TrainConfig
@@ -7,6 +8,7 @@ from ner.config.train import FREE_ON_RESUME, TrainConfig
 __all__ = [
     "FREE_ON_RESUME",
     "UNKNOWN_LICENSE",
+    "BaselineConfig",
     "EvaluateConfig",
     "EvaluationDataOptions",
     "HubOptions",

@@ -13,7 +13,10 @@ class EvaluationOptions:
     """evaluation"""
 
     runs: tuple[str, ...] = option(
-        (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN", positional=True
+        (),
+        "run folders of train.py and ner baseline, model folders, or Hub names of token classifiers",
+        metavar="RUN",
+        positional=True,
     )
     languages: tuple[str, ...] | None = option(
         None, "languages to test on: the columns (every language that a run was trained on)", metavar="LANG"

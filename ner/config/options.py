@@ -147,11 +147,17 @@ class PrecisionOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class FolderOptions:
     """run folder"""
 
     output: str = option("runs/{train_on}", "folder to write; {train_on} becomes de, de+fr, ...", metavar="FOLDER")
     overwrite: bool = option(False, "replace the run that is in the folder")
+
+
+@dataclass(frozen=True)
+class RunOptions(FolderOptions):
+    """run folder"""
+
     log_every: int = option(20, "steps between log points", metavar="N")
     trackers: tuple[str, ...] = option(
         (), "experiment trackers, through Accelerate: tensorboard, wandb, mlflow, ...", metavar="NAME"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.options import (
@@ -20,6 +20,7 @@ from ner.config.options import (
 )
 from ner.errors import InputError
 
+Options = TypeVar("Options")
 LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
 
 # What may be another when a run goes on: none of these changes what is computed.
@@ -56,21 +57,18 @@ class TrainConfig(
             keep max_bad_steps
         """
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
-        if (self.validation_fraction or 0) >= 1:
-            problems.append(f"--validation-fraction {self.validation_fraction} must be below 1")
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
-            for name in ("warmup", "weight_decay", "freeze_layers", "seed")
+            for name in ("warmup", "weight_decay", "freeze_layers")
             if not 0 <= getattr(self, name) < float("inf")
         ]
-        if self.seed >= LARGEST_SEED:
-            problems.append(f"--seed {self.seed} must be below {LARGEST_SEED}")
+        problems += data_problems(self, self.seed)
         for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
             try:
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        problems += named_twice(self, "train_on") + pushed_nowhere(self)
+        problems += pushed_nowhere(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
@@ -82,9 +80,24 @@ class TrainConfig(
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
 
     def recipe(self) -> "TrainConfig":
-        """These options with languages, number of sentences, seed and what does not change a result at their defaults.
+        """`recipe_of` these options."""
+        return recipe_of(self)
 
-        Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
-        """
-        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in OUTSIDE_THE_RECIPE}
-        return replace(self, **defaults)
+
+def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
+    """A message for each option of the training data, and the seed, that makes no sense."""
+    problems = named_twice(config, "train_on")
+    if (config.validation_fraction or 0) >= 1:
+        problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
+    if not 0 <= seed < LARGEST_SEED:
+        problems.append(f"--seed {seed} must " + ("not be negative" if seed < 0 else f"be below {LARGEST_SEED}"))
+    return problems
+
+
+def recipe_of(config: Options) -> Options:
+    """Options with languages, number of sentences, seed and what does not change a result at their defaults.
+
+    Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
+    """
+    names = [item for item in fields(config) if item.name in OUTSIDE_THE_RECIPE]  # type: ignore[arg-type]
+    return replace(config, **{item.name: item.default for item in names})  # type: ignore[type-var]

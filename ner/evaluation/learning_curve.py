@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ner.evaluation.bootstrap import Interval, interval
-from ner.evaluation.matrix import Result, mean_f1, mean_samples, resample
+from ner.evaluation.matrix import Result, mean_f1, mean_samples, named, resample
 from ner.utils import table
 
 BELOW, NOT_REACHED = "below the smallest", "not reached"
@@ -39,7 +39,7 @@ class Level(Point):
 
 @dataclass(frozen=True)
 class Curve:
-    """One language. name: the language, or where it has several curves, with its first run.
+    """One language. name: the language, with the baseline; where it has several curves, with its first run.
 
     points: from few sentences to many; crossing: training sentences at which the curve first reaches the level,
     interpolated in log(sentences): -inf where its smallest point is there already, inf where no point is.
@@ -65,18 +65,19 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
     found: list[Curve] = []
     notes: list[str] = []
     own = [r for r in known if r.trained_on == (r.language,)]
-    for language in dict.fromkeys(r.language for r in own):
+    for language, baseline in dict.fromkeys((r.language, r.baseline) for r in own):
+        line = named(language, baseline)
         groups: dict[Any, list[Result]] = {}
         for result in own:
-            if result.language == language:
+            if (result.language, result.baseline) == (language, baseline):
                 groups.setdefault((result.recipe, result.content), []).append(result)
         of_several = [group for group in groups.values() if len({r.train_sentences for r in group}) > 1]
         for group in of_several:
-            name = language if len(of_several) == 1 else f"{language} [{group[0].run}]"
+            name = line if len(of_several) == 1 else f"{line} [{group[0].run}]"
             found.append(curve(name, group, zero_shot(group[0], known), samples, scoring))
         if not of_several and len({r.train_sentences for group in groups.values() for r in group}) > 1:
             options = " ".join(differing([group[0] for group in groups.values()])) or "test sentences"
-            notes.append(f"no learning curve of {language}: its runs of several sizes differ in {options} too")
+            notes.append(f"no learning curve of {line}: its runs of several sizes differ in {options} too")
     return found, notes
 
 
@@ -89,6 +90,7 @@ def differing(results: Sequence[Result]) -> list[str]:
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
     """The runs that give the zero-shot level: trained on another single language, on as many sentences as there are.
 
+    The level of an encoder's curve is an encoder's, that of a CRF's a CRF's.
     Those with the options of the curve come first. Seeds of one training come together.
     """
     others = [
@@ -96,6 +98,7 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
         for r in known
         if r.language == result.language
         and r.content == result.content
+        and r.baseline == result.baseline
         and len(r.trained_on) == 1
         and r.trained_on != result.trained_on
     ]

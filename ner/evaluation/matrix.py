@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ner.config import TrainConfig
+from ner.config import BaselineConfig, TrainConfig
 from ner.evaluation.bootstrap import Interval, interval, resampled_f1
 from ner.tags import SCORINGS
 
@@ -26,7 +26,7 @@ class Result:
     training data was cut; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it was trained on;
     recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64 [2 scorings,
     sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and gold tags.
-    None where it is not known.
+    None where it is not known. baseline: CRF or dictionary, None for an encoder.
     """
 
     run: str
@@ -38,9 +38,10 @@ class Result:
     scores: dict[str, dict[str, Any]]
     train_sentences: int | None = None
     seed: int | None = None
-    recipe: TrainConfig | None = None
+    recipe: TrainConfig | BaselineConfig | None = None
     counts: np.ndarray | None = None
     content: str | None = None
+    baseline: str | None = None
 
     @property
     def training(self) -> Hashable:
@@ -77,6 +78,11 @@ class Cell:
 Cells = dict[str, dict[str, Cell | None]]
 
 
+def named(name: str, baseline: str | None) -> str:
+    """A row or line of a baseline, told apart from that of an encoder: `de, CRF`."""
+    return f"{name}, {baseline}" if baseline else name
+
+
 def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, str]:
     """Run -> name of its row: what it was trained on; rows of the same name are told apart by their first run."""
     first: dict[Hashable, Result] = {}
@@ -88,7 +94,8 @@ def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, 
             return result.run
         everything = len(languages) > 2 and set(result.trained_on) == set(languages)
         label = "all" if everything else "+".join(result.trained_on)
-        return f"{label} ({result.max_train_sentences:,})" if result.max_train_sentences else label
+        label += f" ({result.max_train_sentences:,})" if result.max_train_sentences else ""
+        return named(label, result.baseline)
 
     labels = {training: name(result) for training, result in first.items()}
     taken = list(labels.values())
@@ -100,38 +107,41 @@ def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, 
 
 
 def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Cells:
-    """Row name -> language -> cell, of one split. Rows from few to many training languages.
+    """Row name -> language -> cell, of one split. Encoders, then baselines; rows from few to many training languages.
 
     The row `each` is made where at least two languages have a run of their own: each column from the run of its own
-    language (the mean, if there are several), None where there is no such run.
+    language (the mean, if there are several), None where there is no such run. Baselines have an `each` of their own.
     """
     names = row_names(results, languages)
     samples = resample(results, scoring)
 
     def place(result: Result) -> tuple[Any, ...]:
         order = [languages.index(lang) if lang in languages else len(languages) for lang in result.trained_on]
-        return (not order, len(order), order, -(result.max_train_sentences or 1 << 60), result.run)
+        size = -(result.max_train_sentences or 1 << 60)
+        return (result.baseline or "", not order, len(order), order, size, result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}
-    own: dict[str, list[Result]] = {language: [] for language in languages}
+    nothing = {result.baseline: {language: [] for language in languages} for result in results}
+    own_runs: dict[str | None, dict[str, list[Result]]] = nothing
     ordered = sorted(results, key=place)
     for result in ordered:
         row = rows.setdefault(names[result.run], {language: [] for language in languages})
         row[result.language].append(result)
         if result.trained_on == (result.language,) and not result.max_train_sentences:
-            own[result.language].append(result)
-    if sum(map(bool, own.values())) > 1:
-        single = [names[result.run] for result in ordered if len(result.trained_on) == 1]
-        items = list(rows.items())
-        after = 1 + max(i for i, (name, _) in enumerate(items) if name in single)
-        rows = dict([*items[:after], (EACH, own), *items[after:]])
+            own_runs[result.baseline][result.language].append(result)
+    for baseline, own in own_runs.items():
+        if sum(map(bool, own.values())) > 1:
+            alone = [r for r in ordered if len(r.trained_on) == 1 and r.baseline == baseline]
+            items = list(rows.items())
+            after = 1 + list(rows).index(names[alone[-1].run])
+            rows = dict([*items[:after], (named(EACH, baseline), own), *items[after:]])
 
     def cell(members: Sequence[Result], language: str) -> Cell | None:
         if not members:
             return None
         runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
         certain = None if drawn is None else interval(drawn)
-        trained_on = members[0].trained_on
+        trained_on, own = members[0].trained_on, own_runs[members[0].baseline]
         if not own[language] or not trained_on or language in trained_on:
             return Cell(mean, runs, certain)
         gap = mean_f1(own[language], scoring) - mean
@@ -188,5 +198,6 @@ def best_rows(matrix: dict[str, Row]) -> dict[str, set[str]]:
     for language in next(iter(matrix.values()), {}):
         column = {name: f1 for name, row in matrix.items() if (f1 := row[language]) is not None}
         highest = {name for name, f1 in column.items() if f1 == max(column.values())}
-        found[language] = highest if len(column.keys() - {EACH}) > 1 else set()
+        rows = [name for name in column if name.split(", ")[0] != EACH]
+        found[language] = highest if len(rows) > 1 else set()
     return found

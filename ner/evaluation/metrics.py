@@ -66,8 +66,8 @@ class Counts:
 
         Returns:
             `precision`, `recall`, `f1` (micro, from 0 to 1) and `support` (gold entities); `macro`, with the first
-            three; `per_type`, with all four of each type that occurs; `accuracy` over words; `loss`, the mean in nats;
-            `words`, their number.
+            three; `per_type`, with all four of each type that occurs; `accuracy` over words; `loss`, the mean in nats,
+            nan where no word has one; `words`, their number.
         """
         counts = self.entities[SCORINGS.index(scoring)]
         per_type = {name: ratios(row) for name, row in zip(self.types, counts, strict=True) if row.any()}
@@ -80,7 +80,7 @@ class Counts:
             "macro": macro,
             "per_type": per_type,
             "accuracy": self.correct_words / max(self.words, 1),
-            "loss": self.loss / max(self.scored_words, 1),
+            "loss": self.loss / self.scored_words if self.scored_words else float("nan"),
             "words": self.words,
         }
 

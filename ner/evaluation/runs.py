@@ -1,4 +1,4 @@
-"""What is tested and exported: runs of train.py and other token classifiers, and whether they fit the data."""
+"""What is tested and exported: runs, baselines, other token classifiers, and whether they fit the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -6,15 +6,19 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ner.config import EvaluationDataOptions, TrainConfig
+from ner.config import BaselineConfig, EvaluationDataOptions, TrainConfig
 from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.data.summary import in_both
 from ner.errors import InputError
+from ner.evaluation.comparison import LabelPair
+from ner.evaluation.matrix import Result
+from ner.evaluation.metrics import Counts
+from ner.modeling.baselines import TITLES, Method, read_tags
 from ner.modeling.pretrained import load_config
-from ner.tags import TagSet
-from ner.training.run_folder import find_model, train_sentences
+from ner.tags import SCORINGS, TagSet
+from ner.training.run_folder import RunConfig, find_model, train_sentences
 
 Seen = dict[str, dict[tuple[str, str], int]]  # run -> (language, split) -> sentences tested on that it was trained on
 
@@ -34,12 +38,40 @@ class Run:
     max_length: int | None
     source: Source
     trained_from: Source | None
-    options: TrainConfig | None = None
+    options: RunConfig | None = None
     train_sentences: int | None = None
+
+    @property
+    def baseline(self) -> Method | None:
+        """How a baseline was trained; None for an encoder."""
+        return self.options.method if isinstance(self.options, BaselineConfig) else None
+
+    @property
+    def has_card(self) -> bool:
+        """Whether it is a run of train.py, which has a model card and can be uploaded."""
+        return isinstance(self.options, TrainConfig)
+
+    def result(self, language: str, split: str, rows: Dataset, counts: Counts, tagged: LabelPair) -> Result:
+        """What it scored on the sentences of one language and split."""
+        return Result(
+            run=self.name,
+            trained_on=self.trained_on,
+            max_train_sentences=self.max_train_sentences,
+            language=language,
+            split=split,
+            num_sentences=len(rows),
+            scores={scoring: counts.scores(scoring) for scoring in SCORINGS},
+            train_sentences=self.train_sentences,
+            seed=self.options.seed if self.options else None,
+            recipe=self.options.recipe() if self.options else None,
+            counts=tagged.counts(),
+            content=content_key(rows),
+            baseline=TITLES[self.baseline] if self.baseline else None,
+        )
 
 
 def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
-    """The run of that name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
+    """The run of that name: run folder, model folder, or Hub name. Raises InputError for anything else.
 
     checkpoint: which model of a run folder, best or last; data: to test on, where it is not the run's own.
     """
@@ -58,7 +90,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
         model,
         trained.train_on,
         trained.max_train_sentences,
-        trained.max_length,
+        trained.max_length if isinstance(trained, TrainConfig) else None,
         source,
         trained_from,
         trained,
@@ -99,7 +131,8 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 
 def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises InputError that says which tags of the data the run's model lacks."""
-    known = TagSet.of_model(load_config(run.model, "model"), run.name)
+    is_encoder = run.baseline is None
+    known = TagSet.of_model(load_config(run.model, "model"), run.name) if is_encoder else read_tags(Path(run.model))
     used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}
     if lacking := sorted(used - set(known.names)):
         raise InputError(

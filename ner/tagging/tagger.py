@@ -33,7 +33,7 @@ from ner.tagging.document import Entity, Offsets, TaggedText
 from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
 from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
-from ner.training.run_folder import find_model
+from ner.training.run_folder import find_encoder
 from ner.utils import ahead
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
@@ -121,7 +121,7 @@ class Tagger:
             InputError: For a name without a model, a model that can not be loaded, and a tokenizer that does not align
                 words.
         """
-        source, trained = find_model(str(name), checkpoint)
+        source, trained = find_encoder(str(name), checkpoint)
         labels = labels_of(load_config(source, "model"), source)
         tokenizer = load_tokenizer(source)
         model = load_token_classifier(source).eval()

@@ -5,18 +5,19 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, get_type_hints
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from ner.arguments import read_config
-from ner.config import TrainConfig
+from ner.arguments import read_config, read_yaml
+from ner.config import BaselineConfig, TrainConfig
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import LOCK, MANIFEST, file_errors, is_sound, locked, read_json, verify, write_atomic
 from ner.runtime import decided, warn
 from ner.training import checkpoint
 
+RunConfig: TypeAlias = TrainConfig | BaselineConfig
 EVALUATION = "evaluation.json"
 # What a run writes, beside its config and card.
 MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "onnx", checkpoint.FOLDER)
@@ -106,15 +107,16 @@ def held(run: Path, accelerator: Accelerator) -> Iterator[None]:
     Raises InputError, on all processes, if another program holds it.
     """
     with contextlib.ExitStack() as stack:
-
-        def hold() -> None:
-            with file_errors(run):
-                run.mkdir(parents=True, exist_ok=True)
-                stack.callback(checkpoint.remove_if_empty, run)
-                stack.enter_context(locked(run / LOCK, str(run)))
-
-        decided(accelerator, hold)
+        decided(accelerator, lambda: hold(run, stack))
         yield
+
+
+def hold(run: Path, stack: contextlib.ExitStack) -> None:
+    """`held` of one process, until the end of the stack."""
+    with file_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
+        stack.callback(checkpoint.remove_if_empty, run)
+        stack.enter_context(locked(run / LOCK, str(run)))
 
 
 def begin_run(run: Path, config: str, *, is_new: bool) -> None:
@@ -153,23 +155,41 @@ def check_resumable(
         raise InputError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))
 
 
-def find_model(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
-    """The model of that name, as `from_pretrained` takes it, and how it was trained, if that is a run of train.py.
+def find_model(name: str, checkpoint: str = "best") -> tuple[str, RunConfig | None]:
+    """The model of that name, and how it was trained, if that is a run of train.py or `ner baseline`.
 
-    name: folder of train.py, model folder, or Hub name. Raises InputError for anything else.
+    name: folder of such a run, model folder, or Hub name; a model is what `from_pretrained` takes, or the folder of a
+    baseline, which has one model whatever the checkpoint. Raises InputError for anything else.
     """
     folder = Path(name)
     with file_errors(shorten(name)):  # a name that is too long, a folder that may not be looked into
         if (folder / "config.yaml").is_file():
-            model = folder / checkpoint
-            if not (model / "config.json").is_file():
+            options = read_run_config(folder)
+            is_baseline = isinstance(options, BaselineConfig)
+            model = folder / ("best" if is_baseline else checkpoint)
+            if not (model / (MANIFEST if is_baseline else "config.json")).is_file():
                 raise InputError(f"{name}: no model in {model}; the training has not written it yet")
-            return str(model), read_config(TrainConfig, folder / "config.yaml")
+            return str(model), options
         if folder.exists() and not (folder / "config.json").is_file():
             raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
         if not folder.exists() and (name.count("/") > 1 or name.startswith((".", "/"))):
             raise InputError(f"{name}: no such folder")
     return name, None
+
+
+def find_encoder(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig | None]:
+    """`find_model` of an encoder. Raises InputError for a baseline, too."""
+    model, options = find_model(name, checkpoint)
+    if isinstance(options, BaselineConfig):
+        raise InputError(f"{name}: a baseline ({options.method}), which evaluate.py tests and nothing else takes")
+    return model, options
+
+
+def read_run_config(folder: Path) -> RunConfig:
+    """The options of a run; those of a baseline name its method. Raises InputError."""
+    file = folder / checkpoint.CONFIG
+    both = get_type_hints(TrainConfig) | get_type_hints(BaselineConfig)
+    return read_config(BaselineConfig if "method" in read_yaml(file, both) else TrainConfig, file)
 
 
 def train_sentences(folder: Path) -> int | None:
