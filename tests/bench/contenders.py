@@ -118,7 +118,13 @@ def write_repeated(folder: Path, data: str, num_sentences: int) -> None:
 
 
 def stages(
-    folder: Path, encoder: str, corpus: str, steps: int, test_languages: Sequence[str], flags: Sequence[str] = ()
+    folder: Path,
+    encoder: str,
+    corpus: str,
+    steps: int,
+    test_languages: Sequence[str],
+    flags: Sequence[str] = (),
+    seconds: float = HOUR,
 ) -> dict[str, Any]:
     """What `tests.bench.stages` measures, in a process of its own. flags: more of train.py."""
     languages = ",".join(test_languages) or "-"
@@ -138,7 +144,7 @@ def stages(
         "--overwrite",
         *flags,
     ]
-    measured: dict[str, Any] = run(program).last_line
+    measured: dict[str, Any] = run(program, seconds=seconds).last_line
     return measured
 
 

@@ -35,7 +35,7 @@ from tests.bench.contenders import (
 )
 from tests.bench.machine import described, machine
 from tests.bench.probes import difference
-from tests.bench.programs import run
+from tests.bench.programs import countdown, run
 from tests.bench.results import FAILED, Results, Task, work_off
 
 SHAPES = ("me5-small", "base", "large")
@@ -111,6 +111,7 @@ class Bench:
 
     def whole_run(self, shape: str, name: str, seconds: float) -> dict[str, Any]:
         """Three epochs of German: seconds of training and, of me5-small, F1 on each test set."""
+        left = countdown(seconds)
         contender = self.contender(shape, name, ["--epochs", "3"])
         with_f1 = shape == "me5-small"
         if not contender.folder:
@@ -121,7 +122,8 @@ class Bench:
         result = {"seconds": contender.last["training_seconds"], "test_f1": None}
         if with_f1:
             report = self.folder / "report"
-            run(["evaluate.py", str(contender.folder), "--languages", *LANGUAGES, "--output", str(report)])
+            program = ["evaluate.py", str(contender.folder), "--languages", *LANGUAGES, "--output", str(report)]
+            run(program, seconds=left())
             matrix = read_json(report / "matrix.json")["f1"]["test"]
             result["test_f1"] = next(iter(matrix.values()))
         return result
@@ -129,13 +131,13 @@ class Bench:
     def bits(self, shape: str, name: str, seconds: float) -> dict[str, Any]:
         """Weights after 50 steps against those of train.py as it is, and of that against itself, with which it differs
         where a kernel adds in any order. Takes the kernels that do not, where torch has them."""
-        folders = {}
+        left, folders = countdown(seconds), {}
         for label, program in (("first", EAGER), ("again", EAGER), ("other", name)):
             precision, flags = TRAIN[program]
             folders[label] = self.folder / f"bits-{label}"
             command = ours(self.material, self.encoder(shape), folders[label], precision, *flags)
             env = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-            run([*command, "--max-steps", str(EXACT_STEPS)], seconds=seconds, watch=["--deterministic"], env=env)
+            run([*command, "--max-steps", str(EXACT_STEPS)], seconds=left(), watch=["--deterministic"], env=env)
         return {
             "against_itself": difference(folders["first"], folders["again"]),
             "against_it": difference(folders["first"], folders["other"]),
@@ -151,10 +153,8 @@ class Bench:
 
     def evaluation(self, shape: str, seconds: float) -> dict[str, Any]:
         """Stages of a step, matrix rate, encoding and evaluation of train.py, with --row-length auto."""
-        del seconds  # it has a deadline of its own
-        return stages(
-            self.folder, self.encoder(shape), self.material.corpus, 50, LANGUAGES, ["--mixed-precision", "bf16", *ROWS]
-        )
+        flags = ["--mixed-precision", "bf16", *ROWS]
+        return stages(self.folder, self.encoder(shape), self.material.corpus, 50, LANGUAGES, flags, seconds)
 
     def trainer_evaluation(self, seconds: float) -> dict[str, Any]:
         """Seconds of the Trainer's predict and seqeval, in bf16."""
@@ -165,13 +165,12 @@ class Bench:
 
     def tagging(self, precision: str, seconds: float) -> dict[str, Any]:
         """The tagger's speed and F1, of a German run that is trained first."""
-        folder = self.folder / "tagger"
+        left, folder = countdown(seconds), self.folder / "tagger"
         command = ours(self.material, self.encoder("me5-small"), folder, "bf16")
         command[command.index("--overwrite")] = "--resume=auto"
-        run(command, seconds=seconds)
-        found: dict[str, Any] = run(
-            ["-m", "tests.bench.probes", "tagging", str(folder), self.material.corpus, precision], seconds=seconds
-        ).last_line
+        run(command, seconds=left())
+        program = ["-m", "tests.bench.probes", "tagging", str(folder), self.material.corpus, precision]
+        found: dict[str, Any] = run(program, seconds=left()).last_line
         return found
 
     def tasks(self, parts: Sequence[str], shapes: Sequence[str]) -> list[Task]:
@@ -296,7 +295,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--repetitions", type=int, default=2)
     found.add_argument("--seconds", type=float, default=540.0, help="of this call")
     found.add_argument("--json", type=Path, default=Path("bench-gpu.json"))
-    found.add_argument("--folder", type=Path, help="of encoders and runs, for the next call (beside --json)")
+    found.add_argument("--folder", type=Path, default=Path("build/bench-gpu"), help="of encoders and runs")
     found.add_argument("--table", action="store_true", help="print the tables of --json, measure nothing")
     return found
 
@@ -312,7 +311,7 @@ def main() -> None:
     if not options.material:
         raise SystemExit("tests.bench.gpu compares with the Trainer's script: --material FOLDER")
     results = Results(options.json, {**machine(), "steps": options.steps})
-    folder = (options.folder or options.json.with_suffix("")).resolve()
+    folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(Material.found(options.material, folder), folder, options.steps, options.repetitions)
     left = work_off(bench.tasks(options.parts, options.shapes), results, options.seconds)

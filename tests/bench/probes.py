@@ -72,7 +72,12 @@ class Counter(TorchDispatchMode):
 
 
 def attention(flags: Sequence[str]) -> dict[str, int]:
-    """Attention operations of the first step, forward and backward."""
+    """Attention operations of the first step: the name of one is that of its kernels."""
+    return operations(flags, "attention")
+
+
+def operations(flags: Sequence[str], part: str) -> dict[str, int]:
+    """Operations of the first step, forward and backward, whose name has that part."""
     config = parse(TrainConfig, flags, __doc__)
     accelerator = runtime.start_accelerator(config.mixed_precision)
     job = train.build(config, accelerator)
@@ -80,7 +85,7 @@ def attention(flags: Sequence[str]) -> dict[str, int]:
     model = accelerator.prepare(job.model)
     set_train_mode(model)
     step, batches = next(prefetch(job.plan, job.collator, 0, 1, 1, accelerator.device))
-    with Counter("attention") as counter:
+    with Counter(part) as counter:
         for host_batch in batches:
             batch = to_device(host_batch, accelerator.device)
             labels = batch.pop("labels")

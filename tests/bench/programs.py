@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ class Finished:
     def peak(self) -> float:
         """Megabytes at the peak: those that torch reserved on the GPU, where it used one."""
         return float(self.watched.get("reserved_megabytes") or self.megabytes)
+
+
+def countdown(seconds: float) -> Callable[[], float]:
+    """What is left of so many seconds from now on, for several programs in turn."""
+    end = time.monotonic() + seconds
+    return lambda: max(end - time.monotonic(), 1.0)
 
 
 def run(

@@ -6,6 +6,7 @@ counted on either side, nor is starting. The Trainer's script itself never evalu
 does it from a callback. What the Trainer is to reach is its own F1 at its end, seed by seed; it may have had it before.
 """
 
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -145,16 +146,14 @@ def rows_of(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> list[Ro
 
 
 def quality_table(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> str:
-    """The table, with medians and ranges of the seeds where train.py came to it."""
+    """The table, with medians and ranges; a seed with which train.py never has that F1 counts as endless."""
     rows = rows_of(job, seeds, known)
     cells = [row.cells() for row in rows]
-    pairs = [(row, row.ours) for row in rows if row.ours is not None]
-    if len(pairs) > 1:
-        f1, trainer = [row.f1 for row, _ in pairs], [row.trainer for row, _ in pairs]
-        ratios = spread([row.trainer / ours for row, ours in pairs], 2)
-        cells.append(
-            ["median", spread(f1, 4), spread(trainer, 1), spread([ours for _, ours in pairs], 1), f"{ratios} x", ""]
-        )
+    if len(rows) > 1:
+        f1, trainer = [row.f1 for row in rows], [row.trainer for row in rows]
+        ours = [math.inf if row.ours is None else row.ours for row in rows]
+        ratios = [one / other for one, other in zip(trainer, ours, strict=True)]
+        cells.append(["median", spread(f1, 4), spread(trainer, 1), spread(ours, 1), f"{spread(ratios, 2)} x", ""])
     header = ["seed", "validation F1 to reach", "Trainer, s", "train.py, s", "ratio", "F1 of train.py at its end"]
     missing = [str(seed) for seed in seeds if seed not in {row.seed for row in rows}]
     title = (
@@ -167,4 +166,6 @@ def quality_table(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> s
 
 def spread(values: Sequence[float], digits: int) -> str:
     """Median, and from the lowest to the highest."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    numbers = (statistics.median(values), min(values), max(values))
+    middle, low, high = ("not reached" if value == math.inf else f"{value:.{digits}f}" for value in numbers)
+    return f"{middle} ({low}-{high})"
