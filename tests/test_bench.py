@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +13,11 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState
 from torch import nn
+from transformers.modeling_outputs import TokenClassifierOutput
 
 from ner.arguments import parse
 from ner.config import TrainConfig
-from ner.sharing.onnx import to_onnx
+from ner.inputs.collators import PaddedCollator
 from ner.tagging.tagger import Tagger
 from ner.training.metrics_log import JsonLinesLog
 from tests.bench import (
@@ -249,7 +251,10 @@ def test_results_of_another_machine_are_not_mixed(tmp_path):
 
 
 def test_the_fastest_precision_is_chosen_and_named():
-    rates = {"train.py": {"no": 40.0, "bf16": 161.5}, "Trainer at its best": {"no": 20.0, "bf16": "not done in time"}}
+    rates: precision.Rates = {
+        "train.py": {"no": 40.0, "bf16": 161.5},
+        "Trainer at its best": {"no": 20.0, "bf16": "not done in time"},
+    }
     assert precision.fastest(rates["train.py"]) == "bf16"
     assert precision.fastest(rates["Trainer at its best"]) == "no"
     table = precision.precision_table(rates, "bf16")
@@ -413,7 +418,7 @@ def test_seeds_that_are_known_are_not_run_again(tmp_path):
 
 def test_waiting_for_the_device_is_an_error_between_log_points(thin_encoder, corpus_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(JsonLinesLog, "write_metrics", JsonLinesLog.write_metrics)
-    modes = []
+    modes: list[str] = []
     probes.between_log_points(6, modes.append)
     train_run(thin_encoder, corpus_folder, tmp_path / "run", "--train-on de --max-steps 6 --log-every 2")
     assert modes == ["default", "error", "default", "error", "default"]
@@ -458,16 +463,38 @@ def test_f1_of_a_tagger_is_that_of_the_run(small_run, corpus_folder):
     assert found["device"] == "cpu"
 
 
-def test_an_exported_model_tags_as_the_tagger_does(small_run, corpus_folder, tmp_path):
-    pytest.importorskip("onnxscript", reason="no onnxscript: pip install -e .[onnx]")
-    texts, _ = tagging.gold_sentences(str(corpus_folder), ["de"], "test", 40)
-    tagger = Tagger.from_pretrained(small_run, words="spaces", precision="no")
-    from ner.modeling.pretrained import load_token_classifier
+class Lookup(nn.Module):
+    """A token classifier that knows nothing but the sub-token: a row of the table for each."""
 
-    to_onnx(load_token_classifier(str(small_run / "best")), tmp_path / "model.onnx")
-    on_onnx = tagging.on_onnx(tagger, tmp_path / "model.onnx")
-    assert tagging.found_by(on_onnx, texts) == tagging.found_by(tagger, texts)
-    assert any(tagging.found_by(tagger, texts))
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, input_ids, attention_mask):
+        return TokenClassifierOutput(logits=self.table[input_ids])
+
+
+def test_a_tagger_computes_with_a_model_in_a_file(small_run, corpus_folder, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="no onnx: pip install -e .[onnx]")
+    pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install -e .[onnx]")
+    tagger = Tagger.from_pretrained(small_run, words="spaces", precision="no")
+    table = torch.randn(len(tagger.tokenizer), len(tagger.labels), generator=torch.Generator().manual_seed(0))
+    ints, floats = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+    inputs = [onnx.helper.make_tensor_value_info(name, ints, [None, None]) for name in ("input_ids", "attention_mask")]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gather", ["table", "input_ids"], ["logits"])],
+        "lookup",
+        inputs,
+        [onnx.helper.make_tensor_value_info("logits", floats, [None, None, table.shape[1]])],
+        [onnx.numpy_helper.from_array(table.numpy(), "table")],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "model.onnx")
+    texts, _ = tagging.gold_sentences(str(corpus_folder), ["de"], "test", 40)
+    padded = PaddedCollator(tagger.tokenizer.pad_token_id)
+    expected = tagging.found_by(replace(tagger, model=Lookup(table), collator=padded), texts)
+    assert any(expected)
+    assert tagging.found_by(tagging.on_onnx(tagger, tmp_path / "model.onnx"), texts) == expected
 
 
 def test_tables_of_a_gpu():

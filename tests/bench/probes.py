@@ -45,7 +45,7 @@ def between_log_points(last_step: int, set_mode: Callable[[str], None]) -> None:
         if point["step"] < last_step:
             set_mode("error")
 
-    JsonLinesLog.write_metrics = write_metrics  # type: ignore[method-assign]
+    JsonLinesLog.write_metrics = write_metrics  # type: ignore[method-assign,assignment]
 
 
 def syncs(flags: Sequence[str]) -> dict[str, Any]:
@@ -121,8 +121,10 @@ def difference(run: Path, other: Path) -> dict[str, Any]:
 def main() -> None:
     """The command line."""
     name, *arguments = sys.argv[1:]
-    probe: Callable[..., dict[str, Any]] = {"syncs": syncs, "attention": attention, "tagging": tagging}[name]
-    print(json.dumps(probe(*arguments) if name == "tagging" else probe(arguments)))
+    if name == "tagging":
+        print(json.dumps(tagging(*arguments[:3])))
+    else:
+        print(json.dumps({"syncs": syncs, "attention": attention}[name](arguments)))
 
 
 if __name__ == "__main__":

@@ -141,8 +141,12 @@ class Row:
 
 def rows_of(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> list[Row]:
     """Of the seeds that both sides have finished."""
-    pairs = [(seed, *(known.get(job.key(side, seed)) for side in ("Trainer", "ours"))) for seed in seeds]
-    return [Row.of(*pair) for pair in pairs if isinstance(pair[1], list) and isinstance(pair[2], list)]
+    found = [(seed, known.get(job.key("Trainer", seed)), known.get(job.key("ours", seed))) for seed in seeds]
+    return [
+        Row.of(seed, trainer, ours)
+        for seed, trainer, ours in found
+        if isinstance(trainer, list) and isinstance(ours, list)
+    ]
 
 
 def quality_table(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> str:

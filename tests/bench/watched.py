@@ -89,7 +89,8 @@ def watch_trainers(every: int, data: str | None) -> list[dict[str, float]]:
             points.append(point)
             self.paused += time.perf_counter() - now
 
-    trainer.DEFAULT_CALLBACKS.append(Watch)
+    callbacks: list[type[TrainerCallback]] = trainer.DEFAULT_CALLBACKS  # type: ignore[assignment]  # of one of them
+    callbacks.append(Watch)
     return points
 
 
