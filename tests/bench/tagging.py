@@ -95,13 +95,10 @@ def on_onnx(tagger: Tagger, file: Path) -> Tagger:
 
 def quantized(tagger: Tagger) -> Tagger:
     """The tagger with the products of its encoder in 8 bits by torchao: weights before, activations as they come."""
-    from torchao.quantization import (  # type: ignore[import-not-found]  # nothing else here needs it
-        Int8DynamicActivationInt8WeightConfig,
-        quantize_,
-    )
+    from torchao import quantization  # type: ignore[import-not-found]  # nothing else here needs it
 
     model = copy.deepcopy(tagger.model)
-    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    quantization.quantize_(model, quantization.Int8DynamicActivationInt8WeightConfig())
     return replace(tagger, model=model)
 
 
