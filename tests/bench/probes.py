@@ -122,7 +122,8 @@ def main() -> None:
     """The command line."""
     name, *arguments = sys.argv[1:]
     if name == "tagging":
-        print(json.dumps(tagging(*arguments[:3])))
+        model, data, precision = arguments
+        print(json.dumps(tagging(model, data, precision)))
     else:
         print(json.dumps({"syncs": syncs, "attention": attention}[name](arguments)))
 
