@@ -1,13 +1,9 @@
 """Programs that train the same model on the same data, run in turn, and the table of what they reached."""
 
 import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -19,9 +15,11 @@ from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig
 from ner.data import synthetic
 from ner.data.corpus import Source, load_corpus
 from ner.utils import table
+from tests.bench.programs import HOUR, run
 
-ROOT = Path(__file__).parent.parent.parent
+RATE, BATCH_SIZE = "2e-4", 64  # of both sides; the batch size is both programs' default
 AT_ITS_BEST = ("--group-by-length", "--fused", "--dataloader-workers", "1")
+OURS, BEST, PUBLISHED = "train.py", "Trainer at its best", "Trainer as published"
 SHAPES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}
 
 
@@ -57,54 +55,35 @@ class Contender:
     name: str
     command: list[str]
     folder: Path | None  # of our run, None for the Trainer
+    precision: str = "no"
     is_compiled: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
     last: dict[str, Any] = field(default_factory=dict)
 
-    def measure(self) -> None:
-        """One run."""
-        output, peak = run(self.command)
+    def measure(self, seconds: float = HOUR, watch: Sequence[str] = ()) -> None:
+        """One run; arguments as of `run`."""
+        finished = run(self.command, seconds=seconds, watch=watch, env=self.env)
         if self.folder:
             self.last = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
             if self.is_compiled:  # without the steps that compile
-                points = map(json.loads, (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
-                rates = [point["sentences_per_second"] for point in points if "loss" in point]
+                rates = [point["sentences_per_second"] for point in logged(self.folder) if "loss" in point]
                 self.last["sentences_per_second"] = statistics.median(rates[len(rates) // 2 :])
         else:
-            self.last = json.loads(output.strip().splitlines()[-1])
+            self.last = finished.last_line
+        self.last["watched"] = finished.watched
         self.rates.append(self.last["sentences_per_second"])
-        self.megabytes.append(peak)
+        self.megabytes.append(finished.peak)
 
     def numbers(self) -> dict[str, Any]:
         """For the JSON file."""
         return {"name": self.name, "sentences_per_second": self.rates, "megabytes": self.megabytes, "last": self.last}
 
 
-def run(command: Sequence[str]) -> tuple[str, float]:
-    """What a program printed, and megabytes at its peak, of the GPU where there is one. Exits if the program fails."""
-    gpu_peak = [0.0]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            free, total = torch.cuda.mem_get_info()
-            gpu_peak[0] = max(gpu_peak[0], (total - free) / 2**20)
-
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as output,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
-    ):
-        process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=ROOT)
-        if torch.cuda.is_available():
-            threading.Thread(target=watch).start()
-        _, status, usage = os.wait4(process.pid, 0)
-        done.set()
-        for file in (output, errors):
-            file.seek(0)
-        if status:
-            raise SystemExit(f"{' '.join(command)}\n{errors.read()[-3000:]}")
-        return output.read(), gpu_peak[0] or usage.ru_maxrss / 1024
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """What is in a run's log.jsonl."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def write_shape(folder: Path, shape: str, tokenizer_folder: str) -> None:
@@ -139,12 +118,17 @@ def write_repeated(folder: Path, data: str, num_sentences: int) -> None:
 
 
 def stages(
-    folder: Path, encoder: str, corpus: str, steps: int, test_languages: Sequence[str], flags: Sequence[str] = ()
+    folder: Path,
+    encoder: str,
+    corpus: str,
+    steps: int,
+    test_languages: Sequence[str],
+    flags: Sequence[str] = (),
+    seconds: float = HOUR,
 ) -> dict[str, Any]:
     """What `tests.bench.stages` measures, in a process of its own. flags: more of train.py."""
     languages = ",".join(test_languages) or "-"
-    command = [
-        sys.executable,
+    program = [
         "-m",
         "tests.bench.stages",
         str(steps),
@@ -160,43 +144,45 @@ def stages(
         "--overwrite",
         *flags,
     ]
-    return json.loads(run(command)[0].strip().splitlines()[-1])
+    measured: dict[str, Any] = run(program, seconds=seconds).last_line
+    return measured
 
 
-def contenders(folder: Path, material: Material, encoder: str, steps: int, precision: str) -> list[Contender]:
-    """Ours and, where its script is there, the Trainer's; precision: of all but the Trainer as published."""
-    flags = [
-        "--model",
-        encoder,
-        "--data",
-        material.corpus,
-        "--train-on",
-        "de",
-        "--lr",
-        "2e-4",
-        "--max-steps",
-        str(steps),
+def ours(material: Material, encoder: str, folder: Path, precision: str, *flags: str) -> list[str]:
+    """The command of train.py, without an interpreter."""
+    data = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", RATE]
+    return ["train.py", *data, "--mixed-precision", precision, "--output", str(folder), "--overwrite", *flags]
+
+
+def theirs(material: Material, encoder: str, folder: Path, precision: str, *flags: str) -> list[str]:
+    """The command of the Trainer's script, without an interpreter."""
+    assert material.trainer
+    data = ["--model", encoder, "--data", material.corpus, "--train-on", "de", "--lr", RATE]
+    half = [] if precision == "no" else [f"--{precision}"]
+    return [str(material.trainer), *data, *half, "--output", str(folder), *flags]
+
+
+def contenders(
+    folder: Path, material: Material, encoder: str, steps: int, precision: str, trainer_precision: str
+) -> list[Contender]:
+    """Ours and, where its script is there, the Trainer's. precision: of ours; trainer_precision: of it at its best."""
+    flags = ["--max-steps", str(steps), "--log-every", str(max(steps // 5, 1))]
+    found = [
+        Contender(OURS, ours(material, encoder, folder / "ours", precision, *flags), folder / "ours", precision),
+        Contender(
+            f"{OURS} --compile",
+            ours(material, encoder, folder / "compiled", precision, *flags, "--compile"),
+            folder / "compiled",
+            precision,
+            is_compiled=True,
+        ),
     ]
-    ours = [
-        sys.executable,
-        "train.py",
-        *flags,
-        "--mixed-precision",
-        precision,
-        "--overwrite",
-        "--log-every",
-        str(max(steps // 5, 1)),
-    ]
-    found = [Contender("train.py", [*ours, "--output", str(folder / "ours")], folder / "ours")]
-    output = folder / "compiled"
-    found.append(Contender("train.py --compile", [*ours, "--compile", "--output", str(output)], output, True))
     if material.trainer:
-        trainer = [sys.executable, str(material.trainer), *flags, "--output", str(folder / "trainer")]
-        half = [] if precision == "no" else [f"--{precision}"]
-        published = ["--fp16"] if torch.cuda.is_available() else []
-        found.append(Contender("Trainer at its best", [*trainer, *half, *AT_ITS_BEST], None))
-        slow = [*trainer, *published, "--max-steps", str(max(steps // 3, 2))]
-        found.append(Contender("Trainer as published", slow, None))
+        output = folder / "trainer"
+        best = theirs(material, encoder, output, trainer_precision, *AT_ITS_BEST, "--max-updates", str(steps))
+        published = "fp16" if torch.cuda.is_available() else "no"
+        slow = theirs(material, encoder, output, published, "--max-updates", str(max(steps // 3, 2)))
+        found += [Contender(BEST, best, None, trainer_precision), Contender(PUBLISHED, slow, None, published)]
     return found
 
 
@@ -212,31 +198,31 @@ def compare(found: Sequence[Contender], repetitions: int) -> None:
 
 def trainer_evaluation(found: Sequence[Contender]) -> dict[str, float]:
     """Seconds of predict and seqeval on each language's test sentences, by the Trainer at its best."""
-    command = next(contender.command for contender in found if contender.name == "Trainer at its best")
-    at = command.index("--max-steps")
-    output, _ = run([*command[:at], "--max-steps", "1", "--test", *command[at + 2 :]])
-    return json.loads(output.strip().splitlines()[-1])["test_seconds"]
+    command = next(contender.command for contender in found if contender.name == BEST)
+    at = command.index("--max-updates")
+    seconds: dict[str, float] = run([*command[:at], "--max-updates", "1", "--test"]).last_line["test_seconds"]
+    return seconds
 
 
 def comparison(found: Sequence[Contender], measured: dict[str, Any]) -> str:
     """The table of the comparison. measured: of `stages`."""
     padded = measured["padded_efficiency"]
     rows = []
-    ours = statistics.median(found[0].rates)
+    first = statistics.median(found[0].rates)
     for contender in found:
         rate = statistics.median(contender.rates)
-        is_published = contender.name == "Trainer as published"
+        is_published = contender.name == PUBLISHED
         efficiency = (
             measured["position_efficiency"] if contender.folder else padded["random" if is_published else "grouped"]
         )
-        peak = measured["matmul_rate_fp32" if is_published and not torch.cuda.is_available() else "matmul_rate"]
+        peak = measured["matmul_rate_fp32" if contender.precision == "no" else "matmul_rate"]
         flops = rate * measured["tokens_per_sentence"] / efficiency * measured["flops_per_position"]
         rows.append(
             [
                 contender.name,
                 f"{rate:.1f}",
                 f"{min(contender.rates):.1f}-{max(contender.rates):.1f}",
-                f"{ours / rate:.2f} x",
+                f"{first / rate:.2f} x",
                 f"{rate * measured['tokens_per_sentence']:,.0f}",
                 f"{max(contender.megabytes):,.0f}",
                 f"{efficiency:.3f}",
@@ -254,16 +240,3 @@ def comparison(found: Sequence[Contender], measured: dict[str, Any]) -> str:
         "of matmul rate",
     ]
     return table(titles, rows)
-
-
-def machine() -> str:
-    """What it runs on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    names = [
-        line.split(":")[1].strip()
-        for line in info.read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else 'a CPU'}"

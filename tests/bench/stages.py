@@ -165,8 +165,8 @@ def encoding_rates(config: TrainConfig, longest: int) -> dict[str, float]:
 
 def evaluation_seconds(
     config: TrainConfig, accelerator: Accelerator, job: train.Job, languages: list[str], longest: int
-) -> dict[str, float]:
-    """Seconds that tagging and scoring take for each language's test sentences, encoded before."""
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Seconds that tagging and scoring take for each language's test sentences, encoded before, and their number."""
     corpus = load_corpus(Source.of(config), languages, ("test",))
     windows = {
         lang: encode_once(corpus[lang]["test"], job.tokenizer, job.data.corpus.tags, max_length=longest)
@@ -187,7 +187,7 @@ def evaluation_seconds(
             max_tokens=config.max_tokens_per_micro_batch,
         ).scores()
         seconds[language] = time.perf_counter() - start
-    return seconds
+    return seconds, {language: own.num_sentences for language, own in windows.items()}
 
 
 def main() -> None:
@@ -208,7 +208,10 @@ def main() -> None:
         name: padded_efficiency(job.data.train, config.batch_size, name == "grouped") for name in ("random", "grouped")
     }
     result["encoding"] = rates
-    result["evaluation"] = evaluation_seconds(config, accelerator, job, languages, 512) if languages else {}
+    result["evaluation"], result["evaluation_sentences"] = {}, {}
+    if languages:
+        evaluated = evaluation_seconds(config, accelerator, job, languages, 512)
+        result["evaluation"], result["evaluation_sentences"] = evaluated
     if accelerator.device.type == "cuda":
         result["device"] = torch.cuda.get_device_name()
     print(json.dumps(result))
