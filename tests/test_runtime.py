@@ -4,6 +4,8 @@ import os
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ner import runtime
 from ner.training import metrics_log
@@ -82,6 +84,34 @@ def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
         assert torch.equal(weight, before)
         assert all(torch.equal(value, optimizer.state[weight][key]) for key, value in state.items())
     assert step([1.0, 2.0, 3.0])
+    assert not torch.equal(weight, before)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the tensors that are read back from the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_loss_scaling_of_fp16_reads_nothing_back():
+    """With fused AdamW, which is what train.py has on GPUs: the step is skipped on the device."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = AcceleratedOptimizer(torch.optim.AdamW([weight], lr=0.1, fused=True), scaler=accelerator.scaler)
+    before = weight.detach().clone()
+    for factor in (torch.inf, 1.0):
+        accelerator.scaler.scale((weight * factor).sum()).backward()
+        with HostReads() as reads:
+            accelerator.scaler.unscale_(optimizer.optimizer)
+            is_finite = step_if_finite(accelerator, optimizer, weight.grad.norm())
+            optimizer.zero_grad()
+        assert reads.count == 0
+        assert torch.equal(weight, before) != is_finite
     assert not torch.equal(weight, before)
 
 
