@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import left, run, started, wait_until
+from tests.processes import left, line_of, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 BIN = Path(sys.executable).parent  # where `python` is ours
@@ -24,8 +24,10 @@ def stop(number, frame):
     (folder / f"got-{rank}").write_text(signal.Signals(number).name)
     time.sleep(0.2)
     sys.exit(75)
-for number in (signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, stop)
+if behaviour != "deaf":
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
+print(f"rank {rank} {behaviour}", flush=True)
 (folder / f"up-{rank}").write_text(os.environ.get("WORLD_SIZE", "1"))
 if behaviour == f"fails-{rank}":
     sys.exit(3)
@@ -89,6 +91,86 @@ def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
         assert (tmp_path / "got-0").read_text(encoding="utf-8") == "SIGTERM"
         assert not (tmp_path / "after").exists()
         assert not left(process.pid)
+
+
+def beside(tmp_path: Path, first: str, second: str) -> list[str]:
+    """A script that runs two programs of these behaviours beside each other, and one when the first has ended."""
+    program = f'{sys.executable} -c "$0" {tmp_path}'
+    lines = [
+        "set -euo pipefail",
+        f". {LAUNCH}/forward.sh",
+        f"start {tmp_path}/first.txt env RANK=0 {program} {first}",
+        f"start {tmp_path}/second.txt env RANK=1 {program} {second}",
+        f"finish 1; touch {tmp_path}/after; finish; echo finished",
+    ]
+    return ["bash", "-c", "\n".join(lines), PROGRAM]
+
+
+@pytest.mark.parametrize(
+    ("number", "arrives"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGTERM"), (signal.SIGUSR1, "SIGUSR1")]
+)
+def test_a_signal_reaches_programs_beside_each_other(tmp_path, number, arrives):
+    """Ctrl-C goes to the script and to all it started, which ignore it as all do that a script starts with `&`."""
+    with started(beside(tmp_path, "waits", "waits")) as process:
+        wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2, process)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=30) == 75
+        assert [(tmp_path / f"got-{i}").read_text(encoding="utf-8") for i in range(2)] == [arrives] * 2
+        assert not (tmp_path / "after").exists()
+        assert not left(process.pid)
+
+
+def test_a_program_that_does_not_listen_yet_is_stopped_too(tmp_path):
+    """Python takes seconds to import torch, and a signal kills it meanwhile."""
+    with started(beside(tmp_path, "waits", "deaf")) as process:
+        wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 75
+        assert not left(process.pid)
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [("fails-0", "waits", 3), ("waits", "fails-1", 3)])
+def test_a_program_that_fails_ends_the_one_beside_it(tmp_path, first, second, status):
+    with started(beside(tmp_path, first, second), stderr=subprocess.PIPE) as process:
+        assert process.wait(timeout=30) == status
+        failed = "first" if first == "fails-0" else "second"
+        assert f"status 3, {tmp_path}/{failed}.txt:\n" in process.stderr.read().decode()
+        assert not (tmp_path / "after").exists()
+        assert not left(process.pid)
+
+
+def test_programs_beside_each_other_show_their_last_line(tmp_path):
+    with started(beside(tmp_path, "waits", "ends"), stdout=subprocess.PIPE) as process:
+        wait_until((tmp_path / "after").exists, process)  # the second has ended, the first runs
+        assert line_of(process.stdout) == "rank 1 ends\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 75
+    done = run(beside(tmp_path, "ends", "ends"))
+    assert sorted(done.stdout.splitlines()) == ["finished", "rank 0 ends", "rank 1 ends"]
+
+
+@pytest.mark.parametrize(("cores", "shown"), [(1, 6), (2, 0)])
+def test_the_demo_trains_two_models_at_a_time_where_there_are_two_cores(programs, tmp_path, cores, shown):
+    """shown: the trainings that write to the terminal. Ordered by the matrix, whatever order they come in."""
+    script(tmp_path / "bin/nproc", f"#!/bin/sh\necho {cores}\n")
+    script(tmp_path / "bin/python", f'#!/bin/sh\necho "$*"\necho "$OMP_NUM_THREADS $*" >> {tmp_path}/started\n')
+    done = run(["bash", LAUNCH / "demo.sh", tmp_path / "demo"], env=programs | {"OMP_NUM_THREADS": "7"})
+    calls = (tmp_path / "started").read_text(encoding="utf-8").splitlines()
+    trained = [call for call in calls if " train.py " in call]
+    languages = sorted(call.split(" --train-on ")[1].split(" --output ")[0] for call in trained)
+    assert languages == sorted(["de", "fr", "it", "en", "de fr", "de fr it en"])
+    assert {call.split()[0] for call in trained} == {"7" if cores == 1 else "1"}
+    assert [call.split()[1:3] for call in (calls[0], calls[-2], calls[-1])] == [
+        ["-m", "ner"],
+        ["evaluate.py", f"{tmp_path}/demo/runs/*"],
+        ["-m", "ner"],
+    ]
+    assert sum(line.startswith("training on ") for line in done.stdout.splitlines()) == 6 - shown
+    logs = sorted(file.stem for file in (tmp_path / "demo/logs").iterdir())
+    assert logs == sorted(name.replace(" ", "+") for name in languages if not shown)
 
 
 NODES = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
