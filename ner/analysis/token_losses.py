@@ -29,6 +29,7 @@ from ner.data.arrow_store import WORDS, batches
 from ner.errors import InputError, listed, single_line
 from ner.files import file_errors, written_aside
 from ner.tags import TagSet
+from ner.utils import offsets_of, ranges, rows_of
 
 if TYPE_CHECKING:  # who only reads such a table need not wait for torch
     from transformers import PreTrainedTokenizerBase
@@ -100,18 +101,18 @@ def tables(
         words = batch[WORDS].combine_chunks().flatten().cast(pa.string())
         num_words = np.diff(encoded.word_offsets[first : first + len(batch) + 1])
         start = encoded.word_offsets[first]
-        own = slice(start, start + len(words))
-        counts = encoded.num_sub_tokens[own]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        sub_tokens = pieces.take(pa.array(np.searchsorted(ids, encoded.sub_tokens(own.start, own.stop))))
+        in_batch = slice(start, start + len(words))
+        counts = encoded.num_sub_tokens[in_batch]
+        offsets = offsets_of(counts).astype(np.int32)
+        sub_tokens = pieces.take(pa.array(np.searchsorted(ids, encoded.sub_tokens(in_batch.start, in_batch.stop))))
         columns = [
             *(repeated(name, len(words)) for name in place),
-            pa.array(np.repeat(np.arange(first, first + len(batch)), num_words)),
-            pa.array((np.arange(len(words)) - np.repeat(np.cumsum(num_words) - num_words, num_words)).astype(np.int32)),
+            pa.array(first + rows_of(num_words)),
+            pa.array(ranges(0, num_words).astype(np.int32)),
             words,
             pa.ListArray.from_arrays(pa.array(offsets), sub_tokens),
-            *(names(values[own], tags) for values in (encoded.gold, predictions.tags)),
-            *(pa.array(values[own], pa.float32(), mask=counts == 0) for values in numbers),
+            *(names(values[in_batch], tags) for values in (encoded.gold, predictions.tags)),
+            *(pa.array(values[in_batch], pa.float32(), mask=counts == 0) for values in numbers),
         ]
         yield pa.Table.from_arrays(columns, schema=SCHEMA)
         first += len(batch)
@@ -135,16 +136,19 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     wanted = SCHEMA.names if columns is None else list(columns)
     if isinstance(source, pa.Table):
         return source.select(wanted).unify_dictionaries().combine_chunks()
+    if not Path(source).exists():
+        raise InputError(f"{source}: no such file; evaluate.py --token-losses writes one")
     try:
         with file_errors(source):
             schema = pq.read_schema(source)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise InputError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
     if lacking := [name for name in SCHEMA.names if name not in schema.names]:
         raise InputError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
     names = [name for name in wanted if pa.types.is_dictionary(SCHEMA.field(name).type)]
     try:
-        table = pq.read_table(source, columns=wanted, read_dictionary=names)
+        # A folder `run=1` above the file is no column.
+        table = pq.read_table(source, columns=wanted, read_dictionary=names, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{source}: damaged: {single_line(error)[:200]}") from error
     return table.unify_dictionaries().combine_chunks()

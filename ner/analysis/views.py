@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ner.analysis.entity_errors import KINDS, Matches, match
 from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
 from ner.tags import TagSet
+from ner.utils import rows_of
 
 By: TypeAlias = Literal["total", "mean"]
 PLACE = ["run", "language", "split", "sentence"]
@@ -171,7 +172,7 @@ def sentence_table(source: Table) -> pa.Table:
     """
     table = read(source, [*PLACE, "word", "text", "gold", "predicted", "loss"])
     offsets = sentence_offsets(table)
-    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    sentence = rows_of(np.diff(offsets))
     loss = losses(table)
     total = np.bincount(sentence, weights=np.nan_to_num(loss), minlength=len(offsets) - 1)
     count = np.bincount(sentence, weights=~np.isnan(loss), minlength=len(offsets) - 1)
@@ -201,7 +202,7 @@ def containing(source: Table, text: str, by: By = "total", top: int | None = Non
     held = held.copy()
     held[pc.list_parent_indices(lists).to_numpy()[pieces]] = True
     offsets = sentence_offsets(table)
-    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    sentence = rows_of(np.diff(offsets))
     of_sentence = np.bincount(sentence, weights=held, minlength=len(offsets) - 1) > 0
     return sentences(table.filter(pa.array(of_sentence[sentence])), by, top)
 

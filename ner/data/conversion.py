@@ -19,7 +19,8 @@ from ner.data.faults import Fault
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats
 from ner.errors import shorten
 from ner.files import read_json
-from ner.tags import TagSet
+from ner.tags import TagSet, first_words
+from ner.utils import offsets_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def convert(
         ):
             for table in rows.tables():
                 raw, ids, own = tags_of(table, own_names, names, converter)
-                if (bad := np.unique(row_of(table)[ids < 0])).size:
+                if (bad := np.unique(rows_of(lengths(table))[ids < 0])).size:
                     for fault in tag_faults(table, bad, raw, ids, rows.place, own_names, names, tags):
                         lines.write(faults.to_json(fault))
                     num_faults += len(bad)
@@ -60,7 +61,7 @@ def convert(
                     raw, ids, own = tags_of(table, own_names, names, converter)
                 tally += own
                 words = table[WORDS].combine_chunks()
-                offsets = pa.array(np.concatenate([[0], np.cumsum(lengths(table))]), pa.int32())
+                offsets = pa.array(offsets_of(lengths(table)), pa.int32())
                 arrow.write_table(
                     pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
                 )
@@ -81,11 +82,6 @@ def lengths(table: pa.Table) -> np.ndarray:
     return pc.list_value_length(table[TAGS].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def row_of(table: pa.Table) -> np.ndarray:
-    """int64 [words]: the row that each word stands in."""
-    return np.repeat(np.arange(len(table)), lengths(table))
-
-
 def tags_of(
     table: pa.Table, own_names: Sequence[str] | None, names: ParsedLabels, converter: SchemeConverter
 ) -> tuple[np.ndarray, np.ndarray, SchemeStats]:
@@ -97,9 +93,7 @@ def tags_of(
         ids = flat.to_numpy(zero_copy_only=False)
         index = np.array([names.names.index(name) for name in own_names])
         raw = np.where((ids >= 0) & (ids < len(index)), index[np.clip(ids, 0, len(index) - 1)], -1)
-    start = np.zeros(len(raw), dtype=bool)
-    start[np.cumsum(lengths(table)) - lengths(table)] = True
-    ids, tally = converter(np.maximum(raw, 0), start)
+    ids, tally = converter(np.maximum(raw, 0), first_words(offsets_of(lengths(table))))
     return raw, np.where(raw < 0, -1, ids), tally
 
 
@@ -114,7 +108,7 @@ def tag_faults(
     tags: TagSet,
 ) -> list[Fault]:
     """What is wrong with the tags of the rows `bad`: the first word of each that has no IOB2 tag."""
-    first = np.concatenate([[0], np.cumsum(lengths(table))])
+    first = offsets_of(lengths(table))
     found = []
     for row, values in zip(bad.tolist(), table.take(bad).to_pylist(), strict=True):
         word = int(np.flatnonzero(ids[first[row] : first[row + 1]] < 0)[0])

@@ -26,6 +26,7 @@ from ner.data.limits import (
     ROWS_PER_BATCH,
 )
 from ner.errors import InputError, listed
+from ner.utils import offsets_of
 
 
 def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
@@ -108,9 +109,7 @@ def num_bytes(column: pa.Array, name: str, first: int) -> np.ndarray:
         if pa.types.is_dictionary(column.type.value_type) and inner.max(initial=0) > 4 * LONGEST_WORD:
             row = first + int(np.searchsorted(np.cumsum(counts), inner.argmax(), side="right"))
             raise InputError(f"row {row}: a word of {inner.max():,} bytes, where {LONGEST_WORD:,} are the most")
-        ends = np.cumsum(counts)
-        sums = np.concatenate([[0], np.cumsum(inner)])
-        return sums[ends] - sums[ends - counts]
+        return np.diff(offsets_of(inner)[offsets_of(counts)])
     if not pa.types.is_dictionary(column.type):
         return np.zeros(len(column), np.int64)
     lengths = pc.fill_null(pc.binary_length(column.dictionary), 0)

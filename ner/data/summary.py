@@ -10,8 +10,8 @@ from datasets import Dataset, DatasetDict
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
 from ner.data.tag_schemes import SchemeStats
 from ner.errors import shorten
-from ner.tags import entities
-from ner.utils import table
+from ner.tags import entities, first_words
+from ner.utils import offsets_of, table
 
 PERCENTILES = (5, 50, 95, 99, 100)
 MOST_FREQUENT = 5
@@ -65,9 +65,7 @@ def frequent_entities(part: Dataset, types: Sequence[str]) -> dict[str, list[tup
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in tags.types}
     for rows in batches(part):
         words = rows[WORDS].combine_chunks().flatten().to_pylist()
-        lengths = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()
-        start = np.zeros(len(words), dtype=bool)
-        start[np.cumsum(lengths) - lengths] = True
+        start = first_words(offsets_of(pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()))
         for first, end, kind in zip(
             *entities(rows[TAGS].combine_chunks().flatten().to_numpy(), start, tags), strict=True
         ):

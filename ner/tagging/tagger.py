@@ -34,7 +34,7 @@ from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
 from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
 from ner.training.run_folder import find_model
-from ner.utils import ahead
+from ner.utils import ahead, offsets_of
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
 SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
@@ -225,15 +225,14 @@ class Tagger:
         in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 
-        offsets = np.cumsum([0, *(len(part.words) for part in parts)])
+        offsets = offsets_of([len(part.words) for part in parts])
         num_words = offsets[-1]
         starts = [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
         first = np.array(starts, dtype=np.int64)
         word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
         labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
         labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
-        is_first = np.zeros(num_words, dtype=bool)
-        is_first[first] = True
+        is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
         start, end, kind = entities(ids, is_first, self.tags)
         scores = score_of(p, start, end, self.score)
