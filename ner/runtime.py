@@ -58,7 +58,7 @@ def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
         raise InputError(f"`trackers` {names}: {single_line(error) or repr(error)}") from error
 
 
-def is_cpu_asked_for() -> bool:
+def is_cpu_requested() -> bool:
     """Whether the environment chooses the CPU: `accelerate launch --cpu`, or by hiding the GPUs."""
     if parse_flag_from_env("ACCELERATE_USE_CPU") or os.environ.get("ACCELERATE_TORCH_DEVICE") == "cpu":
         return True
@@ -71,7 +71,7 @@ def idle_gpu(places: Sequence[Path]) -> str | None:
     places: of which a driver makes one at least. torch and Accelerate take the CPU then without a word.
     """
     there = next((place for place in places if place.exists()), None)
-    if there is None or torch.cuda.is_available() or is_cpu_asked_for():
+    if there is None or torch.cuda.is_available() or is_cpu_requested():
         return None
     if torch.version.cuda is None:
         reason = f"torch {torch.__version__} is a build without CUDA"
@@ -102,9 +102,9 @@ def best_precision(device_type: str | None = None) -> str:
 
     device_type: cpu, cuda, ...; None for the one that Accelerate chooses.
     """
-    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if asked != "no":
-        return asked
+    requested = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if requested != "no":
+        return requested
     if device_type is None:
         device_type = "cuda" if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU") else "cpu"
     if device_type not in ("cpu", "cuda"):

@@ -4,6 +4,7 @@ Several seeds of one training are one row, their mean; a cell has a 95% interval
 trained on the language alone.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -91,12 +92,13 @@ def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, 
         return f"{label} ({result.max_train_sentences:,})" if result.max_train_sentences else label
 
     labels = {training: name(result) for training, result in first.items()}
-    taken = list(labels.values())
-    return {
-        result.run: label if taken.count(label) == 1 else f"{label} [{first[result.training].run}]"
-        for result in results
-        for label in [labels[result.training]]
-    }
+    count = Counter(labels.values())
+
+    def row_name(result: Result) -> str:
+        label = labels[result.training]
+        return label if count[label] == 1 else f"{label} [{first[result.training].run}]"
+
+    return {result.run: row_name(result) for result in results}
 
 
 def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Cells:
@@ -113,18 +115,18 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         return (not order, len(order), order, -(result.max_train_sentences or 1 << 60), result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}
-    own: dict[str, list[Result]] = {language: [] for language in languages}
+    monolingual: dict[str, list[Result]] = {language: [] for language in languages}
     ordered = sorted(results, key=place)
     for result in ordered:
         row = rows.setdefault(names[result.run], {language: [] for language in languages})
         row[result.language].append(result)
         if result.trained_on == (result.language,) and not result.max_train_sentences:
-            own[result.language].append(result)
-    if sum(map(bool, own.values())) > 1:
+            monolingual[result.language].append(result)
+    if sum(map(bool, monolingual.values())) > 1:
         single = [names[result.run] for result in ordered if len(result.trained_on) == 1]
         items = list(rows.items())
         after = 1 + max(i for i, (name, _) in enumerate(items) if name in single)
-        rows = dict([*items[:after], (EACH, own), *items[after:]])
+        rows = dict([*items[:after], (EACH, monolingual), *items[after:]])
 
     def cell(members: Sequence[Result], language: str) -> Cell | None:
         if not members:
@@ -132,11 +134,11 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
         certain = None if drawn is None else interval(drawn)
         trained_on = members[0].trained_on
-        if not own[language] or not trained_on or language in trained_on:
+        if not monolingual[language] or not trained_on or language in trained_on:
             return Cell(mean, runs, certain)
-        gap = mean_f1(own[language], scoring) - mean
-        reference = mean_samples(own[language], samples)
-        is_paired = len({result.content for result in (*members, *own[language])}) == 1
+        gap = mean_f1(monolingual[language], scoring) - mean
+        reference = mean_samples(monolingual[language], samples)
+        is_paired = len({result.content for result in (*members, *monolingual[language])}) == 1
         if drawn is None or reference is None or not is_paired:
             return Cell(mean, runs, certain, gap)
         return Cell(mean, runs, certain, gap, interval(reference - drawn))

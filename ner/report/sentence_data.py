@@ -96,16 +96,16 @@ def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, ta
     gold, predicted: int64 [words], ids of tags; begins: bool [words].
     """
     marks = np.zeros(len(gold), dtype=np.uint8)
-    one, two = (entities(ids, begins, tags) for ids in (gold, predicted))
+    gold_entities, predicted_entities = (entities(ids, begins, tags) for ids in (gold, predicted))
     sides = [
-        (one, two, GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND),
-        (two, one, PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT),
+        (gold_entities, predicted_entities, GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND),
+        (predicted_entities, gold_entities, PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT),
     ]
-    for own, other, begin_bit, end_bit, same_bit in sides:
-        marks[own[0]] |= begin_bit
-        marks[own[1] - 1] |= end_bit
-        of_word = owner(np.stack(own, axis=1), len(gold))
-        same = np.append(is_among(own, other, len(gold)), False)  # the last is that of words outside, whose index is -1
+    for side, other, begin_bit, end_bit, same_bit in sides:
+        marks[side[0]] |= begin_bit
+        marks[side[1] - 1] |= end_bit
+        of_word = owner(np.stack(side, axis=1), len(gold))
+        same = np.append(is_among(side, other, len(gold)), False)  # the last: words outside, whose index is -1
         marks |= np.where(same[of_word], same_bit, 0).astype(np.uint8)
     return marks
 
@@ -130,13 +130,13 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
     begins = first_words(start)
     found = match(gold, predicted, begins, tags)
     wrong = found.kind != CORRECT
-    kind, in_gold = found.kind[wrong] - 1, found.gold_start[wrong] >= 0  # the first kind is none of an error
+    error_kind, in_gold = found.kind[wrong] - 1, found.gold_start[wrong] >= 0  # the first kind is none of an error
     of_error = (
         np.searchsorted(start, np.where(in_gold, found.gold_start[wrong], found.predicted_start[wrong]), "right") - 1
     )
     types = [np.where(t == len(tags.types), -1, t)[wrong] for t in (found.gold_type, found.predicted_type)]
     kinds = np.zeros(len(number), dtype=np.uint8)
-    np.bitwise_or.at(kinds, of_error, (1 << kind).astype(np.uint8))
+    np.bitwise_or.at(kinds, of_error, (1 << error_kind).astype(np.uint8))
     form, texts, sub_tokens = word_forms(words)
     tag_type = np.min_scalar_type(len(tags))
     columns = {
@@ -147,7 +147,7 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
         **({} if label_errors is None else {"label_error": score.astype(np.float32)}),
         "kinds": kinds,
         "error_sentence": of_error.astype(np.uint32),
-        "error_kind": kind.astype(np.uint8),
+        "error_kind": error_kind.astype(np.uint8),
         "error_gold": types[0].astype(np.int16),
         "error_predicted": types[1].astype(np.int16),
         "form": form.astype(np.uint32),
