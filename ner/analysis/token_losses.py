@@ -29,7 +29,7 @@ from ner.data.arrow_store import WORDS, batches
 from ner.errors import InputError, listed, single_line
 from ner.files import file_errors, written_aside
 from ner.tags import TagSet
-from ner.utils import offsets_of, ranges, rows_of
+from ner.utils import ranges, rows_of
 
 if TYPE_CHECKING:  # who only reads such a table need not wait for torch
     from transformers import PreTrainedTokenizerBase
@@ -101,18 +101,18 @@ def tables(
         words = batch[WORDS].combine_chunks().flatten().cast(pa.string())
         num_words = np.diff(encoded.word_offsets[first : first + len(batch) + 1])
         start = encoded.word_offsets[first]
-        in_batch = slice(start, start + len(words))
-        counts = encoded.num_sub_tokens[in_batch]
-        offsets = offsets_of(counts).astype(np.int32)
-        sub_tokens = pieces.take(pa.array(np.searchsorted(ids, encoded.sub_tokens(in_batch.start, in_batch.stop))))
+        own = slice(start, start + len(words))
+        counts = encoded.num_sub_tokens[own]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        sub_tokens = pieces.take(pa.array(np.searchsorted(ids, encoded.sub_tokens(own.start, own.stop))))
         columns = [
             *(repeated(name, len(words)) for name in place),
             pa.array(first + rows_of(num_words)),
             pa.array(ranges(0, num_words).astype(np.int32)),
             words,
             pa.ListArray.from_arrays(pa.array(offsets), sub_tokens),
-            *(names(values[in_batch], tags) for values in (encoded.gold, predictions.tags)),
-            *(pa.array(values[in_batch], pa.float32(), mask=counts == 0) for values in numbers),
+            *(names(values[own], tags) for values in (encoded.gold, predictions.tags)),
+            *(pa.array(values[own], pa.float32(), mask=counts == 0) for values in numbers),
         ]
         yield pa.Table.from_arrays(columns, schema=SCHEMA)
         first += len(batch)

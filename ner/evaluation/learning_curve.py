@@ -64,10 +64,10 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
     known = [r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples]
     found: list[Curve] = []
     notes: list[str] = []
-    monolingual = [r for r in known if r.trained_on == (r.language,)]
-    for language in dict.fromkeys(r.language for r in monolingual):
+    own = [r for r in known if r.trained_on == (r.language,)]
+    for language in dict.fromkeys(r.language for r in own):
         groups: dict[Any, list[Result]] = {}
-        for result in monolingual:
+        for result in own:
             if result.language == language:
                 groups.setdefault((result.recipe, result.content), []).append(result)
         of_several = [group for group in groups.values() if len({r.train_sentences for r in group}) > 1]

@@ -115,18 +115,18 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         return (not order, len(order), order, -(result.max_train_sentences or 1 << 60), result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}
-    monolingual: dict[str, list[Result]] = {language: [] for language in languages}
+    own: dict[str, list[Result]] = {language: [] for language in languages}
     ordered = sorted(results, key=place)
     for result in ordered:
         row = rows.setdefault(names[result.run], {language: [] for language in languages})
         row[result.language].append(result)
         if result.trained_on == (result.language,) and not result.max_train_sentences:
-            monolingual[result.language].append(result)
-    if sum(map(bool, monolingual.values())) > 1:
+            own[result.language].append(result)
+    if sum(map(bool, own.values())) > 1:
         single = [names[result.run] for result in ordered if len(result.trained_on) == 1]
         items = list(rows.items())
         after = 1 + max(i for i, (name, _) in enumerate(items) if name in single)
-        rows = dict([*items[:after], (EACH, monolingual), *items[after:]])
+        rows = dict([*items[:after], (EACH, own), *items[after:]])
 
     def cell(members: Sequence[Result], language: str) -> Cell | None:
         if not members:
@@ -134,11 +134,11 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
         certain = None if drawn is None else interval(drawn)
         trained_on = members[0].trained_on
-        if not monolingual[language] or not trained_on or language in trained_on:
+        if not own[language] or not trained_on or language in trained_on:
             return Cell(mean, runs, certain)
-        gap = mean_f1(monolingual[language], scoring) - mean
-        reference = mean_samples(monolingual[language], samples)
-        is_paired = len({result.content for result in (*members, *monolingual[language])}) == 1
+        gap = mean_f1(own[language], scoring) - mean
+        reference = mean_samples(own[language], samples)
+        is_paired = len({result.content for result in (*members, *own[language])}) == 1
         if drawn is None or reference is None or not is_paired:
             return Cell(mean, runs, certain, gap)
         return Cell(mean, runs, certain, gap, interval(reference - drawn))
