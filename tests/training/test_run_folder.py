@@ -181,8 +181,8 @@ accelerator.end_training()
 
 def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    said = fork_ranks(2, RANKS, run, tmp_path / "file")
-    assert said.count("goes on from step-00000020") == 2
-    assert said.count("step-00000020: not there on ") == 2
-    assert said.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
-    assert said.count(f"refused: {tmp_path}/file: File exists") == 2
+    output = fork_ranks(2, RANKS, run, tmp_path / "file")
+    assert output.count("goes on from step-00000020") == 2
+    assert output.count("step-00000020: not there on ") == 2
+    assert output.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
+    assert output.count(f"refused: {tmp_path}/file: File exists") == 2
