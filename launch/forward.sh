@@ -1,6 +1,6 @@
 # Sourced by scripts that start several programs:
 #   run PROGRAM ...          starts one and waits for it
-#   start FILE PROGRAM ...   starts one beside those that run; its output goes to FILE, and its last line is shown when it ends
+#   start FILE PROGRAM ...   starts one beside those that run; its output goes to FILE, the last line is shown at its end
 #   finish [N]               waits until N programs run, or none; N above 0 needs bash 4.4 or later
 # TERM, HUP, INT (both as TERM) and USR1 are passed on to all that run. The script ends with 75 if such a signal came in
 # between, or with the status of the first program that failed; the others are told to stop then, and waited for.
@@ -33,15 +33,15 @@ start() {
 }
 
 finish() {
-    local most=${1:-0} failed=0
-    while ((${#running[@]} > most)); do
+    local allowed=${1:-0} failed=0
+    while ((${#running[@]} > allowed)); do
         collect
         if ((failed)) && [ -z "$stopping" ]; then
             stopping=yes
             send TERM
         fi
-        if [ "$stopping" ]; then most=0; fi
-        if ((${#running[@]} <= most)); then break; fi
+        if [ "$stopping" ]; then allowed=0; fi
+        if ((${#running[@]} <= allowed)); then break; fi
         # Until a program ends, or a signal comes.
         if ((${#running[@]} == 1)); then wait "${running[0]}" || true; else wait -n "${running[@]}" || true; fi
     done
