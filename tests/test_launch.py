@@ -134,10 +134,11 @@ def test_a_program_that_does_not_listen_yet_is_stopped_too(tmp_path):
 
 @pytest.mark.parametrize(("first", "second", "status"), [("fails-0", "waits", 3), ("waits", "fails-1", 3)])
 def test_a_program_that_fails_ends_the_one_beside_it(tmp_path, first, second, status):
-    with started(beside(tmp_path, first, second), stderr=subprocess.PIPE) as process:
+    errors = tmp_path / "errors.txt"
+    with errors.open("wb") as pipe, started(beside(tmp_path, first, second), stderr=pipe) as process:
         assert process.wait(timeout=30) == status
         failed = "first" if first == "fails-0" else "second"
-        assert f"status 3, {tmp_path}/{failed}.txt:\n" in process.stderr.read().decode()
+        assert f"status 3, {tmp_path}/{failed}.txt:\n" in errors.read_text(encoding="utf-8")
         assert not (tmp_path / "after").exists()
         assert not left(process.pid)
 

@@ -110,6 +110,7 @@ def test_the_loss_scaling_of_fp16_reads_nothing_back():
     before = weight.detach().clone()
     for factor in (torch.inf, 1.0):
         accelerator.scaler.scale((weight * factor).sum()).backward()
+        assert weight.grad is not None
         with HostReads() as reads:
             accelerator.scaler.unscale_(optimizer.optimizer)
             is_finite = step_if_finite(accelerator, optimizer, weight.grad.norm())

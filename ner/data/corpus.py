@@ -165,12 +165,10 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         }
         if is_held_out(source, listing.places[language]):
             whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
-        corpus[language] = DatasetDict(
-            {
-                split: take_share(whole[split], shares[language]) if language in shares else whole[split]
-                for split in wanted_splits
-            }
-        )
+        kept = {split: whole[split] for split in wanted_splits}
+        if language in shares:
+            kept = {split: take_share(part, shares[language]) for split, part in kept.items()}
+        corpus[language] = DatasetDict(kept)
         if empty := [split for split, part in corpus[language].items() if not len(part)]:
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
