@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if config.push_to_hub and (others := [run.name for run in runs if not run.has_card]):
             raise InputError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
-        remarks, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
-        for note in remarks:
-            runtime.say(accelerator, f"note: {note}")
+        messages, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
+        for message in messages:
+            runtime.say(accelerator, f"note: {message}")
         losses_file = None
         if config.output and accelerator.is_main_process:
             with file_errors(config.output):
@@ -180,10 +180,10 @@ def write_cards(
     for run in runs:
         if not run.has_card or config.checkpoint != "best":
             continue
-        own = [result for result in results if result.run == run.name]
+        of_run = [result for result in results if result.run == run.name]
         try:
             with locked(Path(run.name) / LOCK, run.name):
-                add_results(Path(run.name), corpora[run.source].source, own, seen.get(run.name))
+                add_results(Path(run.name), corpora[run.source].source, of_run, seen.get(run.name))
                 write_card(Path(run.name))
         except (OSError, InputError) as error:
             runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {single_line(error)}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Several machines, all their GPUs, run folder and data on a disk that all of them see. On each machine:
 #   NUM_NODES=2 NODE_RANK=0 MASTER_ADDR=first.machine MASTER_PORT=29500 bash launch/nodes.sh [FLAGS of train.py]
-# Not run yet: no second machine was at hand.
+# Not run yet: the authors had one machine.
 cd "$(dirname "$0")/.." || exit 1
 : "${NUM_NODES:?}" "${NODE_RANK:?}" "${MASTER_ADDR:?}" "${MASTER_PORT:?}"
 exec bash launch/spawn.sh gpus python train.py --resume auto "$@"

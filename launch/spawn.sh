@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
 # Starts a program as N processes on this machine, passes signals on to all of them, and ends with their status:
 #   bash launch/spawn.sh N PROGRAM [ARGUMENT ...]
-# N may be `gpus`: NUM_GPUS, else as many as nvidia-smi lists.
+# N may be `gpus`: NUM_GPUS, else as many as torch can use, which CUDA_VISIBLE_DEVICES and parts of a GPU (MIG) decide.
 # accelerate launch and torchrun do neither: with one process the first leaves the child running when it is told to
 # stop, and both turn every status into 1. Here TERM, HUP, INT and USR1 reach each process; the status is 75 if they stopped
-# with everything committed (--resume auto goes on), else that of the first that failed, and then the others are killed.
+# with a checkpoint written (--resume auto goes on), else that of the first that failed, and then the others are killed.
 # A second INT kills. Several machines: NUM_NODES, NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment.
 # Run on: 2 CPU cores, 1 and 2 processes.
 set -u
 n=${1-}
 shift
-if [ "$n" = gpus ]; then # not its lines: parts of a GPU have their own, and so does a driver that fails
-    n=${NUM_GPUS:-$(nvidia-smi --list-gpus 2>/dev/null | grep -c '^GPU [0-9]')}
+if [ "$n" = gpus ]; then
+    n=${NUM_GPUS:-}
+    # A driver may hang: the alarm ends Python after 2 minutes.
+    if [ -z "$n" ] && ! n=$(python -c 'import signal; signal.alarm(120); import torch; print(torch.cuda.device_count())'); then
+        echo "spawn.sh: python could not count the GPUs (torch.cuda.device_count()): set NUM_GPUS" >&2
+        exit 2
+    fi
 fi
 if ! [[ $n =~ ^[1-9][0-9]*$ ]]; then
-    echo "spawn.sh: ${n:-nothing}: give at least 1 process (of GPUs: NUM_GPUS, else what nvidia-smi lists)" >&2
+    echo "spawn.sh: ${n:-nothing}: give at least 1 process (of GPUs: NUM_GPUS, else torch.cuda.device_count())" >&2
     exit 2
 fi
 if ! [[ ${NUM_NODES:-1} =~ ^[1-9][0-9]*$ ]]; then
@@ -61,9 +66,9 @@ while ((${#pids[@]})); do
             continue
         fi
         wait "$pid"
-        own=$?
-        if ((own != 0 && own != 75)); then send KILL; fi
-        if ((status == 0 || (status == 75 && own != 0))); then status=$own; fi
+        code=$?
+        if ((code != 0 && code != 75)); then send KILL; fi
+        if ((status == 0 || (status == 75 && code != 0))); then status=$code; fi
     done
     pids=("${left[@]}")
 done

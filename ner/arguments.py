@@ -75,12 +75,11 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     """
     hints = get_type_hints(config_class)
     parsed.update(hints)
-    positional = [
-        f"{name} [{name} ...]" if element_type(hints[item.name])[1] else name
-        for item in fields(config_class)  # type: ignore[arg-type]
-        if item.metadata["positional"]
-        for name in [item.metadata["metavar"]]
-    ]
+    positional: list[str] = []
+    for item in fields(config_class):  # type: ignore[arg-type]
+        if item.metadata["positional"]:
+            name = item.metadata["metavar"]
+            positional.append(f"{name} [{name} ...]" if element_type(hints[item.name])[1] else name)
     parser = Parser(
         usage=" ".join(["%(prog)s", *positional, "[options]"]),
         prog=Path(sys.argv[0]).name,
@@ -106,27 +105,27 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
 
 def add_argument(group: argparse._ArgumentGroup, item: Field[Any], hint: Any) -> None:
     """One field as a flag (or as the positional arguments)."""
-    kind, is_list = element_type(hint)
+    type_, is_list = element_type(hint)
     settings: dict[str, Any] = {"help": item.metadata["text"].replace("%", "%%"), "metavar": item.metadata["metavar"]}
     if item.metadata["positional"]:
         group.add_argument(item.name, **settings, **({"nargs": "+"} if is_list else {}))  # type: ignore[arg-type]
         return
     settings |= {"default": item.default, "dest": item.name}
-    if kind is bool:
+    if type_ is bool:
         settings |= {"action": "store_true"}
         settings.pop("metavar")
-    elif get_origin(kind) is Literal:
-        settings |= {"choices": get_args(kind), "metavar": "{" + ",".join(get_args(kind)) + "}"}
+    elif get_origin(type_) is Literal:
+        settings |= {"choices": get_args(type_), "metavar": "{" + ",".join(get_args(type_)) + "}"}
         settings |= {"nargs": "+"} if is_list else {}
     else:
-        settings |= {"type": kind} | ({"nargs": "+"} if is_list else {})
+        settings |= {"type": type_} | ({"nargs": "+"} if is_list else {})
     group.add_argument(flag(item.name), **settings)
 
 
 def element_type(hint: Any) -> tuple[Any, bool]:
     """The type of a value and whether there are several: `tuple[str, ...] | None` -> (str, True)."""
     if is_union(hint):
-        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+        hint = next(type_ for type_ in get_args(hint) if type_ is not NoneType)
     if get_origin(hint) is tuple:
         return get_args(hint)[0], True
     return hint, False
@@ -160,27 +159,27 @@ def read_yaml(file: str | Path, hints: dict[str, Any]) -> dict[str, Any]:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """A YAML value as its field's type. YAML 1.1 reads 5e-5 as a string, so numbers go through their own type."""
-    kind, is_list = element_type(hint)
+    type_, is_list = element_type(hint)
     if value is None:
         if is_union(hint):
             return None
         raise InputError(f"{where}: has no value")
     if is_list:
-        return tuple(convert(element, kind, where) for element in (value if isinstance(value, list) else [value]))
-    if get_origin(kind) is Literal:
+        return tuple(convert(element, type_, where) for element in (value if isinstance(value, list) else [value]))
+    if get_origin(type_) is Literal:
         value = "no" if value is False else value  # YAML 1.1 reads a bare no as false
-        if value not in get_args(kind):
-            raise InputError(f"{where}: {str(value)[:60]} is none of {', '.join(get_args(kind))}")
+        if value not in get_args(type_):
+            raise InputError(f"{where}: {str(value)[:60]} is none of {', '.join(get_args(type_))}")
         return value
     if isinstance(value, int) and abs(value) >= 2**63:  # Python may refuse to print it
         raise InputError(f"{where}: a number of {value.bit_length():,} bits is too large")
-    fraction_lost = kind is int and isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) != (kind is bool) or isinstance(value, list | dict) or fraction_lost:
-        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}")
+    fraction_lost = type_ is int and isinstance(value, float) and not value.is_integer()
+    if isinstance(value, bool) != (type_ is bool) or isinstance(value, list | dict) or fraction_lost:
+        raise InputError(f"{where}: {shorten(value)} is not {type_.__name__}")
     try:
-        return kind(value)
+        return type_(value)
     except ValueError as error:
-        raise InputError(f"{where}: {shorten(value)} is not {kind.__name__}") from error
+        raise InputError(f"{where}: {shorten(value)} is not {type_.__name__}") from error
 
 
 def read_config(config_class: type[Options], file: str | Path) -> Options:

@@ -19,6 +19,7 @@ from ner.errors import InputError, single_line
 
 Decision = TypeVar("Decision")
 logger = logging.getLogger("ner")
+SET_BY_LAUNCHERS = ("LOCAL_WORLD_SIZE", "ACCELERATE_DYNAMO_BACKEND")  # by torchrun, and by `accelerate launch`
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
 # How long a process waits for another that downloads, reads or encodes. Training keeps the timeout of its backend
 # (10 minutes with NCCL), so that a process that hangs is noticed.
@@ -68,7 +69,7 @@ def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
         raise InputError(f"`trackers` {names}: {single_line(error) or repr(error)}") from error
 
 
-def is_cpu_asked_for() -> bool:
+def is_cpu_requested() -> bool:
     """Whether the environment chooses the CPU: `accelerate launch --cpu`, or by hiding the GPUs."""
     if parse_flag_from_env("ACCELERATE_USE_CPU") or os.environ.get("ACCELERATE_TORCH_DEVICE") == "cpu":
         return True
@@ -81,7 +82,7 @@ def idle_gpu(places: Sequence[Path]) -> str | None:
     places: of which a driver makes one at least. torch and Accelerate take the CPU then without a word.
     """
     there = next((place for place in places if place.exists()), None)
-    if there is None or torch.cuda.is_available() or is_cpu_asked_for():
+    if there is None or torch.cuda.is_available() or is_cpu_requested():
         return None
     if torch.version.cuda is None:
         reason = f"torch {torch.__version__} is a build without CUDA"
@@ -100,9 +101,9 @@ def use_idle_cores(num_processes: int) -> None:
     """Computes on all cores where `accelerate launch` and torchrun leave one thread to each process.
 
     num_processes: on this machine. Both set OMP_NUM_THREADS to 1 when nobody asked for anything; a larger number,
-    as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone.
+    as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone, and so is a 1 that no launcher set.
     """
-    if os.environ.get("OMP_NUM_THREADS") == "1":
+    if os.environ.get("OMP_NUM_THREADS") == "1" and any(name in os.environ for name in SET_BY_LAUNCHERS):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(cores // num_processes, 1))
 
@@ -112,9 +113,9 @@ def best_precision(device_type: str | None = None) -> str:
 
     device_type: cpu, cuda, ...; None for the one that Accelerate chooses.
     """
-    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if asked != "no":
-        return asked
+    requested = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if requested != "no":
+        return requested
     if device_type is None:
         device_type = "cuda" if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU") else "cpu"
     if device_type not in ("cpu", "cuda"):

@@ -58,7 +58,7 @@ class TagSet:
         if malformed := sorted(name for name in names if not is_iob2(name)):
             raise InputError(f"not IOB2 tags (O, B-TYPE, I-TYPE): {', '.join(map(repr, malformed))}")
         types = sorted({name[2:] for name in names - {OUTSIDE}})
-        return cls((OUTSIDE, *(prefix + kind for kind in types for prefix in ("B-", "I-"))))
+        return cls((OUTSIDE, *(prefix + type_ for type_ in types for prefix in ("B-", "I-"))))
 
     @classmethod
     def of_model(cls, config: Any, name: str) -> "TagSet":
@@ -157,26 +157,26 @@ def entities(tag_ids: np.ndarray, sentence_start: np.ndarray, tags: TagSet, scor
     tag_ids: int64 [words]; sentence_start: bool [words]. default: conlleval's rules, an I- that continues nothing
     begins an entity; strict: IOB2, an entity begins with B-.
     """
-    kind = tags.type_of[tag_ids]
-    previous = np.concatenate([[-1], kind[:-1]])[: len(kind)]
+    type_ = tags.type_of[tag_ids]
+    previous = np.concatenate([[-1], type_[:-1]])[: len(type_)]
     previous[sentence_start] = -1
-    starts = (kind >= 0) & (tags.begins[tag_ids] | (kind != previous))
-    goes_on = (kind >= 0) & ~starts
+    starts = (type_ >= 0) & (tags.begins[tag_ids] | (type_ != previous))
+    goes_on = (type_ >= 0) & ~starts
     start = np.flatnonzero(starts)
-    stops = np.append(np.flatnonzero(~goes_on), len(kind))
+    stops = np.append(np.flatnonzero(~goes_on), len(type_))
     end = stops[np.searchsorted(stops, start, side="right")]
     if scoring == "strict":
         legal = tags.begins[tag_ids[start]]
         start, end = start[legal], end[legal]
-    return start, end, kind[start]
+    return start, end, type_[start]
 
 
 def is_among(wanted: Entities, found: Entities, num_words: int) -> np.ndarray:
     """bool [wanted]: whether an entity with the same start, end and type is among the found ones."""
-    start, end, kind = found
+    start, end, type_ = found
     end_at = np.zeros(num_words, dtype=np.int64)  # 0: none of them starts here
     type_at = np.zeros(num_words, dtype=np.int64)
-    end_at[start], type_at[start] = end, kind
+    end_at[start], type_at[start] = end, type_
     return (end_at[wanted[0]] == wanted[1]) & (type_at[wanted[0]] == wanted[2])
 
 

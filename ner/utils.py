@@ -1,11 +1,12 @@
-"""Small things that several folders need: text tables, progress bars, a thread that works ahead."""
+"""Small things that several folders need: text tables, ragged arrays, progress bars, a thread that works ahead."""
 
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 from tqdm import tqdm as plain
 
 from ner.errors import harmless
@@ -18,19 +19,6 @@ Made = TypeVar("Made")
 
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
 DASH = "–"  # noqa: RUF001
-
-
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of rows (name and cells) that reads as text too; cells to the right."""
-    head, *body = [[cell(text) for text in line] for line in (["trained on", *columns], *rows)]
-    lines = [head, ["---"] + ["---:"] * len(columns), *body]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
-    first, *others = widths
-    return "\n".join(
-        " | ".join([f"| {line[0]:<{first}}", *(f"{cell:>{w}}" for cell, w in zip(line[1:], others, strict=True))])
-        + " |"
-        for line in lines
-    )
 
 
 def escape_line(text: str) -> str:
@@ -50,18 +38,63 @@ def quoted(text: str) -> str:
     return MEANT.sub(lambda match: f"&#{ord(match[0])};", escape_line(text))
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table, padded so that it reads as text too; numbers to the right."""
-    head, *cells = [[cell(one) for one in line] for line in (header, *lines)]
-    right = [all(isinstance(line[i], int) for line in lines) and bool(lines) for i in range(len(header))]
-    widths = [max(3, *(len(line[i]) for line in (head, *cells))) for i in range(len(header))]
+def table(
+    header: Sequence[str],
+    lines: Sequence[Sequence[Any]],
+    *,
+    right: Sequence[bool] | None = None,
+    layout: Literal["ruled", "dashes", "compact"] = "ruled",
+) -> str:
+    """A Markdown table.
 
-    def one(line: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
-        return "| " + " | ".join(padded) + " |"
+    right: columns whose cells go to the right; None: those of whole numbers. layout: `ruled` and `dashes` are padded,
+    so that they read as text too, with a rule as wide as the columns or of three dashes; `compact` is not padded.
+    """
+    head, *body = [[cell(value) for value in line] for line in (header, *lines)]
+    if right is None:
+        right = [bool(lines) and all(isinstance(line[i], int) for line in lines) for i in range(len(header))]
+    dashes = ["---:" if to_right else "---" for to_right in right]
+    measured = [head, dashes, *body] if layout == "dashes" else [head, *body]
+    widths = [max(3, *(len(line[i]) for line in measured)) for i in range(len(header))]
 
-    rule = "|" + "|".join("-" * (w + 1) + ":" if r else "-" * (w + 2) for w, r in zip(widths, right, strict=True)) + "|"
-    return "\n".join([one(head), rule, *map(one, cells)])
+    def padded(cells: Sequence[str]) -> Iterator[str]:
+        for text, width, to_right in zip(cells, widths, right, strict=True):
+            yield text.rjust(width) if to_right else text.ljust(width)
+
+    def row(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cells if layout == "compact" else padded(cells)) + " |"
+
+    if layout == "dashes":
+        rule = row(dashes)
+    else:
+        spans = [3 if layout == "compact" else width + 2 for width in widths]
+        marks = zip(spans, right, strict=True)
+        rule = "|" + "|".join("-" * (span - 1) + ":" if to_right else "-" * span for span, to_right in marks) + "|"
+    return "\n".join([row(head), rule, *map(row, body)])
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of rows (name and cells) by what they were trained on; cells to the right."""
+    return table(["trained on", *columns], rows, right=[False, *(True for _ in columns)], layout="dashes")
+
+
+def offsets_of(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+    """int64 [rows + 1]: where each row begins among the elements of all, and the end. lengths: elements of each row."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def rows_of(lengths: np.ndarray) -> np.ndarray:
+    """int64 [elements]: the row that each element is in. lengths: int64 [rows]."""
+    return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def ranges(start: np.ndarray | int, lengths: np.ndarray) -> np.ndarray:
+    """int64 [elements]: for each row the numbers from its start on, as many as its length.
+
+    start: int64 [rows], or 0 for the place of each element in its row; lengths: int64 [rows].
+    """
+    offsets = offsets_of(lengths)
+    return np.repeat(start - offsets[:-1], lengths) + np.arange(offsets[-1])
 
 
 class tqdm(plain):  # type: ignore[type-arg]  # noqa: N801  # it stands where that one would

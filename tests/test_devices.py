@@ -29,15 +29,15 @@ def old_driver() -> None:
 
 
 def test_the_reason_is_the_build_or_what_cuda_says(device, monkeypatch):
-    said = runtime.idle_gpu([device.with_name("none"), device])
-    assert said
-    assert said.startswith(f"{device} is an NVIDIA GPU, and the CPU computes: ")
-    assert f"torch {torch.__version__} is a build without CUDA" in said
+    message = runtime.idle_gpu([device.with_name("none"), device])
+    assert message
+    assert message.startswith(f"{device} is an NVIDIA GPU, and the CPU computes: ")
+    assert f"torch {torch.__version__} is a build without CUDA" in message
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "init", old_driver)
-    said = runtime.idle_gpu([device])
-    assert said
-    assert "CUDA 13.0 does not start: The NVIDIA driver on your system is too old (found version 11040)." in said
+    message = runtime.idle_gpu([device])
+    assert message
+    assert "CUDA 13.0 does not start: The NVIDIA driver on your system is too old (found version 11040)." in message
     monkeypatch.setattr(torch.cuda, "init", lambda: None)  # it starts, and finds nothing
     assert "CUDA 13.0 does not start: it finds no GPU" in str(runtime.idle_gpu([device]))
 

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.processes import left, run, started, wait_until
+from tests.processes import left, line_of, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
+BIN = Path(sys.executable).parent  # where `python` is ours
 
 PROGRAM = """
 import os, signal, sys, time
@@ -22,8 +24,10 @@ def stop(number, frame):
     (folder / f"got-{rank}").write_text(signal.Signals(number).name)
     time.sleep(0.2)
     sys.exit(75)
-for number in (signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, stop)
+if behaviour != "deaf":
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
+print(f"rank {rank} {behaviour}", flush=True)
 (folder / f"up-{rank}").write_text(os.environ.get("WORLD_SIZE", "1"))
 if behaviour == f"fails-{rank}":
     sys.exit(3)
@@ -89,22 +93,103 @@ def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
         assert not left(process.pid)
 
 
-@pytest.fixture
-def no_gpu(tmp_path) -> dict[str, str]:
-    """An environment whose nvidia-smi lists nothing."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/nvidia-smi").write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
-    (tmp_path / "bin/nvidia-smi").chmod(0o755)
-    return {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+def beside(tmp_path: Path, first: str, second: str) -> list[str]:
+    """A script that runs two programs of these behaviours beside each other, and one when the first has ended."""
+    program = f'{sys.executable} -c "$0" {tmp_path}'
+    lines = [
+        "set -euo pipefail",
+        f". {LAUNCH}/forward.sh",
+        f"start {tmp_path}/first.txt env RANK=0 {program} {first}",
+        f"start {tmp_path}/second.txt env RANK=1 {program} {second}",
+        f"finish 1; touch {tmp_path}/after; finish; echo finished",
+    ]
+    return ["bash", "-c", "\n".join(lines), PROGRAM]
 
 
+@pytest.mark.parametrize(
+    ("number", "arrives"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGTERM"), (signal.SIGUSR1, "SIGUSR1")]
+)
+def test_a_signal_reaches_programs_beside_each_other(tmp_path, number, arrives):
+    """Ctrl-C goes to the script and to all it started, which ignore it as all do that a script starts with `&`."""
+    with started(beside(tmp_path, "waits", "waits")) as process:
+        wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2, process)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=30) == 75
+        assert [(tmp_path / f"got-{i}").read_text(encoding="utf-8") for i in range(2)] == [arrives] * 2
+        assert not (tmp_path / "after").exists()
+        assert not left(process.pid)
+
+
+def test_a_program_that_does_not_listen_yet_is_stopped_too(tmp_path):
+    """Python takes seconds to import torch, and a signal kills it meanwhile."""
+    with started(beside(tmp_path, "waits", "deaf")) as process:
+        wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 75
+        assert not left(process.pid)
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [("fails-0", "waits", 3), ("waits", "fails-1", 3)])
+def test_a_program_that_fails_ends_the_one_beside_it(tmp_path, first, second, status):
+    errors = tmp_path / "errors.txt"
+    with errors.open("wb") as pipe, started(beside(tmp_path, first, second), stderr=pipe) as process:
+        assert process.wait(timeout=30) == status
+        failed = "first" if first == "fails-0" else "second"
+        assert f"status 3, {tmp_path}/{failed}.txt:\n" in errors.read_text(encoding="utf-8")
+        assert not (tmp_path / "after").exists()
+        assert not left(process.pid)
+
+
+def test_programs_beside_each_other_show_their_last_line(tmp_path):
+    with started(beside(tmp_path, "waits", "ends"), stdout=subprocess.PIPE) as process:
+        wait_until((tmp_path / "after").exists, process)  # the second has ended, the first runs
+        assert line_of(process.stdout) == "rank 1 ends\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 75
+    done = run(beside(tmp_path, "ends", "ends"))
+    assert sorted(done.stdout.splitlines()) == ["finished", "rank 0 ends", "rank 1 ends"]
+
+
+@pytest.mark.parametrize(("cores", "shown"), [(1, 6), (2, 0)])
+def test_the_demo_trains_two_models_at_a_time_where_there_are_two_cores(programs, tmp_path, cores, shown):
+    """shown: the trainings that write to the terminal. Ordered by the matrix, whatever order they come in."""
+    script(tmp_path / "bin/nproc", f"#!/bin/sh\necho {cores}\n")
+    script(tmp_path / "bin/python", f'#!/bin/sh\necho "$*"\necho "$OMP_NUM_THREADS $*" >> {tmp_path}/started\n')
+    done = run(["bash", LAUNCH / "demo.sh", tmp_path / "demo"], env=programs | {"OMP_NUM_THREADS": "7"})
+    calls = (tmp_path / "started").read_text(encoding="utf-8").splitlines()
+    trained = [call for call in calls if " train.py " in call]
+    languages = sorted(call.split(" --train-on ")[1].split(" --output ")[0] for call in trained)
+    assert languages == sorted(["de", "fr", "it", "en", "de fr", "de fr it en"])
+    assert {call.split()[0] for call in trained} == {"7" if cores == 1 else "1"}
+    assert [call.split()[1:3] for call in (calls[0], calls[-2], calls[-1])] == [
+        ["-m", "ner"],
+        ["evaluate.py", f"{tmp_path}/demo/runs/*"],
+        ["-m", "ner"],
+    ]
+    assert sum(line.startswith("training on ") for line in done.stdout.splitlines()) == 6 - shown
+    logs = sorted(file.stem for file in (tmp_path / "demo/logs").iterdir())
+    assert logs == sorted(name.replace(" ", "+") for name in languages if not shown)
+
+
+NODES = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("gpus", ["0", "all"])
 @pytest.mark.parametrize("script", ["gpus_ddp.sh", "gpus_fsdp2.sh", "nodes.sh"])
-def test_without_a_gpu_nothing_is_a_success(script, no_gpu):
-    nodes = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
-    for more in ({}, {"NUM_GPUS": "0"}, {"NUM_GPUS": "all"}):
-        done = run(["bash", LAUNCH / script, "--help"], env=no_gpu | nodes | more, check=False)
-        assert done.returncode == 2
-        assert "NUM_GPUS" in done.stderr
+def test_without_a_gpu_nothing_is_a_success(script, gpus):
+    done = run(["bash", LAUNCH / script, "--help"], env={**os.environ, **NODES, "NUM_GPUS": gpus}, check=False)
+    assert done.returncode == 2
+    assert f"spawn.sh: {gpus}: give at least 1 process" in done.stderr
+
+
+def test_gpus_that_are_hidden_do_not_count():
+    environment = {**os.environ, "NUM_GPUS": "", "CUDA_VISIBLE_DEVICES": "", "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = run(["bash", LAUNCH / "gpus_ddp.sh", "--help"], env=environment, check=False)
+    assert done.returncode == 2
+    assert "spawn.sh: 0: give at least 1 process (of GPUs: NUM_GPUS, else torch.cuda.device_count())" in done.stderr
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "", "1.5", "08x"])
@@ -142,11 +227,12 @@ def test_scripts_are_bash_and_say_what_they_were_run_on(script):
 
 @pytest.fixture
 def programs(tmp_path) -> dict[str, str]:
-    """An environment in which `python` says what it was started with, and there is no other program than ours."""
+    """An environment in which `python FILE` writes what it was started with; `python -c` is Python."""
     folder = tmp_path / "bin"
     folder.mkdir(exist_ok=True)
-    says = '#!/bin/sh\necho "$RANK of $WORLD_SIZE on $NUM_NODES, $MASTER_ADDR:$MASTER_PORT: $*"\n'
-    script(folder / "python", says)
+    python = f'[ "$1" != -c ] || exec {sys.executable} "$@"'
+    line = 'echo "$RANK of $WORLD_SIZE on $NUM_NODES, $MASTER_ADDR:$MASTER_PORT: $*"'
+    script(folder / "python", f"#!/bin/sh\n{python}\n{line}\n")
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "MASTER_PORT": "29500"}
 
 
@@ -156,20 +242,42 @@ def script(file: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-FAILS = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\nMake sure that it runs.\n"
-TWO = "GPU 0: NVIDIA A100 (UUID: GPU-0)\n  MIG 1g.10gb Device 0: (UUID: MIG-0)\nGPU 1: NVIDIA A100 (UUID: GPU-1)\n"
+@pytest.fixture
+def counts_gpus(tmp_path, programs) -> Callable[[str], dict[str, str]]:
+    """An environment whose torch counts GPUs with this expression: this machine may have any number, or none."""
+
+    def environment(expression: str) -> dict[str, str]:
+        (tmp_path / "torch").mkdir()
+        source = f"import time\nclass cuda:\n    device_count = staticmethod(lambda: {expression})\n"
+        (tmp_path / "torch/__init__.py").write_text(source, encoding="utf-8")
+        return {**programs, **NODES, "NUM_GPUS": "", "PYTHONPATH": str(tmp_path)}
+
+    return environment
 
 
 @pytest.mark.parametrize("name", ["gpus_ddp.sh", "gpus_fsdp2.sh", "nodes.sh"])
-@pytest.mark.parametrize(("listed", "processes"), [(FAILS, 0), ("No devices found.\n", 0), (TWO, 2)])
-def test_gpus_are_counted_not_lines(programs, tmp_path, name, listed, processes):
-    """nvidia-smi writes to standard output that it failed, and lists parts of GPUs below them."""
-    script(tmp_path / "bin/nvidia-smi", f"#!/bin/sh\ncat <<'END'\n{listed}END\nexit {0 if processes else 9}\n")
-    nodes = {"NUM_NODES": "1", "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
-    done = run(["bash", LAUNCH / name, "--seed", "1"], env=programs | nodes, check=False)
-    assert done.returncode == (0 if processes else 2)
-    assert len(done.stdout.splitlines()) == processes
-    assert ("NUM_GPUS" in done.stderr) == (not processes)
+def test_a_process_for_each_gpu(counts_gpus, name):
+    done = run(["bash", LAUNCH / name, "--seed", "1"], env=counts_gpus("2"))
+    arguments = "train.py --resume auto --seed 1"
+    assert sorted(line.split(" on ")[0] for line in done.stdout.splitlines()) == ["0 of 2", "1 of 2"]
+    assert all(line.endswith(f": {arguments}") for line in done.stdout.splitlines())
+
+
+def test_a_torch_that_cannot_count(counts_gpus):
+    done = run(["bash", LAUNCH / "gpus_ddp.sh"], env=counts_gpus("1 // 0"), check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ZeroDivisionError" in done.stderr  # the reason stays to be seen
+    assert "spawn.sh: python could not count the GPUs (torch.cuda.device_count()): set NUM_GPUS" in done.stderr
+
+
+def test_a_driver_that_hangs(counts_gpus):
+    source = (LAUNCH / "spawn.sh").read_text(encoding="utf-8")
+    assert source.count("signal.alarm(120)") == 1
+    environment = counts_gpus("time.sleep(600)")
+    source = source.replace("signal.alarm(120)", "signal.alarm(1)")
+    done = run(["bash", "-c", source, "spawn.sh", "gpus", "python", "train.py"], env=environment, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "spawn.sh: python could not count the GPUs" in done.stderr
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

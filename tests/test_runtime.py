@@ -4,6 +4,8 @@ import os
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ner import runtime
 from ner.training import metrics_log
@@ -22,7 +24,7 @@ def test_the_launcher_decides_the_precision(monkeypatch):
     assert runtime.best_precision() == "bf16"
 
 
-def test_one_thread_from_the_launcher_is_not_one_core(tmp_path):
+def test_one_thread_from_the_launcher_is_not_one_core(monkeypatch):
     code = """
 import torch
 from ner.runtime import start_accelerator
@@ -30,13 +32,17 @@ start_accelerator("no")
 print(torch.get_num_threads())
 """
 
-    def threads(asked, processes="1"):
-        _, output = fork(code, env={"OMP_NUM_THREADS": asked, "LOCAL_WORLD_SIZE": processes})
+    def threads(**env):
+        _, output = fork(code, env={"OMP_NUM_THREADS": "1", **env})
         return int(output.splitlines()[-1])
 
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.delenv("ACCELERATE_DYNAMO_BACKEND", raising=False)
     cores = len(os.sched_getaffinity(0))
-    assert threads("1") == cores
-    assert threads("1", processes="1000") == 1
+    assert threads(LOCAL_WORLD_SIZE="1") == cores
+    assert threads(LOCAL_WORLD_SIZE="1000") == 1
+    assert threads(ACCELERATE_DYNAMO_BACKEND="NO") == cores
+    assert threads() == 1  # set by hand
 
 
 def test_nested_numbers_for_trackers():
@@ -82,6 +88,35 @@ def test_a_step_on_a_gradient_that_is_not_finite_changes_nothing(fused):
         assert torch.equal(weight, before)
         assert all(torch.equal(value, optimizer.state[weight][key]) for key, value in state.items())
     assert step([1.0, 2.0, 3.0])
+    assert not torch.equal(weight, before)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the tensors that are read back from the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_loss_scaling_of_fp16_reads_nothing_back():
+    """With fused AdamW, which is what train.py has on GPUs: the step is skipped on the device."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = AcceleratedOptimizer(torch.optim.AdamW([weight], lr=0.1, fused=True), scaler=accelerator.scaler)
+    before = weight.detach().clone()
+    for factor in (torch.inf, 1.0):
+        accelerator.scaler.scale((weight * factor).sum()).backward()
+        assert weight.grad is not None
+        with HostReads() as reads:
+            accelerator.scaler.unscale_(optimizer.optimizer)
+            is_finite = step_if_finite(accelerator, optimizer, weight.grad.norm())
+            optimizer.zero_grad()
+        assert reads.count == 0
+        assert torch.equal(weight, before) != is_finite
     assert not torch.equal(weight, before)
 
 

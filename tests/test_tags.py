@@ -1,8 +1,9 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from ner.tags import TagSet
+from ner.tags import TagSet, first_words
 
 
 def test_collected_order_does_not_depend_on_the_data():
@@ -19,6 +20,11 @@ def test_arrays_follow_the_names():
     assert tags.begins.tolist() == [True, False, False, False]
     assert tags.inside.tolist() == [2, 1, 2, 3]
     assert tags.ids_of(TagSet(("O", "B-LOC", "I-PER"))).tolist() == [1, -1, 2]
+
+
+@pytest.mark.parametrize(("offsets", "first"), [([0, 2, 3], [True, False, True]), ([0], []), ([0, 0, 1, 1], [True])])
+def test_first_words(offsets, first):
+    assert first_words(np.array(offsets)).tolist() == first
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ner.tags import TagSet, entities
+from ner.utils import ranges, rows_of
 
 KINDS = ("correct", "missed", "spurious", "wrong type", "boundary error", "both wrong")
 CORRECT, MISSED, SPURIOUS, WRONG_TYPE, WRONG_BOUNDARY, BOTH_WRONG = range(len(KINDS))
@@ -78,8 +79,5 @@ def owner(spans: np.ndarray, num_words: int) -> np.ndarray:
     """int64 [words]: the number of the entity that each word is part of, -1 for none. spans: [entities, 3]."""
     lengths = spans[:, 1] - spans[:, 0]
     found = np.full(num_words, -1)
-    before = np.cumsum(lengths) - lengths
-    found[np.repeat(spans[:, 0] - before, lengths) + np.arange(lengths.sum())] = np.repeat(
-        np.arange(len(spans)), lengths
-    )
+    found[ranges(spans[:, 0], lengths)] = rows_of(lengths)
     return found

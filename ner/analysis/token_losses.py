@@ -30,6 +30,7 @@ from ner.data.arrow_store import WORDS, batches
 from ner.errors import InputError, listed, single_line
 from ner.files import file_errors, written_aside
 from ner.tags import TagSet
+from ner.utils import ranges, rows_of
 
 if TYPE_CHECKING:  # who only reads such a table need not wait for torch
     from ner.evaluation.predictors import Tested
@@ -89,8 +90,8 @@ def tables(place: Place, rows: Dataset, tested: "Tested", tags: TagSet) -> Itera
         whole = pa.ListArray.from_arrays(pa.array(np.arange(len(words) + 1, dtype=np.int32)), words)
         columns = [
             *(repeated(name, len(words)) for name in place),
-            pa.array(np.repeat(np.arange(first, first + len(batch)), num_words)),
-            pa.array((np.arange(len(words)) - np.repeat(np.cumsum(num_words) - num_words, num_words)).astype(np.int32)),
+            pa.array(first + rows_of(num_words)),
+            pa.array(ranges(0, num_words).astype(np.int32)),
             words,
             tested.sub_tokens(own.start, own.stop) if tested.sub_tokens else whole,
             *(names(values[own], tags) for values in (tested.gold, predictions.tags)),
@@ -118,16 +119,19 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     wanted = SCHEMA.names if columns is None else list(columns)
     if isinstance(source, pa.Table):
         return source.select(wanted).unify_dictionaries().combine_chunks()
+    if not Path(source).exists():
+        raise InputError(f"{source}: no such file; evaluate.py --token-losses writes one")
     try:
         with file_errors(source):
             schema = pq.read_schema(source)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise InputError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
     if lacking := [name for name in SCHEMA.names if name not in schema.names]:
         raise InputError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
     names = [name for name in wanted if pa.types.is_dictionary(SCHEMA.field(name).type)]
     try:
-        table = pq.read_table(source, columns=wanted, read_dictionary=names)
+        # A folder `run=1` above the file is no column.
+        table = pq.read_table(source, columns=wanted, read_dictionary=names, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{source}: damaged: {single_line(error)[:200]}") from error
     return table.unify_dictionaries().combine_chunks()

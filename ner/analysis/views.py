@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ner.analysis.entity_errors import KINDS, Matches, match
 from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
 from ner.tags import TagSet
+from ner.utils import rows_of
 
 By: TypeAlias = Literal["total", "mean"]
 PLACE = ["run", "language", "split", "sentence"]
@@ -113,14 +114,14 @@ def entity_kinds(source: Table) -> pa.Table:
     """kind, count, and a column for each type: how many entities are correct, and which errors the others are.
 
     missed: matches no predicted entity; spurious: no gold one; wrong type, boundary error, both wrong: of a matched
-    pair. The type is that of the gold entity, of an spurious one the predicted. int64; a row for each kind.
+    pair. The type is that of the gold entity, of a spurious one the predicted. int64; a row for each kind.
     """
     types, matches = entity_matches(source)
-    own = np.where(matches.gold_type == len(types), matches.predicted_type, matches.gold_type)
-    counts = np.bincount(matches.kind * len(types) + own, minlength=len(KINDS) * len(types))
+    entity_type = np.where(matches.gold_type == len(types), matches.predicted_type, matches.gold_type)
+    counts = np.bincount(matches.kind * len(types) + entity_type, minlength=len(KINDS) * len(types))
     counts = counts.reshape(len(KINDS), len(types))
     return pa.table(
-        {"kind": KINDS, "count": counts.sum(axis=1), **{kind: counts[:, i] for i, kind in enumerate(types)}}
+        {"kind": KINDS, "count": counts.sum(axis=1), **{name: counts[:, i] for i, name in enumerate(types)}}
     )
 
 
@@ -159,7 +160,7 @@ def tag_ids(table: pa.Table) -> tuple[TagSet, np.ndarray, np.ndarray]:
     (gold, gold_names), (predicted, predicted_names) = (codes(table[name]) for name in ("gold", "predicted"))
     names = [gold_names.to_pylist(), predicted_names.to_pylist()]
     tags = TagSet.collect({"O"}.union(*names))
-    first, second = (np.array([tags.ids[name] for name in own], dtype=np.int64) for own in names)
+    first, second = (np.array([tags.ids[name] for name in of_side], dtype=np.int64) for of_side in names)
     return tags, first[gold], second[predicted]
 
 
@@ -171,7 +172,7 @@ def sentence_table(source: Table) -> pa.Table:
     """
     table = read(source, [*PLACE, "word", "text", "gold", "predicted", "loss"])
     offsets = sentence_offsets(table)
-    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    sentence = rows_of(np.diff(offsets))
     loss = losses(table)
     total = np.bincount(sentence, weights=np.nan_to_num(loss), minlength=len(offsets) - 1)
     count = np.bincount(sentence, weights=~np.isnan(loss), minlength=len(offsets) - 1)
@@ -201,7 +202,7 @@ def containing(source: Table, text: str, by: By = "total", top: int | None = Non
     held = held.copy()
     held[pc.list_parent_indices(lists).to_numpy()[pieces]] = True
     offsets = sentence_offsets(table)
-    sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    sentence = rows_of(np.diff(offsets))
     of_sentence = np.bincount(sentence, weights=held, minlength=len(offsets) - 1) > 0
     return sentences(table.filter(pa.array(of_sentence[sentence])), by, top)
 

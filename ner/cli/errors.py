@@ -90,7 +90,7 @@ def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
     tags = TagSet.collect({"O", *names})
     ids = np.array([tags.ids[name] for name in names])
     spans = zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True)
-    return ", ".join(f"{tags.types[kind]} {' '.join(words[start:end])}" for start, end, kind in spans)
+    return ", ".join(f"{tags.types[type_]} {' '.join(words[start:end])}" for start, end, type_ in spans)
 
 
 def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:

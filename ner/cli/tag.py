@@ -147,23 +147,23 @@ def tag_rest(
             )
     waiting: deque[files.Text] = deque()
 
-    def own() -> Iterator[str | list[str]]:
+    def texts_of_process() -> Iterator[str | list[str]]:
         for number, row in enumerate(rows):
             if number // ROWS_PER_BLOCK % accelerator.num_processes == accelerator.process_index:
                 waiting.append(files.sound(row))
                 yield waiting[-1].content
 
-    said = tag(own())
+    tagged_texts = tag(texts_of_process())
     start, num_rows, num_words = time.perf_counter(), 0, 0
     bar = progress_bar(accelerator, "tag", " rows", total=total, initial=num_done)
     try:
         with bar:
             while True:
-                mine = [(waiting.popleft(), one) for one in islice(said, ROWS_PER_BLOCK)]
-                made = ((text.content, files.row_of(text, one, as_words)) for text, one in mine)
+                pairs = [(waiting.popleft(), tagged) for tagged in islice(tagged_texts, ROWS_PER_BLOCK)]
+                made = ((text.content, files.row_of(text, tagged, as_words)) for text, tagged in pairs)
                 lines = [(check_sum(content), files.to_json(row)) for content, row in made]
                 # By rank, which is the input's order.
-                blocks = gather_object([(lines, sum(len(one.words) for _, one in mine))])
+                blocks = gather_object([(lines, sum(len(tagged.words) for _, tagged in pairs))])
                 if not any(block for block, _ in blocks):
                     break
                 if accelerator.is_main_process:

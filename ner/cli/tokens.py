@@ -54,12 +54,12 @@ def show(tokenizer: PreTrainedTokenizerBase, text: str, label_tokens: Literal["f
     features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
     sentence = Dataset.from_dict({WORDS: [words], TAGS: [[tags.outside] * len(words)]}, features)
     encoded = encode(sentence, tokenizer, tags, max_length=10**6, label_tokens=label_tokens)
-    own = tokenizer(words, is_split_into_words=True, max_length=10**6, truncation=True).word_ids()
+    word_ids = tokenizer(words, is_split_into_words=True, max_length=10**6, truncation=True).word_ids()
     pieces = tokenizer.convert_ids_to_tokens(encoded.input_ids.tolist())
     return table(
         ["sub-token", *pieces],
         [
-            ["word", *("" if word is None else f"{word} {words[word]}" for word in own)],
+            ["word", *("" if word is None else f"{word} {words[word]}" for word in word_ids)],
             ["label", *("" if label == IGNORED else "yes" for label in encoded.labels.tolist())],
         ],
     )

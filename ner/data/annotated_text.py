@@ -33,7 +33,7 @@ def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     if row.get("answer", "accept") != "accept":
         raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
     spans = [span_of(item, text) for item in annotations(row)]
-    words = own_words(row, text) or split_offsets(text)
+    words = token_offsets(row, text) or split_offsets(text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
 
 
@@ -79,7 +79,7 @@ def span_of(item: Any, text: str) -> Span:
     return start, end, label
 
 
-def own_words(row: dict[str, Any], text: str) -> list[tuple[int, int]]:
+def token_offsets(row: dict[str, Any], text: str) -> list[tuple[int, int]]:
     """Offsets of the row's `tokens`, none if it has none. Raises InputError for tokens that are not in the text."""
     words = []
     end = 0

@@ -19,7 +19,8 @@ from ner.data.faults import Fault
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats
 from ner.errors import shorten
 from ner.files import read_json
-from ner.tags import TagSet
+from ner.tags import TagSet, first_words
+from ner.utils import offsets_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Converted:
 
 
 def convert(
-    rows: Rows, own_names: Sequence[str] | None, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet
+    rows: Rows, id_names: Sequence[str] | None, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet
 ) -> Converted:
     """IOB2 tags of these rows, from the cache if it has them.
 
-    own_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
+    id_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
     """
     converter = SchemeConverter(names, mapping, tags)
 
@@ -51,16 +52,16 @@ def convert(
             (folder / "faults.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as lines,
         ):
             for table in rows.tables():
-                raw, ids, own = tags_of(table, own_names, names, converter)
-                if (bad := np.unique(row_of(table)[ids < 0])).size:
-                    for fault in tag_faults(table, bad, raw, ids, rows.place, own_names, names, tags):
+                raw, ids, batch_tally = tags_of(table, id_names, names, converter)
+                if (bad := np.unique(rows_of(lengths(table))[ids < 0])).size:
+                    for fault in tag_faults(table, bad, raw, ids, rows.place, id_names, names, tags):
                         lines.write(faults.to_json(fault))
                     num_faults += len(bad)
                     table = table.take(np.setdiff1d(np.arange(len(table)), bad))
-                    raw, ids, own = tags_of(table, own_names, names, converter)
-                tally += own
+                    raw, ids, batch_tally = tags_of(table, id_names, names, converter)
+                tally += batch_tally
                 words = table[WORDS].combine_chunks()
-                offsets = pa.array(np.concatenate([[0], np.cumsum(lengths(table))]), pa.int32())
+                offsets = pa.array(offsets_of(lengths(table)), pa.int32())
                 arrow.write_table(
                     pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
                 )
@@ -68,7 +69,7 @@ def convert(
             json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8"
         )
 
-    folder = cached((rows.folder.name, own_names, names.names, sorted(mapping.items()), tags.names), write)
+    folder = cached((rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names), write)
     summary = read_json(folder / "summary.json")
     tally = SchemeStats(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
     return Converted(
@@ -81,25 +82,18 @@ def lengths(table: pa.Table) -> np.ndarray:
     return pc.list_value_length(table[TAGS].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def row_of(table: pa.Table) -> np.ndarray:
-    """int64 [words]: the row that each word stands in."""
-    return np.repeat(np.arange(len(table)), lengths(table))
-
-
 def tags_of(
-    table: pa.Table, own_names: Sequence[str] | None, names: ParsedLabels, converter: SchemeConverter
+    table: pa.Table, id_names: Sequence[str] | None, names: ParsedLabels, converter: SchemeConverter
 ) -> tuple[np.ndarray, np.ndarray, SchemeStats]:
     """(index into the names, IOB2 id) of each word, -1 where there is none, and what was met."""
     flat = table[TAGS].combine_chunks().flatten()
-    if own_names is None:
+    if id_names is None:
         raw = pc.index_in(flat, value_set=pa.array(names.names)).to_numpy(zero_copy_only=False)
     else:
         ids = flat.to_numpy(zero_copy_only=False)
-        index = np.array([names.names.index(name) for name in own_names])
+        index = np.array([names.names.index(name) for name in id_names])
         raw = np.where((ids >= 0) & (ids < len(index)), index[np.clip(ids, 0, len(index) - 1)], -1)
-    start = np.zeros(len(raw), dtype=bool)
-    start[np.cumsum(lengths(table)) - lengths(table)] = True
-    ids, tally = converter(np.maximum(raw, 0), start)
+    ids, tally = converter(np.maximum(raw, 0), first_words(offsets_of(lengths(table))))
     return raw, np.where(raw < 0, -1, ids), tally
 
 
@@ -109,12 +103,12 @@ def tag_faults(
     raw: np.ndarray,
     ids: np.ndarray,
     place: str,
-    own_names: Sequence[str] | None,
+    id_names: Sequence[str] | None,
     names: ParsedLabels,
     tags: TagSet,
 ) -> list[Fault]:
     """What is wrong with the tags of the rows `bad`: the first word of each that has no IOB2 tag."""
-    first = np.concatenate([[0], np.cumsum(lengths(table))])
+    first = offsets_of(lengths(table))
     found = []
     for row, values in zip(bad.tolist(), table.take(bad).to_pylist(), strict=True):
         word = int(np.flatnonzero(ids[first[row] : first[row + 1]] < 0)[0])
@@ -122,7 +116,7 @@ def tag_faults(
         index = int(raw[first[row] + word])
         name = names.names[index] if index >= 0 else None
         if name is None:
-            what = f"the id {tag}; ids go from 0 to {len(own_names or ()) - 1}"
+            what = f"the id {tag}; ids go from 0 to {len(id_names or ()) - 1}"
         elif name in names.malformed:
             what = f"the malformed tag {shorten(tag)}; tags are O, B-TYPE and I-TYPE, or those of another scheme"
         else:

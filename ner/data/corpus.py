@@ -157,7 +157,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         raise InputError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
 
     corpus = {}
-    for language, own in wanted.items():
+    for language, wanted_splits in wanted.items():
         whole = {
             split: concatenate_datasets([shard.data for shard in shards])
             for (owner, split), shards in converted.items()
@@ -165,9 +165,10 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         }
         if is_held_out(source, listing.places[language]):
             whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
-        corpus[language] = DatasetDict(
-            {split: take_share(whole[split], shares[language]) if language in shares else whole[split] for split in own}
-        )
+        kept = {split: whole[split] for split in wanted_splits}
+        if language in shares:
+            kept = {split: take_share(part, shares[language]) for split, part in kept.items()}
+        corpus[language] = DatasetDict(kept)
         if empty := [split for split, part in corpus[language].items() if not len(part)]:
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
@@ -189,17 +190,17 @@ def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str
                 there = listed(places) if places else "none"
                 problems.append(Fault(f"{source.data}, {language}", f"no split {split}; it has {there}{hint}"))
                 continue
-            own = parts.setdefault((language, split), [])
+            shards = parts.setdefault((language, split), [])
             for file in places[split].files:
                 try:
-                    own.append(read_file(file, columns, places[split]))
+                    shards.append(read_file(file, columns, places[split]))
                 except CacheError:
                     raise
                 except InputError as error:
                     problems.append(Fault(str(file), str(error)))
             if not places[split].files:
                 try:
-                    own.append(read_hub(source.data, listing.configs[language], split, columns))
+                    shards.append(read_hub(source.data, listing.configs[language], split, columns))
                 except CacheError:
                     raise
                 except InputError as error:
@@ -243,7 +244,7 @@ def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Par
 
 def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[ParsedLabels, TagSet]:
     """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises InputError."""
-    own: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    used_names: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     declared: list[tuple[str, ...] | None] = []
     for key, shards in parts.items():
         for i, part in enumerate(shards):
@@ -252,16 +253,16 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
             if part.rows.has_ids and not part.names:
                 shards[i] = part = replace(part, names=source.tags)
             declared.append(part.names or source.tags)
-            own.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
-    names = ParsedLabels.of(chain(source.tags or (), *chain(*own.values())))
-    if lost := sorted(set(mapping) - {kind for kind in names.types if kind}):
-        types = listed(sorted({kind for kind in names.types if kind}))
+            used_names.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
+    names = ParsedLabels.of(chain(source.tags or (), *chain(*used_names.values())))
+    if lost := sorted(set(mapping) - {type_ for type_ in names.types if type_}):
+        types = listed(sorted({type_ for type_ in names.types if type_}))
         raise InputError(f"`map_tags` {lost[0]}: the data has no such type; it has {types}")
     if names.are_plain and None not in mapped_types(names, mapping):
         raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (`columns`)?")
     if declared and all(declared):
         return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
-    telling = [used for (_, split), used in own.items() if split == "train"] or list(own.values())
+    telling = [used for (_, split), used in used_names.items() if split == "train"] or list(used_names.values())
     return names, collected_tags(names, chain(*chain(*telling)), mapping)
 
 
@@ -306,7 +307,7 @@ def overlap_notes(corpus: Mapping[str, DatasetDict]) -> Iterator[str]:
 def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:
     """Writes the rows that were left out, with their reasons, as JSON Lines; no file, and none left, without any."""
     file.unlink(missing_ok=True)
-    if skipped := [one for corpus in corpora for one in corpus.skipped]:
+    if skipped := [path for corpus in corpora for path in corpus.skipped]:
         faults.write(file, chain.from_iterable(map(faults.read, skipped)))
 
 

@@ -67,7 +67,7 @@ def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], d
     if path.is_file():
         if not suffix_of(path):
             raise InputError(f"{data}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
-        return Listing({language: {splits[0]: Place((path,))} for language in only_one(data, languages)})
+        return Listing({language: {splits[0]: Place((path,))} for language in single_language(data, languages)})
     if path.is_dir() and not has_card(path):
         return of_folder(path, languages, splits)
     if not path.exists() and looks_like_path(data):
@@ -75,7 +75,7 @@ def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], d
     return of_hub(data, languages, data_config)
 
 
-def only_one(data: str, languages: Sequence[str] | None) -> Sequence[str]:
+def single_language(data: str, languages: Sequence[str] | None) -> Sequence[str]:
     """The one language of data that names none."""
     if languages is None or len(languages) != 1:
         wanted = "none is named" if languages is None else f"{len(languages)} are wanted"
@@ -97,7 +97,7 @@ def has_card(folder: Path) -> bool:
 def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     """The files that a path with {lang}, {split} and * names."""
     if "{lang}" not in pattern:
-        only_one(pattern, languages)
+        single_language(pattern, languages)
     escaped = re.escape(str(Path(pattern)))
     for marker, group in (("{lang}", r"([^/]+?)"), ("{split}", r"([^/]+?)"), ("*", r"[^/]*")):
         escaped = escaped.replace(re.escape(marker), group)
@@ -115,7 +115,7 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     for file in files:
         if (match := regex.fullmatch(str(file))) and file.is_file():
             groups = dict(zip(order, match.groups(), strict=True))
-            for language in [groups["lang"]] if "lang" in groups else only_one(pattern, languages):
+            for language in [groups["lang"]] if "lang" in groups else single_language(pattern, languages):
                 found.setdefault(language, {}).setdefault(groups["split"], []).append(file)
     if not found:
         raise InputError(f"{pattern}: no such files")
@@ -134,13 +134,13 @@ def of_folder(folder: Path, languages: Sequence[str] | None, splits: Sequence[st
     found: dict[str, dict[str, list[Path]]] = {}
     for file in files_in(folder, "*/*"):
         found.setdefault(file.parent.name, {}).setdefault(stem_of(file), []).append(file)
-    found = {language: own for language, own in found.items() if usual & set(own)}
+    found = {language: by_split for language, by_split in found.items() if usual & set(by_split)}
     for file in files_in(folder, "*") if not found else ():
         if stem_of(file) in usual:
-            found.setdefault(only_one(str(folder), languages)[0], {}).setdefault(stem_of(file), []).append(file)
+            found.setdefault(single_language(str(folder), languages)[0], {}).setdefault(stem_of(file), []).append(file)
         elif match := re.fullmatch(r"(.+?)[._-]([A-Za-z0-9]+)", stem_of(file)):
             found.setdefault(match[1], {}).setdefault(match[2], []).append(file)
-    found = {language: own for language, own in found.items() if usual & set(own)}
+    found = {language: by_split for language, by_split in found.items() if usual & set(by_split)}
     if not found:
         raise InputError(
             f"{folder}: no data in this folder; expected {{lang}}/{{split}}.jsonl (or {listed(SUFFIXES[1:])}, each "

@@ -26,6 +26,7 @@ from ner.data.limits import (
     ROWS_PER_BATCH,
 )
 from ner.errors import InputError, listed
+from ner.utils import offsets_of
 
 
 def read_parquet(file: Path, columns: dict[str, str]) -> Iterator[pa.Table]:
@@ -43,11 +44,11 @@ def as_rows(
     Raises InputError for columns that are missing or of another type, and Arrow's own for text that is no UTF-8.
     """
     names = word_and_tag(schema, columns)
-    kinds = [pa.list_(pa.int64() if is_list_of_ids(schema.field(name).type) else pa.string()) for name in names]
+    types = [pa.list_(pa.int64() if is_list_of_ids(schema.field(name).type) else pa.string()) for name in names]
     first = 0
     for batch in batches:
         batch.validate(full=True)
-        cast = [batch[name].cast(kind) for name, kind in zip(names, kinds, strict=True)]
+        cast = [batch[name].cast(type_) for name, type_ in zip(names, types, strict=True)]
         yield pa.table([*cast, np.arange(first, first + len(batch))], [WORDS, TAGS, ROW])
         first += len(batch)
 
@@ -108,9 +109,7 @@ def num_bytes(column: pa.Array, name: str, first: int) -> np.ndarray:
         if pa.types.is_dictionary(column.type.value_type) and inner.max(initial=0) > 4 * LONGEST_WORD:
             row = first + int(np.searchsorted(np.cumsum(counts), inner.argmax(), side="right"))
             raise InputError(f"row {row}: a word of {inner.max():,} bytes, where {LONGEST_WORD:,} are the most")
-        ends = np.cumsum(counts)
-        sums = np.concatenate([[0], np.cumsum(inner)])
-        return sums[ends] - sums[ends - counts]
+        return np.diff(offsets_of(inner)[offsets_of(counts)])
     if not pa.types.is_dictionary(column.type):
         return np.zeros(len(column), np.int64)
     lengths = pc.fill_null(pc.binary_length(column.dictionary), 0)
@@ -138,12 +137,12 @@ def open_parquet(file: Path) -> Iterator[Parquet]:
 
 def check_counts(metadata: pq.FileMetaData, size: int) -> None:
     """Raises InputError for a file that says too much in that many bytes: one word, some billions of times."""
-    most = ANYHOW + MOST_FROM_A_BYTE * size
+    limit = ANYHOW + MOST_FROM_A_BYTE * size
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     counts = [sum(group.column(i).num_values for group in groups) for i in range(metadata.num_columns)]
     number = max(metadata.num_rows, *counts)
-    if number > most:
-        raise InputError(f"{number:,} values in {size:,} bytes, where {most:,} are the most; not a data file")
+    if number > limit:
+        raise InputError(f"{number:,} values in {size:,} bytes, where {limit:,} are the most; not a data file")
 
 
 def word_and_tag(schema: pa.Schema, columns: dict[str, str]) -> tuple[str, str]:
@@ -152,22 +151,22 @@ def word_and_tag(schema: pa.Schema, columns: dict[str, str]) -> tuple[str, str]:
     if missing := [name for name in names if name not in schema.names]:
         raise InputError(f"no column {', '.join(missing)}; it has {listed(schema.names)}")
     for name, what in zip(names, ("words", "tags"), strict=True):
-        kind = schema.field(name).type
-        if not is_list_of_text(kind) and not (what == "tags" and is_list_of_ids(kind)):
-            raise InputError(f"{name} is {kind}, not a list of {what}")
+        type_ = schema.field(name).type
+        if not is_list_of_text(type_) and not (what == "tags" and is_list_of_ids(type_)):
+            raise InputError(f"{name} is {type_}, not a list of {what}")
     return names
 
 
-def is_list_of_text(kind: pa.DataType) -> bool:
+def is_list_of_text(type_: pa.DataType) -> bool:
     """Whether a column holds lists of strings."""
-    return is_list(kind) and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    return is_list(type_) and (pa.types.is_string(type_.value_type) or pa.types.is_large_string(type_.value_type))
 
 
-def is_list_of_ids(kind: pa.DataType) -> bool:
+def is_list_of_ids(type_: pa.DataType) -> bool:
     """Whether a column holds lists of integers."""
-    return is_list(kind) and pa.types.is_integer(kind.value_type)
+    return is_list(type_) and pa.types.is_integer(type_.value_type)
 
 
-def is_list(kind: pa.DataType) -> bool:
+def is_list(type_: pa.DataType) -> bool:
     """Whether a column holds lists."""
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return pa.types.is_list(type_) or pa.types.is_large_list(type_)

@@ -88,10 +88,10 @@ def lines(file: Path, longest: int = LONGEST_LINE) -> Iterator[str]:
     zipped = file.name.lower().endswith(".gz")
     with gzip.open(file) if zipped else file.open("rb") as data:
         start = data.read(4096) if zipped else data.peek(4096)[:4096]
-        kinds = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-        if kind := next((kind for magic, kind in kinds.items() if start.startswith(magic)), None):
-            remedy = "save it as UTF-8" if kind == "UTF-16" else f"its name should end in .{kind.lower()[:7]}"
-            raise InputError(f"{kind}, not text; {remedy.replace('.gzip', '.gz')}")
+        remedies = {"gzip": "its name should end in .gz", "Parquet": "its name should end in .parquet"}
+        formats = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+        if found := next((name for magic, name in formats.items() if start.startswith(magic)), None):
+            raise InputError(f"{found}, not text; {remedies.get(found, 'save it as UTF-8')}")
         if b"\0" in start:
             raise InputError(f"binary data, not text: a zero byte at {start.index(0)}")
         if not start.strip():
@@ -277,10 +277,10 @@ def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, i
         shown = shorten(next(line for line in probe if line.strip()).strip())
         raise InputError(f"one column, {shown}, where words and tags are expected")
     chosen = {}
-    for kind, column in columns.items():
+    for name, column in columns.items():
         if not column.isdecimal() or int(column) >= width:
-            raise InputError(f"no column {kind}={column}; columns are numbered from 0 to {width - 1}")
-        chosen[kind] = int(column)
+            raise InputError(f"no column {name}={column}; columns are numbered from 0 to {width - 1}")
+        chosen[name] = int(column)
     return separator, width, chosen.get("word", word), chosen.get("tag", width - 1)
 
 

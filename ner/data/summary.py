@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,8 +11,8 @@ from datasets import Dataset, DatasetDict
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
 from ner.data.tag_schemes import SchemeStats
 from ner.errors import shorten
-from ner.tags import entities
-from ner.utils import table
+from ner.tags import entities, first_words
+from ner.utils import offsets_of, table
 
 PERCENTILES = (5, 50, 95, 99, 100)
 MOST_FREQUENT = 5
@@ -19,26 +20,24 @@ MOST_FREQUENT = 5
 
 def describe(splits: DatasetDict, tallies: Mapping[str, SchemeStats]) -> str:
     """The tables of one language. tallies: what each split was converted from."""
-    types = list(dict.fromkeys(kind for part in splits.values() for kind in tag_set(part).types))
+    types = list(dict.fromkeys(type_ for part in splits.values() for type_ in tag_set(part).types))
     sizes, forms = [], []
     for split, part in splits.items():
         words = flat_column(part, TAGS)[1]
         counts = entity_counts(part)
-        sizes.append([split, len(part), int(words.sum()), *(counts[kind] for kind in types)])
+        sizes.append([split, len(part), int(words.sum()), *(counts[type_] for type_ in types)])
         lengths = np.percentile(words, PERCENTILES, method="nearest").tolist()
         tally = tallies.get(split)
         scheme = [tally.scheme, tally.repaired] if tally else ["", ""]
         forms.append([split, *lengths, *scheme])
     names = [f"words: {p}%" if p < 100 else "longest" for p in PERCENTILES]
-    overlaps = [
-        [first, second, both, f"{both / max(len(splits[second]), 1):.1%}"]
-        for i, first in enumerate(splits)
-        for second in list(splits)[i:]
-        for both in [repeated(splits[first]) if first == second else in_both(splits[first], splits[second])]
-    ]
+    overlaps = []
+    for first, second in combinations_with_replacement(splits, 2):
+        both = repeated(splits[first]) if first == second else in_both(splits[first], splits[second])
+        overlaps.append([first, second, both, f"{both / max(len(splits[second]), 1):.1%}"])
     frequent = [
-        [kind, ", ".join(f"{shorten_text(text)} {n:,}" for text, n in top)]
-        for kind, top in frequent_entities(next(iter(splits.values())), types).items()
+        [type_, ", ".join(f"{shorten_text(text)} {n:,}" for text, n in top)]
+        for type_, top in frequent_entities(next(iter(splits.values())), types).items()
     ]
     return "\n\n".join(
         [
@@ -62,17 +61,15 @@ def entity_counts(part: Dataset) -> Counter[str]:
 def frequent_entities(part: Dataset, types: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
     """The most frequent entities of each type, with how often they stand there."""
     tags = tag_set(part)
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in tags.types}
+    counts: dict[str, Counter[str]] = {type_: Counter() for type_ in tags.types}
     for rows in batches(part):
         words = rows[WORDS].combine_chunks().flatten().to_pylist()
-        lengths = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()
-        start = np.zeros(len(words), dtype=bool)
-        start[np.cumsum(lengths) - lengths] = True
-        for first, end, kind in zip(
+        start = first_words(offsets_of(pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()))
+        for first, end, type_ in zip(
             *entities(rows[TAGS].combine_chunks().flatten().to_numpy(), start, tags), strict=True
         ):
-            counts[tags.types[kind]][" ".join(words[first:end])] += 1
-    return {kind: counts[kind].most_common(MOST_FREQUENT) for kind in types}
+            counts[tags.types[type_]][" ".join(words[first:end])] += 1
+    return {type_: counts[type_].most_common(MOST_FREQUENT) for type_ in types}
 
 
 def shorten_text(text: str) -> str:

@@ -66,8 +66,8 @@ def parse_map(text: str | None) -> dict[str, str]:
 
 def mapped_types(names: ParsedLabels, mapping: Mapping[str, str]) -> tuple[str | None, ...]:
     """The type of each name after the mapping, None for O."""
-    mapped = (kind if kind is None else mapping.get(kind, kind) for kind in names.types)
-    return tuple(None if kind == OUTSIDE else kind for kind in mapped)
+    mapped = (type_ if type_ is None else mapping.get(type_, type_) for type_ in names.types)
+    return tuple(None if type_ == OUTSIDE else type_ for type_ in mapped)
 
 
 def declared_tags(names: Sequence[str], mapping: Mapping[str, str]) -> TagSet:
@@ -79,12 +79,12 @@ def declared_tags(names: Sequence[str], mapping: Mapping[str, str]) -> TagSet:
     if parts.malformed:
         raise InputError(f"malformed tags among the names: {listed(map(repr, sorted(parts.malformed)))}")
     of_name = list(zip(parts.prefix, mapped_types(parts, mapping), strict=True))
-    has_begin = {kind for prefix, kind in of_name if prefix == "B"}
+    has_begin = {type_ for prefix, type_ in of_name if prefix == "B"}
     new = []
-    for prefix, kind in of_name:
-        pair = [f"B-{kind}", f"I-{kind}"]
-        alone = {"B": pair[:1], "I": pair[1:] if kind in has_begin else pair}
-        new += [OUTSIDE] if kind is None else alone.get(prefix, pair)
+    for prefix, type_ in of_name:
+        pair = [f"B-{type_}", f"I-{type_}"]
+        alone = {"B": pair[:1], "I": pair[1:] if type_ in has_begin else pair}
+        new += [OUTSIDE] if type_ is None else alone.get(prefix, pair)
     return TagSet(tuple(dict.fromkeys(new if OUTSIDE in new else [OUTSIDE, *new])))
 
 
@@ -95,7 +95,7 @@ def collected_tags(names: ParsedLabels, used: Iterable[str], mapping: Mapping[st
     """
     used = set(used) - names.malformed
     mapped = zip(names.names, mapped_types(names, mapping), strict=True)
-    return TagSet.collect([OUTSIDE, *(f"B-{kind}" for name, kind in mapped if name in used and kind is not None)])
+    return TagSet.collect([OUTSIDE, *(f"B-{type_}" for name, type_ in mapped if name in used and type_ is not None)])
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,14 @@ class SchemeConverter:
 
     def __init__(self, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet) -> None:
         self.prefix = (*names.prefix, OUTSIDE)  # the last stands for what is before a sentence
-        kinds = [*names.types, None]
-        types = list(dict.fromkeys(kinds))
-        self.type = np.array([-1 if kind is None else types.index(kind) for kind in kinds])
+        name_types = [*names.types, None]
+        types = list(dict.fromkeys(name_types))
+        self.type = np.array([-1 if type_ is None else types.index(type_) for type_ in name_types])
         self.begin, self.inside = (
             np.array(
                 [
-                    -1 if name in names.malformed else tags.ids.get(OUTSIDE if kind is None else letter + kind, -1)
-                    for name, kind in zip(names.names, mapped_types(names, mapping), strict=True)
+                    -1 if name in names.malformed else tags.ids.get(OUTSIDE if type_ is None else letter + type_, -1)
+                    for name, type_ in zip(names.names, mapped_types(names, mapping), strict=True)
                 ],
                 dtype=np.int64,
             )

@@ -91,8 +91,8 @@ def swap_test(first: np.ndarray, second: np.ndarray, swaps: int = SWAPS, seed: i
     """Two-sided p of the hypothesis that the two runs are exchangeable in every sentence. Arguments as in `compare`."""
     differ = (first != second).any(axis=1)  # a swap of equal counts changes nothing
     change = (second - first)[differ].astype(np.float32)
-    one, two = first.sum(axis=0), second.sum(axis=0)
-    observed = abs(f1_of(two) - f1_of(one))
+    first_sum, second_sum = first.sum(axis=0), second.sum(axis=0)
+    observed = abs(f1_of(second_sum) - f1_of(first_sum))
     rng = np.random.default_rng(seed)
     as_extreme = 0
     at_once = max(1, PLACES_AT_ONCE // max(len(change), 1))
@@ -100,5 +100,5 @@ def swap_test(first: np.ndarray, second: np.ndarray, swaps: int = SWAPS, seed: i
         rows = min(at_once, swaps - start)
         moved = rng.integers(0, 2, (rows, len(change)), dtype=np.int8).astype(np.float32) @ change
         # Integers below 2**24 are exact in float32; the tolerance is for the two divisions.
-        as_extreme += int((np.abs(f1_of(two - moved) - f1_of(one + moved)) >= observed - 1e-12).sum())
+        as_extreme += int((np.abs(f1_of(second_sum - moved) - f1_of(first_sum + moved)) >= observed - 1e-12).sum())
     return (as_extreme + 1) / (swaps + 1)

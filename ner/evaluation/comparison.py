@@ -88,26 +88,24 @@ def comparison(
     spurious: dict[str, dict[str, dict[str, int]]] = {}
     examples: dict[str, list[Example]] = {group: [] for group in GROUPS}
     counts: dict[str, list[np.ndarray]] = {}
-    tags = TagSet.collect(name for pair in tagged.values() for one in pair for name in one.tags.names)
+    tags = TagSet.collect(name for pair in tagged.values() for part in pair for name in part.tags.names)
     for language, pair in tagged.items():
-        one, two = (part.with_tags(tags) for part in pair)
-        assert (one.gold == two.gold).all()
-        start = first_words(one.word_offsets)
-        gold = entities(one.gold, start, tags, scoring)
-        of_runs = [entities(part.predicted, start, tags, scoring) for part in (one, two)]
-        by_one, by_two = (is_among(gold, predicted, len(one.gold)) for predicted in of_runs)
-        groups = dict(
-            zip(GROUPS, (by_one & ~by_two, ~by_one & by_two, by_one & by_two, ~by_one & ~by_two), strict=True)
-        )
+        run_a, run_b = (part.with_tags(tags) for part in pair)
+        assert (run_a.gold == run_b.gold).all()
+        start = first_words(run_a.word_offsets)
+        gold = entities(run_a.gold, start, tags, scoring)
+        of_runs = [entities(part.predicted, start, tags, scoring) for part in (run_a, run_b)]
+        by_a, by_b = (is_among(gold, predicted, len(run_a.gold)) for predicted in of_runs)
+        groups = dict(zip(GROUPS, (by_a & ~by_b, ~by_a & by_b, by_a & by_b, ~by_a & ~by_b), strict=True))
         found[language] = by_type({group: gold[2][mask] for group, mask in groups.items()}, tags)
-        spurious[language] = by_type(spurious_types(gold, of_runs[0], of_runs[1], len(one.gold)), tags)
+        spurious[language] = by_type(spurious_types(gold, of_runs[0], of_runs[1], len(run_a.gold)), tags)
         for group, mask in groups.items():
             chosen = spread(np.flatnonzero(mask))
             examples[group] += [
-                example(language, tuple(int(part[i]) for part in gold), one, two, of_runs, words[language])
+                example(language, tuple(int(part[i]) for part in gold), run_a, of_runs, words[language])
                 for i in chosen.tolist()
             ]
-        counts[language] = [part.counts()[SCORINGS.index(scoring)] for part in (one, two)]
+        counts[language] = [part.counts()[SCORINGS.index(scoring)] for part in (run_a, run_b)]
     if len(counts) > 1:
         counts[ALL] = [np.concatenate(parts) for parts in zip(*counts.values(), strict=True)]
     f1 = {lang: (float(f1_of(a.sum(axis=0))), float(f1_of(b.sum(axis=0)))) for lang, (a, b) in counts.items()}
@@ -115,11 +113,11 @@ def comparison(
     return Comparison(runs, split, scoring, with_sum(found), with_sum(spurious), f1, test, examples)
 
 
-def by_type(kinds: Mapping[str, np.ndarray], tags: TagSet) -> dict[str, dict[str, int]]:
-    """Type -> group -> how many, of the types that occur. kinds: group -> int64, types as `entities` gives them."""
-    counted = {group: np.bincount(types, minlength=len(tags.types)) for group, types in kinds.items()}
-    rows = {kind: {group: int(n[i]) for group, n in counted.items()} for i, kind in enumerate(tags.types)}
-    return {kind: row for kind, row in rows.items() if any(row.values())}
+def by_type(type_ids: Mapping[str, np.ndarray], tags: TagSet) -> dict[str, dict[str, int]]:
+    """Type -> group -> how many, of the types that occur. type_ids: group -> int64, as of `entities`."""
+    counted = {group: np.bincount(types, minlength=len(tags.types)) for group, types in type_ids.items()}
+    rows = {type_: {group: int(n[i]) for group, n in counted.items()} for i, type_ in enumerate(tags.types)}
+    return {type_: row for type_, row in rows.items() if any(row.values())}
 
 
 def spurious_types(gold: Entities, first: Entities, second: Entities, num_words: int) -> dict[str, np.ndarray]:
@@ -137,9 +135,9 @@ def with_sum(of_language: dict[str, dict[str, dict[str, int]]]) -> dict[str, dic
         return of_language
     total: dict[str, dict[str, int]] = {}
     for rows in of_language.values():
-        for kind, row in rows.items():
-            known = total.setdefault(kind, dict.fromkeys(row, 0))
-            total[kind] = {group: known[group] + n for group, n in row.items()}
+        for type_, row in rows.items():
+            known = total.setdefault(type_, dict.fromkeys(row, 0))
+            total[type_] = {group: known[group] + n for group, n in row.items()}
     return {**of_language, ALL: dict(sorted(total.items()))}
 
 
@@ -151,27 +149,26 @@ def spread(places: np.ndarray) -> np.ndarray:
 def example(
     language: str,
     entity: Sequence[int],
-    one: LabelPair,
-    two: LabelPair,
+    labels: LabelPair,
     of_runs: Sequence[Entities],
     sentences: Sequence[Sequence[str]],
 ) -> Example:
     """The gold entity (start, end, type) of these words, and what both runs make of it."""
-    start, end, kind = entity
-    sentence = int(np.searchsorted(one.word_offsets, start, side="right")) - 1
-    offset = int(one.word_offsets[sentence])
+    start, end, type_ = entity
+    sentence = int(np.searchsorted(labels.word_offsets, start, side="right")) - 1
+    offset = int(labels.word_offsets[sentence])
     words = list(sentences[sentence])
 
     def overlapping(predicted: Entities) -> str:
-        starts, ends, kinds = predicted
+        starts, ends, types = predicted
         places = np.flatnonzero((starts < end) & (ends > start))
         return ", ".join(
-            f"{' '.join(words[starts[i] - offset : ends[i] - offset])} {one.tags.types[kinds[i]]}" for i in places
+            f"{' '.join(words[starts[i] - offset : ends[i] - offset])} {labels.tags.types[types[i]]}" for i in places
         )
 
     marked = [*words[: start - offset], f"[{' '.join(words[start - offset : end - offset])}]", *words[end - offset :]]
     first, second = (overlapping(predicted) for predicted in of_runs)
-    return Example(language, sentence, one.tags.types[kind], " ".join(marked), first, second)
+    return Example(language, sentence, labels.tags.types[type_], " ".join(marked), first, second)
 
 
 def to_markdown(compared: Comparison) -> str:
@@ -209,6 +206,6 @@ def counts_table(of_language: Mapping[str, Mapping[str, Mapping[str, int]]], gro
     """Language, type, then a column for each group; types together at the end of each language."""
     lines: list[list[Any]] = []
     for language, rows in of_language.items():
-        lines += [[language, kind, *(row[group] for group in groups)] for kind, row in rows.items()]
+        lines += [[language, type_, *(row[group] for group in groups)] for type_, row in rows.items()]
         lines.append([language, "all types", *(sum(row[group] for row in rows.values()) for group in groups)])
     return table(["language", "type", *groups], lines)

@@ -19,7 +19,7 @@ from ner.inputs.encoding import IGNORED, Encoded
 from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import token_loss
-from ner.tags import TagSet
+from ner.tags import TagSet, first_words
 
 SENTENCES_PER_GROUP = 256  # enough that packed rows are full, few enough that memory is bounded by max_tokens
 
@@ -141,8 +141,8 @@ def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
     """Those of all processes, on each of them."""
 
     def whole(values: np.ndarray) -> np.ndarray:
-        own = np.where(predictions.mine, values, np.zeros_like(values))  # each word is one process's: sums are exact
-        return accelerator.reduce(torch.from_numpy(own).to(accelerator.device)).cpu().numpy()
+        local = np.where(predictions.mine, values, np.zeros_like(values))  # each word is one process's: sums are exact
+        return accelerator.reduce(torch.from_numpy(local).to(accelerator.device)).cpu().numpy()
 
     if accelerator.num_processes == 1:
         return predictions
@@ -153,12 +153,11 @@ def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
 def score(predictions: Predictions, encoded: Encoded, accelerator: Accelerator, tags: TagSet) -> Counts:
     """Counts over all sentences, each scored once at any number of processes. predictions: this process's share."""
     mine = predictions.mine
-    sentence_start = np.zeros(len(encoded.gold) + 1, dtype=bool)
-    sentence_start[encoded.word_offsets] = True
-    own = count(encoded.gold[mine], predictions.tags[mine], sentence_start[:-1][mine], predictions.losses[mine], tags)
-    whole = torch.tensor([own.words, own.correct_words, own.scored_words], device=accelerator.device)
-    entities = torch.from_numpy(own.entities).to(accelerator.device)
-    loss = torch.tensor(own.loss, dtype=torch.float64, device=accelerator.device)
+    sentence_start = first_words(encoded.word_offsets)
+    local = count(encoded.gold[mine], predictions.tags[mine], sentence_start[mine], predictions.losses[mine], tags)
+    whole = torch.tensor([local.words, local.correct_words, local.scored_words], device=accelerator.device)
+    entities = torch.from_numpy(local.entities).to(accelerator.device)
+    loss = torch.tensor(local.loss, dtype=torch.float64, device=accelerator.device)
     whole, entities, loss = (accelerator.reduce(part) for part in (whole, entities, loss))
     words, correct_words, scored_words = whole.tolist()
     return Counts(tags.types, entities.cpu().numpy(), words, correct_words, loss.item(), scored_words)
@@ -210,5 +209,5 @@ def evaluate_languages(
     start = time.perf_counter()
     counts = {name: evaluate(model, windows, *arguments, **settings) for name, windows in languages.items()}
     together = reduce(add, counts.values()).scores()
-    own = {name: each.scores() for name, each in counts.items()}
-    return {**together, "languages": own, "seconds": round(time.perf_counter() - start, 2)}
+    scores = {name: part.scores() for name, part in counts.items()}
+    return {**together, "languages": scores, "seconds": round(time.perf_counter() - start, 2)}

@@ -4,6 +4,7 @@ Several seeds of one training are one row, their mean; a cell has a 95% interval
 trained on the language alone.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -98,12 +99,13 @@ def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, 
         return named(label, result.baseline)
 
     labels = {training: name(result) for training, result in first.items()}
-    taken = list(labels.values())
-    return {
-        result.run: label if taken.count(label) == 1 else f"{label} [{first[result.training].run}]"
-        for result in results
-        for label in [labels[result.training]]
-    }
+    count = Counter(labels.values())
+
+    def row_name(result: Result) -> str:
+        label = labels[result.training]
+        return label if count[label] == 1 else f"{label} [{first[result.training].run}]"
+
+    return {result.run: row_name(result) for result in results}
 
 
 def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Cells:

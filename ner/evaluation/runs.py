@@ -109,15 +109,16 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
         if run.trained_from is None:
             continue
         try:
-            own = load_corpus(run.trained_from, run.trained_on, ("train",))
+            train_corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
         except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
             continue
-        trained = join_languages([own[language]["train"] for language in run.trained_on], run.max_train_sentences)
+        splits = [train_corpus[language]["train"] for language in run.trained_on]
+        trained = join_languages(splits, run.max_train_sentences)
         tested = corpora[run.source].languages
         known[run.name] = {
-            (lang, split): in_both(trained, part) for lang, own in tested.items() for split, part in own.items()
+            (lang, split): in_both(trained, part) for lang, parts in tested.items() for split, part in parts.items()
         }
         seen = [
             f"{both:,} of {len(tested[lang][split]):,} {lang} {split}"
@@ -143,14 +144,14 @@ def check_tags(run: Run, corpus: Corpus) -> None:
 
 def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> None:
     """Raises InputError if two runs to compare are not tested on the same sentences and gold tags."""
-    one, two = (corpora[run.source] for run in runs)
-    for language, splits in one.languages.items():
+    first, second = (corpora[run.source] for run in runs)
+    for language, splits in first.languages.items():
         for split, part in splits.items():
-            other = two[language][split]
+            other = second[language][split]
             if content_key(part) != content_key(other):
                 raise InputError(
                     f"`compare`: {runs[0].name} and {runs[1].name} are tested on different {language} {split} "
-                    f"sentences: {len(part):,} of {one.source.data}, {len(other):,} of {two.source.data}; "
+                    f"sentences: {len(part):,} of {first.source.data}, {len(other):,} of {second.source.data}; "
                     "name one `data` for both, and the same options for it"
                 )
 

@@ -129,12 +129,12 @@ class EpochPlan(Sequence[Step]):
         ]
         micro_batches = [self.split(windows) for windows in shares]
         # As many on every process: FSDP communicates in each forward, so nobody may run fewer.
-        most = max(map(len, micro_batches))
+        longest = max(map(len, micro_batches))
         filler = MicroBatch([[windows_of[0][0]]], self.row_length_of(lengths[windows_of[0][0]]), filler=True)
         everything = [window for windows in windows_of for window in windows]
         return Step(
             sentences,
-            [mine + [filler] * (most - len(mine)) for mine in micro_batches],
+            [mine + [filler] * (longest - len(mine)) for mine in micro_batches],
             int(self.encoded.num_labels[everything].sum()),
             sum(tokens_of),
         )

@@ -19,7 +19,7 @@ from ner.data.arrow_store import TAGS, WORDS, batches, content_hash, flat_column
 from ner.data.cache import cached
 from ner.errors import InputError, single_line
 from ner.tags import TagSet
-from ner.utils import ahead
+from ner.utils import ahead, offsets_of, ranges, rows_of
 
 IGNORED = -100  # cross_entropy's ignore_index
 SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
@@ -98,7 +98,7 @@ class Encoded:
     @cached_property
     def num_labels(self) -> np.ndarray:
         """int64 [windows]: labels that count in the loss."""
-        return np.diff(np.concatenate([[0], np.cumsum(self.labels != IGNORED)])[self.offsets])
+        return np.diff(offsets_of(self.labels != IGNORED)[self.offsets])
 
     @cached_property
     def scored_at(self) -> np.ndarray:
@@ -119,8 +119,7 @@ class Encoded:
             Ids of the sub-tokens of these words, without special tokens.
         """
         counts = self.num_sub_tokens[first:end]
-        before = np.cumsum(counts) - counts
-        return self.input_ids[np.repeat(self.scored_at[first:end] - before, counts) + np.arange(counts.sum())]
+        return self.input_ids[ranges(self.scored_at[first:end], counts)]
 
     @cached_property
     def first_window(self) -> np.ndarray:
@@ -157,9 +156,9 @@ def encode(
         InputError: For a tag that `tags` lacks, for a tokenizer without word alignment, and for max_length without room
             for two sub-tokens.
     """
-    own_ids, num_words = flat_column(dataset, TAGS)
-    word_offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
-    gold = tags.ids_of(tag_set(dataset))[own_ids]
+    tag_ids, num_words = flat_column(dataset, TAGS)
+    word_offsets = offsets_of(num_words)
+    gold = tags.ids_of(tag_set(dataset))[tag_ids]
     if len(gold) and gold.min() < 0:
         raise InputError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
@@ -169,7 +168,7 @@ def encode(
         for i in range(0, len(rows), SENTENCES_PER_CALL)
     )
     ids, local, lengths, sentence = tokenized(sentences, tokenizer, max_length, progress)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    offsets = offsets_of(lengths)
     word = np.where(np.isnan(local), -1, local + np.repeat(word_offsets[sentence], lengths)).astype(np.int64)
     run_start, run_end = owned_runs(word, offsets, sentence)
 
@@ -177,11 +176,8 @@ def encode(
     scored[run_start] = word[run_start]
     labels = np.full(len(word), IGNORED, dtype=np.int64)
     if label_tokens == "all":
-        runs = np.repeat(np.arange(len(run_start)), run_end - run_start)
-        position = np.arange(len(runs)) - np.repeat(
-            np.cumsum(run_end - run_start) - (run_end - run_start), run_end - run_start
-        )
-        labels[run_start[runs] + position] = tags.inside[gold[word[run_start]]][runs]
+        run_lengths = run_end - run_start
+        labels[ranges(run_start, run_lengths)] = np.repeat(tags.inside[gold[word[run_start]]], run_lengths)
     labels[run_start] = gold[word[run_start]]
     num_sub_tokens = np.zeros(len(gold), dtype=np.int64)
     num_sub_tokens[word[run_start]] = run_end - run_start
@@ -269,7 +265,7 @@ def owned_runs(word: np.ndarray, offsets: np.ndarray, sentence: np.ndarray) -> t
     word: int64 [tokens], over all sentences, -1 for special tokens. A word that stands in several windows is taken
     from the one where the nearer cut edge is farthest away; the outer edges of a sentence are no cuts.
     """
-    window = np.repeat(np.arange(len(sentence)), np.diff(offsets))
+    window = rows_of(np.diff(offsets))
     changes = np.flatnonzero((np.diff(word) != 0) | (np.diff(window) != 0)) + 1
     start = np.concatenate([[0], changes]) if len(word) else changes
     end = np.concatenate([changes, [len(word)]]) if len(word) else changes

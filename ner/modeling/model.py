@@ -121,8 +121,8 @@ def set_train_mode(model: nn.Module) -> None:
     """`model.train()`, but for frozen parts: without dropout their features are the same in every epoch."""
     model.train()
     for module in model.modules():
-        own = list(module.parameters())
-        if own and not any(parameter.requires_grad for parameter in own):
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
 
 

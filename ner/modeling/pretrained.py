@@ -165,10 +165,11 @@ def conversion(name: str, auto: str) -> str:
     """A command that writes a model's weights as safetensors: into its folder, or from the Hub into a new one."""
     folder = name if Path(name).is_dir() else name.rpartition("/")[2]
     classes = [auto] if folder == name else [auto, "AutoTokenizer"]
+    source, target = json.dumps(name), json.dumps(folder)
+    options = {auto: ", use_safetensors=False"}
     steps = [
-        f"{one}.from_pretrained({json.dumps(name)}{', use_safetensors=False' * (one == auto)})"
-        f".save_pretrained({json.dumps(folder)})"
-        for one in classes
+        f"{class_name}.from_pretrained({source}{options.get(class_name, '')}).save_pretrained({target})"
+        for class_name in classes
     ]
     program = "; ".join([f"from transformers import {', '.join(classes)}", *steps])
     return f"python -c {shlex.quote(program)}"

@@ -125,18 +125,18 @@ def table_html(table: Table) -> str:
         bool(table.rows) and not any(isinstance(row[i], str) for row in table.rows) for i in range(len(table.header))
     ]
     head = [
-        f'<th scope="col"{as_class(["number"] * right)}>{escape(name)}</th>'
-        for name, right in zip(table.header, numeric, strict=True)
+        f'<th scope="col"{as_class(["number"] if is_numeric else [])}>{escape(name)}</th>'
+        for name, is_numeric in zip(table.header, numeric, strict=True)
     ]
     lines = [f"<tr>{''.join(head)}</tr></thead><tbody>"]
     for i, row in enumerate(table.rows):
         cells = []
-        for k, (cell, right) in enumerate(zip(row, numeric, strict=True)):
-            names = ["number"] * right
+        for k, (cell, is_numeric) in enumerate(zip(row, numeric, strict=True)):
+            names = ["number"] if is_numeric else []
             if table.shaded and isinstance(cell, float) and cell == cell:
                 names.append(f"shade{min(max(round(cell * 10), 0), 10)}")
             text = f"<strong>{cell_text(cell)}</strong>" if (i, k) in table.strong else cell_text(cell)
-            tag, scope = ("th", ' scope="row"') if k == 0 and not right else ("td", "")
+            tag, scope = ("th", ' scope="row"') if k == 0 and not is_numeric else ("td", "")
             cells.append(f"<{tag}{scope}{as_class(names)}>{text}</{tag}>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""

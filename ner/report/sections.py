@@ -68,12 +68,12 @@ def type_table(results: Sequence[Result], languages: Sequence[str], scoring: str
             names[result.run],
             result.language,
             result.split,
-            kind,
-            *(own[key] for key in ("precision", "recall", "f1")),
-            own["support"],
+            type_,
+            *(scores[key] for key in ("precision", "recall", "f1")),
+            scores["support"],
         ]
         for result in results
-        for kind, own in result.scores[scoring]["per_type"].items()
+        for type_, scores in result.scores[scoring]["per_type"].items()
     ]
     return Table(["trained on", "tested on", "split", "type", "precision", "recall", "F1", "entities"], rows)
 
@@ -118,8 +118,8 @@ def label_error_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
     scores: dict[tuple[str, str, str, int], float] = {}
     parts = table.group_by(views.PLACE[:3], use_threads=False).aggregate([]).to_pylist()
     for part in parts:
-        own = select(table, **part)
-        found = rank_label_errors(own, -(-int(pc.sum(pc.equal(own["word"], 0)).as_py()) // LIKELY))
+        rows = select(table, **part)
+        found = rank_label_errors(rows, -(-int(pc.sum(pc.equal(rows["word"], 0)).as_py()) // LIKELY))
         places = zip(*(found[name].to_pylist() for name in views.PLACE), strict=True)
         scores |= dict(zip(places, found["label_error_score"].to_pylist(), strict=True))
     return scores

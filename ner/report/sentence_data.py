@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ner.analysis import token_losses
 from ner.analysis.entity_errors import CORRECT, KINDS, match, owner
-from ner.errors import InputError, single_line
-from ner.tags import TagSet, entities, is_among
+from ner.errors import InputError
+from ner.tags import TagSet, entities, first_words, is_among
+from ner.utils import offsets_of
 
 SCHEMA = pa.schema([(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in token_losses.SCHEMA])
 NUMBERS = ("loss", "p_gold", "p_predicted", "entropy")  # null where a word has no sub-token
@@ -51,7 +51,7 @@ def read(table: Any, place: str = "table") -> Sentences:
     Raises InputError that says what is wrong with the table. place: names it there, where it is no file.
     """
     if isinstance(table, str | Path):
-        place, table = str(table), read_parquet(Path(table))
+        place, table = str(table), token_losses.read(table)
     if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
         raise InputError(f"{place}: no columns {', '.join(lacking)}; write it with evaluate.py --token-losses")
     if not len(table):
@@ -90,33 +90,22 @@ def read(table: Any, place: str = "table") -> Sentences:
     return Sentences(table, np.append(first, len(table)), keys[-2][first], names, codes, tags)
 
 
-def read_parquet(file: Path) -> Any:
-    """The columns of SCHEMA that the file has. Raises InputError for what is no Parquet file."""
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; evaluate.py --token-losses writes one")
-    try:
-        present = pq.read_schema(file).names
-        return pq.read_table(file, columns=[name for name in SCHEMA.names if name in present], partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a sound Parquet file: {single_line(error)[:200]}") from error
-
-
 def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, tags: TagSet) -> np.ndarray:
     """uint8 [words]: where entities begin and end, and which are found and right.
 
     gold, predicted: int64 [words], ids of tags; begins: bool [words].
     """
     marks = np.zeros(len(gold), dtype=np.uint8)
-    one, two = (entities(ids, begins, tags) for ids in (gold, predicted))
+    gold_entities, predicted_entities = (entities(ids, begins, tags) for ids in (gold, predicted))
     sides = [
-        (one, two, GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND),
-        (two, one, PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT),
+        (gold_entities, predicted_entities, GOLD_BEGINS, GOLD_ENDS, GOLD_FOUND),
+        (predicted_entities, gold_entities, PREDICTED_BEGINS, PREDICTED_ENDS, PREDICTED_RIGHT),
     ]
-    for own, other, begin_bit, end_bit, same_bit in sides:
-        marks[own[0]] |= begin_bit
-        marks[own[1] - 1] |= end_bit
-        of_word = owner(np.stack(own, axis=1), len(gold))
-        same = np.append(is_among(own, other, len(gold)), False)  # the last is that of words outside, whose index is -1
+    for side, other, begin_bit, end_bit, same_bit in sides:
+        marks[side[0]] |= begin_bit
+        marks[side[1] - 1] |= end_bit
+        of_word = owner(np.stack(side, axis=1), len(gold))
+        same = np.append(is_among(side, other, len(gold)), False)  # the last: words outside, whose index is -1
         marks |= np.where(same[of_word], same_bit, 0).astype(np.uint8)
     return marks
 
@@ -134,21 +123,20 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
         kept = np.zeros(len(number), dtype=bool)
         kept[np.argsort(-totals["total"], kind="stable")[:max_sentences]] = True
         words = words.filter(pa.array(np.repeat(kept, np.diff(start))))
-        start = np.append(0, np.cumsum(np.diff(start)[kept]))
+        start = offsets_of(np.diff(start)[kept])
         number, score, codes = number[kept], score[kept], codes[:, kept]
         totals = {name: column[kept] for name, column in totals.items()}
     gold, predicted = (tag_ids(words[name], tags) for name in ("gold", "predicted"))
-    begins = np.zeros(len(words), dtype=bool)
-    begins[start[:-1]] = True
+    begins = first_words(start)
     found = match(gold, predicted, begins, tags)
     wrong = found.kind != CORRECT
-    kind, in_gold = found.kind[wrong] - 1, found.gold_start[wrong] >= 0  # the first kind is none of an error
+    error_kind, in_gold = found.kind[wrong] - 1, found.gold_start[wrong] >= 0  # the first kind is none of an error
     of_error = (
         np.searchsorted(start, np.where(in_gold, found.gold_start[wrong], found.predicted_start[wrong]), "right") - 1
     )
     types = [np.where(t == len(tags.types), -1, t)[wrong] for t in (found.gold_type, found.predicted_type)]
     kinds = np.zeros(len(number), dtype=np.uint8)
-    np.bitwise_or.at(kinds, of_error, (1 << kind).astype(np.uint8))
+    np.bitwise_or.at(kinds, of_error, (1 << error_kind).astype(np.uint8))
     form, texts, sub_tokens = word_forms(words)
     tag_type = np.min_scalar_type(len(tags))
     columns = {
@@ -159,7 +147,7 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
         **({} if label_errors is None else {"label_error": score.astype(np.float32)}),
         "kinds": kinds,
         "error_sentence": of_error.astype(np.uint32),
-        "error_kind": kind.astype(np.uint8),
+        "error_kind": error_kind.astype(np.uint8),
         "error_gold": types[0].astype(np.int16),
         "error_predicted": types[1].astype(np.int16),
         "form": form.astype(np.uint32),

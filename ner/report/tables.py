@@ -8,7 +8,7 @@ from typing import Any
 
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
-from ner.utils import DASH, aligned, cell, escape_line
+from ner.utils import DASH, aligned, escape_line, table
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -161,17 +161,15 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: s
 def type_report(results: Sequence[Result], languages: Sequence[str], scoring: str) -> str:
     """Precision, recall, F1 and support of each entity type, for every run and language, as a Markdown table."""
     names = row_names(results, languages)
-    runs_of = {name: [run for run, own in names.items() if own == name] for name in names.values()}
-    lines = ["| trained on | tested on | type | precision | recall | F1 | entities |", "|---|---|---|--:|--:|--:|--:|"]
+    runs_of = {name: [run for run, other in names.items() if other == name] for name in names.values()}
+    header = ["trained on", "tested on", "type", "precision", "recall", "F1", "entities"]
+    lines: list[list[str]] = []
     for result in results:
         name = names[result.run]
         label = name if len(runs_of[name]) == 1 or name.endswith("]") else f"{name} [{result.run}]"
         scores = result.scores[scoring]
         rows = [*scores["per_type"].items(), ("all (micro)", scores), ("all (macro)", scores["macro"])]
-        where = f"{cell(label)} | {cell(result.language)}"
-        lines += [
-            f"| {where} | {cell(kind)} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | "
-            f"{row.get('support', '')} |"
-            for kind, row in rows
-        ]
-    return "\n".join(lines)
+        for type_, row in rows:
+            ratios = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
+            lines.append([label, result.language, type_, *ratios, str(row.get("support", ""))])
+    return table(header, lines, right=[False] * 3 + [True] * 4, layout="compact")

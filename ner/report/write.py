@@ -37,8 +37,8 @@ def summarize(results: Sequence[Result], splits: Sequence[str], languages: Seque
     of_split = {split: [result for result in results if result.split == split] for split in splits}
     cells = {split: f1_cells(part, languages, scoring) for split, part in of_split.items()}
     found = {split: learning_curve.curves(part, scoring) for split, part in of_split.items()}
-    curves = {split: of_one for split, (of_one, _) in found.items() if of_one}
-    notes = dict.fromkeys(f"note: {note}" for _, of_one in found.values() for note in of_one)
+    curves = {split: split_curves for split, (split_curves, _) in found.items() if split_curves}
+    notes = dict.fromkeys(f"note: {note}" for _, split_notes in found.values() for note in split_notes)
     parts = (tables.to_text(cells, scoring), learning_curve.to_text(curves), *notes)
     text = "\n\n".join(filter(None, parts))
     return Summary(
@@ -99,12 +99,12 @@ def compare_runs(
     pairs: LabelPairs,
 ) -> list[Comparison]:
     """Two runs compared on each split."""
-    one, two = names
+    first, second = names
     return [
         comparison.comparison(
             names,
             split,
-            {language: (pairs[one, split, language], pairs[two, split, language]) for language in languages},
+            {language: (pairs[first, split, language], pairs[second, split, language]) for language in languages},
             {language: corpus[language][split][WORDS] for language in languages},
             scoring,
         )

@@ -90,10 +90,10 @@ def preview(folder: Path, repository: str, is_private: bool) -> str:
     """What `upload` would send. Raises OSError and InputError."""
     card = card_for(folder, repository)
     sizes = {CARD: len(card.encode()), **{file.name: file.stat().st_size for file in model_files(folder)}}
-    kind = "private " if is_private else ""
+    visibility = "private " if is_private else ""
     return "\n".join(
         [
-            f"{folder} would go to the {kind}repository {repository}; bytes:",
+            f"{folder} would go to the {visibility}repository {repository}; bytes:",
             *(f"  {size:>15,}  {name}" for name, size in sizes.items()),
             f"{CARD}:\n\n{card}",
         ]

@@ -102,8 +102,8 @@ def summary(facts: Facts) -> str:
 def shown(facts: Facts, which: str) -> str:
     """The encoder (`model`) or the `data`: linked on the Hub, by the last part of its path where it is local."""
     if name := facts.hub[which]:
-        kind = "datasets/" if which == "data" else ""
-        return f"[{quoted(name)}](https://huggingface.co/{kind}{quote(name)})"
+        prefix = "datasets/" if which == "data" else ""
+        return f"[{quoted(name)}](https://huggingface.co/{prefix}{quote(name)})"
     return f"{code(last_part(getattr(facts.options, which)))} (local)"
 
 
@@ -130,19 +130,19 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
     trained_on = facts.options.train_on
     order = [*trained_on, *(scores["language"] for scores in group)]
     group = sorted(group, key=lambda scores: order.index(scores["language"]))
-    first, own = group[0], {scores["language"]: scores["scores"]["default"] for scores in group}
+    first, by_language = group[0], {scores["language"]: scores["scores"]["default"] for scores in group}
     read_as = [] if first["sample"] == ["all"] else [f"sample {quoted(' '.join(first['sample']))}"]
     read_as += [f"types read as {quoted(first['map_tags'])}"] if first["map_tags"] else []
     heading = f"## F1 on {quoted(first['split'])} of {code(first['data'])}" + "".join(f", {what}" for what in read_as)
-    rows = [[quoted("+".join(trained_on)), *(f"{scores['f1']:.3f}" for scores in own.values())]]
-    if all("interval" in scores for scores in own.values()):
-        rows.append(["95% interval", *(str(Interval(**scores["interval"])) for scores in own.values())])
+    rows = [[quoted("+".join(trained_on)), *(f"{scores['f1']:.3f}" for scores in by_language.values())]]
+    if all("interval" in scores for scores in by_language.values()):
+        rows.append(["95% interval", *(str(Interval(**scores["interval"])) for scores in by_language.values())])
     rows += [
         [title, *(DASH if scores[key] is None else f"{scores[key]:,}" for scores in group)]
         for key, title in (("sentences", "sentences"), ("seen", "of these, trained on"))
         if any(scores[key] is not None for scores in group)
     ]
-    others = [language for language in own if language not in trained_on]
+    others = [language for language in by_language if language not in trained_on]
     text = ["Micro average over whole entities: an entity counts if its words and its type are those of the data."]
     if len(rows) > 1:
         text.append("Intervals are by bootstrap over sentences; how much another seed moves a score is not in them.")
@@ -152,12 +152,12 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
         text.append("The model was chosen by its score on validation sentences, which flatters it there.")
     keys = ("precision", "recall", "f1")
     lines = [
-        [quoted(language), quoted(kind), *(f"{row[key]:.3f}" for key in keys), row["support"]]
-        for language, scores in own.items()
-        for kind, row in [*scores["per_type"].items(), ("all", scores)]
+        [quoted(language), quoted(type_), *(f"{row[key]:.3f}" for key in keys), row["support"]]
+        for language, scores in by_language.items()
+        for type_, row in [*scores["per_type"].items(), ("all", scores)]
     ]
     types = table(["language", "type", "precision", "recall", "F1", "entities"], lines)
-    return [heading, aligned(list(map(quoted, own)), rows), " ".join(text), types]
+    return [heading, aligned(list(map(quoted, by_language)), rows), " ".join(text), types]
 
 
 def training(facts: Facts) -> str:
@@ -214,10 +214,11 @@ def limits(facts: Facts) -> str:
     tested = any(is_silver(scores["data"], scores["config"]) for scores in facts.scores)
     found = []
     if trained or tested:
-        what = " and ".join([*["trains it"] * trained, *["tests it"] * tested])
+        uses = {"trains it": trained, "tests it": tested}
+        silver_uses = " and ".join(use for use, is_used in uses.items() if is_used)
         found.append(
-            f"What {what} is PAN-X (WikiANN), whose labels are silver: a program put them on sentences of Wikipedia, "
-            "not people. Scores on it measure agreement with those labels, their mistakes included."
+            f"What {silver_uses} is PAN-X (WikiANN), whose labels are silver: a program put them on sentences of "
+            "Wikipedia, not people. Scores on it measure agreement with those labels, their mistakes included."
         )
         found.append(
             "Sentences of PAN-X are encyclopedic and short, many of them a title or an item of a list. Text of another "
@@ -245,9 +246,9 @@ def is_silver(data: str, config: str) -> bool:
 def license_text(facts: Facts) -> str:
     """The licence, as far as it is known."""
     known = facts.options.license
-    said = "It is not stated." if known == UNKNOWN_LICENSE else f"{code(known)}, as those say who trained it."
+    statement = "It is not stated." if known == UNKNOWN_LICENSE else f"{code(known)}, as those say who trained it."
     others = "Those of the encoder and of the data hold as well: look them up before you use or share it."
-    return f"## Licence\n\n{said} {others}"
+    return f"## Licence\n\n{statement} {others}"
 
 
 def all_options(facts: Facts) -> str:

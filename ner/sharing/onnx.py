@@ -51,7 +51,7 @@ def to_onnx(model: PreTrainedModel, file: Path) -> None:
     """
     from onnxscript import ir
 
-    own = model.config._attn_implementation
+    implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")  # the plainest graph: SDPA brings a guard for rows that attend to nothing
     model.eval()
     example = torch.zeros(2, 8, dtype=torch.int64)
@@ -71,7 +71,7 @@ def to_onnx(model: PreTrainedModel, file: Path) -> None:
     except torch.onnx.OnnxExporterError as error:  # pages of advice to authors of encoders
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise torch.onnx.OnnxExporterError(f"torch can not export {model.config.model_type}: {reason}") from error
-    model.set_attn_implementation(own)
+    model.set_attn_implementation(implementation)
     assert program is not None
     ir.passes.common.ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine
     ir.save(program.model, file, external_data=f"{file.name}_data" if num_bytes(model) > LARGEST_FILE else None)
@@ -122,7 +122,7 @@ class Outcome:
     def f1(self) -> dict[str, float]:
         """Of each language, and of all together where there are several."""
         together = {"all": reduce(add, self.counts.values()).f1} if len(self.counts) > 1 else {}
-        return {language: own.f1 for language, own in self.counts.items()} | together
+        return {language: counts.f1 for language, counts in self.counts.items()} | together
 
 
 def export(
@@ -153,7 +153,7 @@ def export(
         use_cpu_kernels(model)
         collator = PaddedCollator(model.config.pad_token_id or 0)
         outcomes.append(run("PyTorch", num_bytes(model), model, sentences, collator, tags, max_tokens))
-        for name in (FP32, INT8)[: 1 + int8]:
+        for name in (FP32, INT8) if int8 else (FP32,):
             size = sum(file.stat().st_size for file in aside.glob(f"{name}*"))
             outcomes.append(run(name, size, OnnxModel(aside / name), sentences, collator, tags, max_tokens))
             if name == FP32:
@@ -179,34 +179,36 @@ def run(
 ) -> Outcome:
     """Tags the sentences. model: anything that `predict` takes."""
     accelerator = Accelerator(cpu=True)
-    num_sentences = sum(own.num_sentences for own in sentences.values())
+    num_sentences = sum(encoded.num_sentences for encoded in sentences.values())
     start = time.perf_counter()
     with tqdm(total=num_sentences, desc=name, unit=" sentences") as bar:
         predictions = {
             language: predict(
-                model, own, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=bar.update
+                model, encoded, collator, accelerator, outside=tags.outside, max_tokens=max_tokens, progress=bar.update
             )
-            for language, own in sentences.items()
+            for language, encoded in sentences.items()
         }
     seconds = time.perf_counter() - start
-    counts = {language: score(predictions[language], own, accelerator, tags) for language, own in sentences.items()}
+    counts = {
+        language: score(predictions[language], encoded, accelerator, tags) for language, encoded in sentences.items()
+    }
     return Outcome(name, size, predictions, counts, num_sentences / seconds)
 
 
-def num_different(one: Outcome, two: Outcome) -> int:
+def num_different(reference: Outcome, found: Outcome) -> int:
     """Words that the second tags otherwise."""
-    pairs = ((own, two.predictions[language]) for language, own in one.predictions.items())
-    return sum(int((own.tags != other.tags).sum()) for own, other in pairs)
+    pairs = ((expected, found.predictions[language]) for language, expected in reference.predictions.items())
+    return sum(int((expected.tags != predictions.tags).sum()) for expected, predictions in pairs)
 
 
 def check(reference: Outcome, found: Outcome) -> None:
     """Raises ArithmeticError if the second does not compute what the first does, rounding apart."""
     worst = 0.0
-    for language, own in reference.predictions.items():
+    for language, expected in reference.predictions.items():
         other = found.predictions[language]
-        scored = ~np.isnan(own.losses)
-        for one, two in ((own.p_gold, other.p_gold), (own.p_predicted, other.p_predicted)):
-            worst = float(np.max(np.abs(one - two)[scored], initial=worst))  # nan stays nan
+        scored = ~np.isnan(expected.losses)
+        for p, other_p in ((expected.p_gold, other.p_gold), (expected.p_predicted, other.p_predicted)):
+            worst = float(np.max(np.abs(p - other_p)[scored], initial=worst))  # nan stays nan
     different = num_different(reference, found)
     words = sum(counts.words for counts in reference.counts.values())
     if different > MOST_DIFFERENT * words or not worst <= MOST_DIFFERENT:
@@ -223,13 +225,13 @@ def to_markdown(outcomes: Sequence[Outcome]) -> str:
     header = ["model", "MB", "words tagged otherwise", *(f"F1 {name}" for name in reference.f1), "sentences/s"]
     lines = [
         [
-            one.name,
-            round(one.size / 1e6),
-            num_different(reference, one),
-            *(f"{f1:.4f}" for f1 in one.f1.values()),
-            round(one.sentences_per_second),
+            outcome.name,
+            round(outcome.size / 1e6),
+            num_different(reference, outcome),
+            *(f"{f1:.4f}" for f1 in outcome.f1.values()),
+            round(outcome.sentences_per_second),
         ]
-        for one in outcomes
+        for outcome in outcomes
     ]
     return table(header, lines)
 

@@ -46,11 +46,11 @@ def read_facts(folder: Path) -> Facts:
     options = read_config(TrainConfig, folder / "config.yaml")
     metrics = read_object(folder / "metrics.json")
     tags = read_object(folder / "best/config.json").get("id2label", {}).values()
-    own = about(Source.of(options))
+    training_data = about(Source.of(options))
     best = metrics.get("best", {}).get("languages", {})
     chosen_by = [
         {
-            **own,
+            **training_data,
             "split": "validation",
             "language": language,
             "sentences": None,
@@ -67,7 +67,7 @@ def read_facts(folder: Path) -> Facts:
         tuple(dict.fromkeys(tag[2:] for tag in tags if tag[1:2] == "-")),
         metrics.get("hub") or hub_names(options),
         metrics.get("sentences", {}),
-        sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != own)),
+        sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != training_data)),
     )
 
 

@@ -163,10 +163,10 @@ class ItselfAlone:
         app = self.app
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            own = f"http://{headers.get('host')}"  # of which TrustedHostMiddleware knows that it is this machine
+            page_origin = f"http://{headers.get('host')}"  # this machine: TrustedHostMiddleware has checked it
             # A link to the page may stand anywhere; what the page asks for, it asks for itself.
             elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["path"] != "/"
-            if scope["type"] == "websocket" or headers.get("origin", own) != own or elsewhere:
+            if scope["type"] == "websocket" or headers.get("origin", page_origin) != page_origin or elsewhere:
                 app = PlainTextResponse("This page answers to itself alone.", 403)
             elif not NEEDED.fullmatch(scope["path"]):
                 app = PlainTextResponse("There is no such thing here.", 404)

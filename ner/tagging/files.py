@@ -156,7 +156,8 @@ def count(file: Path, column: str | None = None) -> int:
             total += 1
             if isinstance(item, Fault):
                 num_faults += 1
-                found += [item] * (len(found) < faults.SHOWN)
+                if len(found) < faults.SHOWN:
+                    found.append(item)
             else:
                 num_words += isinstance(item.content, list)
     except InputError as error:
@@ -224,7 +225,7 @@ def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | Non
     if source and readers.suffix_of(source) == ".parquet":
         with open_parquet(source) as parquet:
             named = {field.name: field.type for field in carried(parquet.schema_arrow)} | {
-                name: kind for name, kind in named.items() if name in (ENTITIES, TAGS, SCORES)
+                name: type_ for name, type_ in named.items() if name in (ENTITIES, TAGS, SCORES)
             }
     schema = pa.schema([(name, named[name]) for name in first or (TEXT, ENTITIES) if name in named])
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -236,9 +237,9 @@ def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | Non
 def carried(schema: pa.Schema) -> list[pa.Field]:
     """The columns that go along: numbers, texts, truth values, and lists of them."""
 
-    def is_plain(kind: pa.DataType) -> bool:
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            return is_plain(kind.value_type)
+    def is_plain(type_: pa.DataType) -> bool:
+        if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+            return is_plain(type_.value_type)
         tests = (
             pa.types.is_integer,
             pa.types.is_floating,
@@ -246,6 +247,6 @@ def carried(schema: pa.Schema) -> list[pa.Field]:
             pa.types.is_string,
             pa.types.is_large_string,
         )
-        return any(test(kind) for test in tests)
+        return any(test(type_) for test in tests)
 
     return [field for field in schema if is_plain(field.type)]

@@ -48,10 +48,10 @@ class Journal:
 
     def check(self, line: bytes, made_by: dict[str, Any]) -> None:
         """Raises InputError if the file's first line says that something else made the rows."""
-        then = as_object(line)
-        if then is None:
+        header = as_object(line)
+        if header is None:
             raise InputError(f"{self.file}: not a file of unfinished rows; `overwrite` begins it again")
-        if other := [name for name in made_by if made_by[name] != then.get(name)]:
+        if other := [name for name in made_by if made_by[name] != header.get(name)]:
             raise InputError(f"{self.file}: begun with another {', '.join(other)}; `overwrite` begins again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:

@@ -20,20 +20,22 @@ GOLDEN_ANGLE = 137.508  # degrees: however many hues are made with it, neighbour
 class Difference(NamedTuple):
     """Entities of two runs that overlap without being the same, or one that stands alone; None where there is none."""
 
-    one: Entity | None
-    two: Entity | None
+    first: Entity | None
+    second: Entity | None
 
     @property
     def start(self) -> int:
         return min(entity.start for entity in self if entity)
 
-    def kind(self, names: Sequence[str]) -> str:
+    def description(self, names: Sequence[str]) -> str:
         """What is different, in words. names: of the two runs."""
-        if self.one is None or self.two is None:
-            return f"only {names[self.one is None]}"
-        if place(self.one)[1:] == place(self.two)[1:]:
+        if self.first is None:
+            return f"only {names[1]}"
+        if self.second is None:
+            return f"only {names[0]}"
+        if place(self.first)[1:] == place(self.second)[1:]:
             return "other type"
-        return "other boundary" if self.one.type == self.two.type else "other type and boundary"
+        return "other boundary" if self.first.type == self.second.type else "other type and boundary"
 
 
 def place(entity: Entity) -> tuple[str, int, int]:
@@ -41,16 +43,16 @@ def place(entity: Entity) -> tuple[str, int, int]:
     return entity.type, entity.start, entity.end
 
 
-def differences(one: Sequence[Entity], two: Sequence[Entity]) -> list[Difference]:
+def differences(first: Sequence[Entity], second: Sequence[Entity]) -> list[Difference]:
     """Where two lists of entities of one text differ, in its order.
 
     Entities that overlap are paired, each once, one of the same type before another.
     """
-    ours, theirs = ({place(entity) for entity in entities} for entities in (one, two))
-    rest = [entity for entity in two if place(entity) not in ours]
+    in_first, in_second = ({place(entity) for entity in entities} for entities in (first, second))
+    rest = [entity for entity in second if place(entity) not in in_first]
     found = []
-    for entity in one:
-        if place(entity) not in theirs:
+    for entity in first:
+        if place(entity) not in in_second:
             near = [other for other in rest if other.start < entity.end and entity.start < other.end]
             partner = max(near, key=lambda other: other.type == entity.type, default=None)
             if partner:
@@ -114,16 +116,16 @@ def difference_table(found: Sequence[Difference], names: Sequence[str], hue: Map
 
     if not found:
         return '<p class="same">Both runs find the same entities.</p>'
-    rows = [(cell(one), cell(two), escape(Difference(one, two).kind(names))) for one, two in found]
+    rows = [(cell(pair.first), cell(pair.second), escape(pair.description(names))) for pair in found]
     return table([*map(escape, names), "difference"], rows, f"Differences: {len(found)}")
 
 
 def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, float], types: Iterable[str]) -> str:
     """What one run, or two, find in a text. types: for the legend."""
     legend = "".join(tag(name, hue) for name in sorted(types, key=list(hue).index))
-    two = len(found) == 2
-    note = "with the probability; dashed where the runs differ" if two else "with the probability"
-    differing = differences(*found.values()) if two else []
+    are_two = len(found) == 2
+    note = "with the probability; dashed where the runs differ" if are_two else "with the probability"
+    differing = differences(*found.values()) if are_two else []
     sides = [
         f'<section><h2>{escape(name)}</h2><div class="text" dir="auto">'
         f"{marked(text, entities, hue, [pair[i] for pair in differing])}</div></section>"
@@ -134,7 +136,7 @@ def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, f
         [
             f'<div class="legend">{legend}<span class="note">{note}</span></div>',
             f'<div class="sides">{"".join(sides)}</div>',
-            f'<div class="differences">{difference_table(differing, list(found), hue)}</div>' if two else "",
+            f'<div class="differences">{difference_table(differing, list(found), hue)}</div>' if are_two else "",
             f'<div class="sides">{"".join(tables)}</div>',
         ]
     )
@@ -154,11 +156,11 @@ def for_terminal(text: str, entities: Iterable[Entity], colours: bool) -> str:
     end = 0
     for entity in entities:
         parts.append(harmless(text[end : entity.start]))
-        name, kind = harmless(entity.text), harmless(entity.type)
+        name, type_ = harmless(entity.text), harmless(entity.type)
         if colours:
             background = BACKGROUNDS.get(entity.type) or OTHERS[sum(entity.type.encode()) % len(OTHERS)]
-            parts.append(f"\x1b[48;5;{background};38;5;16m {name} \x1b[1m{kind} {RESET}")
+            parts.append(f"\x1b[48;5;{background};38;5;16m {name} \x1b[1m{type_} {RESET}")
         else:
-            parts.append(f"[{kind} {name}]")
+            parts.append(f"[{type_} {name}]")
         end = entity.end
     return "".join([*parts, harmless(text[end:])])

@@ -34,7 +34,7 @@ from ner.tagging.sentences import sentence_starts
 from ner.tagging.windows import Windows, chosen, encode_windows
 from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
 from ner.training.run_folder import find_encoder
-from ner.utils import ahead
+from ner.utils import ahead, offsets_of
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
 SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
@@ -224,17 +224,16 @@ class Tagger:
         in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 
-        offsets = np.cumsum([0, *(len(part.words) for part in parts)])
+        offsets = offsets_of([len(part.words) for part in parts])
         num_words = offsets[-1]
         starts = [offset + start for part, offset in zip(parts, offsets, strict=False) for start in part.starts]
         first = np.array(starts, dtype=np.int64)
         word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
         labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
         labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
-        is_first = np.zeros(num_words, dtype=bool)
-        is_first[first] = True
+        is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
-        start, end, kind = entities(ids, is_first, self.tags)
+        start, end, type_id = entities(ids, is_first, self.tags)
         scores = score_of(p, start, end, self.score)
 
         of_text = np.searchsorted(start, offsets)
@@ -243,7 +242,7 @@ class Tagger:
             for entity in range(of_text[i], of_text[i + 1]):
                 begin, behind = words[start[entity] - offsets[i]][0], words[end[entity] - 1 - offsets[i]][1]
                 found.append(
-                    Entity(self.tags.types[kind[entity]], text[begin:behind], begin, behind, float(scores[entity]))
+                    Entity(self.tags.types[type_id[entity]], text[begin:behind], begin, behind, float(scores[entity]))
                 )
             place = slice(offsets[i], offsets[i + 1])
             yield TaggedText(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)

@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from ner.inputs.encoding import IGNORED, SENTENCES_PER_CALL, Encoded, tokenized
+from ner.utils import offsets_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,7 @@ def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenize
     """Words without tags as windows of at most max_length sub-tokens, each read by itself. Raises as `encode` does."""
     groups = (sentences[i : i + SENTENCES_PER_CALL] for i in range(0, len(sentences), SENTENCES_PER_CALL))
     ids, local, lengths, sentence = tokenized(groups, tokenizer, max_length)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    window = np.repeat(np.arange(len(lengths)), lengths)
+    offsets, window = offsets_of(lengths), rows_of(lengths)
     is_first = np.concatenate([[True], (np.diff(local) != 0) | (np.diff(window) != 0)])[: len(local)]
     at = np.flatnonzero(is_first & ~np.isnan(local))
     words = np.full(len(ids), -1)

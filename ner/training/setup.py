@@ -113,19 +113,19 @@ def open_run_folder(
         push_dry_run=False,
     )
     if start.stored:
-        then = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
+        stored = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
         why = {}
         if config.row_length == "auto":
             device = accelerator.device.type
             why["row_length"] = (
-                f"what auto is on {device}; `row_length` {then.row_length} goes on with rows as they were"
+                f"what auto is on {device}; `row_length` {stored.row_length} goes on with rows as they were"
             )
-        check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint, why)
+        check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, fingerprint, why)
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")
         if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
-            write_atomic(config.folder / checkpoint.CONFIG, to_yaml(replace(then, license=config.license)))
+            write_atomic(config.folder / checkpoint.CONFIG, to_yaml(replace(stored, license=config.license)))
         return False
     start_trackers(accelerator, asdict(resolved))  # from here on the folder changes
     if accelerator.is_main_process:

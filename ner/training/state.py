@@ -66,8 +66,8 @@ def capture_state(
     for name, parameter in plain.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = whole(value, keep)
-    for rank, own in enumerate(gather_object([random_state()])):
-        tensors |= {f"random/{rank}/{name}": value for name, value in own.items()}
+    for rank, states in enumerate(gather_object([random_state()])):
+        tensors |= {f"random/{rank}/{name}": value for name, value in states.items()}
     scaler = accelerator.scaler
     kept = {
         **state,
@@ -82,13 +82,13 @@ def restore_state(
 ) -> None:
     """Makes a run of the same options what it was. Raises InputError if the model has other parameters."""
     plain = accelerator.unwrap_model(model)
-    own = plain.state_dict()
+    current = plain.state_dict()
     given = snapshot.under("model/")
-    if own.keys() != given.keys() or any(own[name].shape != value.shape for name, value in given.items()):
+    if current.keys() != given.keys() or any(current[name].shape != value.shape for name, value in given.items()):
         raise InputError("the checkpoint's model has other parameters than this one")
     with torch.no_grad():
         for name, value in given.items():
-            own[name].copy_(like(value, own[name]))
+            current[name].copy_(like(value, current[name]))
     parameters = dict(plain.named_parameters())
     for path, value in snapshot.under("optimizer/").items():
         key, _, name = path.partition("/")

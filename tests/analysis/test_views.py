@@ -267,7 +267,7 @@ def test_bad_input_is_one_line_and_status_2(file, tmp_path, capsys):
     assert "no language it; there is de, fr" in failure(capsys, file, "--kinds", "--language", "it")
     assert "--top 0 must be above 0" in failure(capsys, file, "--kinds", "--top", "0")
     assert "invalid choice: 'words'" in failure(capsys, file, "--by", "words")
-    assert "No such file" in failure(capsys, tmp_path / "nothing.parquet", "--kinds")
+    assert "nothing.parquet: no such file; evaluate.py" in failure(capsys, tmp_path / "nothing.parquet", "--kinds")
     (tmp_path / "text.parquet").write_text("no table", encoding="utf-8")
     assert "text.parquet: not Parquet" in failure(capsys, tmp_path / "text.parquet", "--kinds")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
@@ -278,6 +278,15 @@ def test_bad_input_is_one_line_and_status_2(file, tmp_path, capsys):
     assert "holds the runs runs/de, runs/fr; name one: --run runs/de" in failure(
         capsys, tmp_path / "two.parquet", "--kinds"
     )
+
+
+def test_names_of_folders_are_no_columns(tmp_path):
+    """Readers of Parquet take `run=1` for a column."""
+    file = tmp_path / "run=1/sentence=x/losses.parquet"
+    file.parent.mkdir(parents=True)
+    with token_losses.open_file(file) as writer:
+        writer.write_table(words_table())
+    assert token_losses.read(file).equals(token_losses.read(words_table()))
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path):

@@ -53,10 +53,10 @@ def test_a_signal_while_it_tags(run, lines, tmp_path, capsys, monkeypatch, name)
     before = {asked: signal.getsignal(getattr(signal, asked)) for asked in ASKED}
     with monkeypatch.context() as patch:
         patch.setattr(Tagger, "tag", interrupted)
-        said = ended(capsys, 75, run, "--input", lines, "--output", output)
-    assert "out.jsonl: stopped" in said
-    assert "the same command goes on after row 512" in said
-    assert (name in said) == (name != "SIGINT")
+        message = ended(capsys, 75, run, "--input", lines, "--output", output)
+    assert "out.jsonl: stopped" in message
+    assert "the same command goes on after row 512" in message
+    assert (name in message) == (name != "SIGINT")
     assert not output.exists()
     assert {asked: signal.getsignal(getattr(signal, asked)) for asked in ASKED} == before
     main(run, "--input", lines, "--output", output)
@@ -76,9 +76,9 @@ def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatc
         return work(*arguments)
 
     monkeypatch.setattr(module, where, interrupted)
-    said = ended(capsys, 75, run, "--input", lines, "--output", tmp_path / "out.jsonl")
-    assert "stopped" in said
-    assert "nothing is lost" in said
+    message = ended(capsys, 75, run, "--input", lines, "--output", tmp_path / "out.jsonl")
+    assert "stopped" in message
+    assert "nothing is lost" in message
     assert [file.name for file in tmp_path.iterdir()] == ["lines.txt"]
 
 
@@ -103,9 +103,9 @@ def test_two_write_one_output(run, lines, tmp_path, capsys):
     output = tmp_path / "out.jsonl"
     with locked(tmp_path / ".out.jsonl.lock", "x"):
         for more in ([], ["--overwrite"]):
-            said = ended(capsys, 2, run, "--input", lines, "--output", output, *more)
-            assert f"{output}: process {os.getpid()} on " in said
-            assert "is writing there" in said
+            message = ended(capsys, 2, run, "--input", lines, "--output", output, *more)
+            assert f"{output}: process {os.getpid()} on " in message
+            assert "is writing there" in message
         assert not list(tmp_path.glob("*unfinished"))
     main(run, "--input", lines, "--output", output)
 
@@ -140,11 +140,11 @@ def test_another_finishes_it_just_before(run, lines, tmp_path, capsys, monkeypat
 def test_folders_of_the_output(run, lines, tmp_path, capsys):
     main(run, "--input", lines, "--output", tmp_path / "new/one/out.jsonl")
     assert [file.name for file in (tmp_path / "new/one").iterdir()] == ["out.jsonl"]
-    said = ended(capsys, 2, run, "--input", lines, "--output", lines / "out.jsonl")
-    assert said.endswith(f"{lines}: File exists\n")
+    message = ended(capsys, 2, run, "--input", lines, "--output", lines / "out.jsonl")
+    assert message.endswith(f"{lines}: File exists\n")
     (tmp_path / ".out.jsonl.unfinished").mkdir()
-    said = ended(capsys, 2, run, "--input", lines, "--output", tmp_path / "out.jsonl")
-    assert said.endswith(".out.jsonl.unfinished: Is a directory\n")
+    message = ended(capsys, 2, run, "--input", lines, "--output", tmp_path / "out.jsonl")
+    assert message.endswith(".out.jsonl.unfinished: Is a directory\n")
 
 
 ROWS = [(check_sum(text), json.dumps({"text": text}) + "\n") for text in TEXTS[:4]]
@@ -199,8 +199,8 @@ def test_the_command_says_that_the_journal_is_damaged(run, lines, tmp_path, caps
     output, journal = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.unfinished"
     header = {"model": Tagger.from_pretrained(run, precision="no").fingerprint(), "column": None}
     journal.write_text(f"{json.dumps(header)}\n\0\0\0\0\n", encoding="utf-8")
-    said = ended(capsys, 2, run, "--input", lines, "--output", output)
-    assert said.endswith(f"{journal}:2: damaged, b'\\x00\\x00\\x00\\x00\\n'; --overwrite tags all rows again\n")
+    message = ended(capsys, 2, run, "--input", lines, "--output", output)
+    assert message.endswith(f"{journal}:2: damaged, b'\\x00\\x00\\x00\\x00\\n'; --overwrite tags all rows again\n")
     main(run, "--input", lines, "--output", output, "--overwrite")
     assert texts_of(output) == TEXTS
 

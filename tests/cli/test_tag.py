@@ -78,9 +78,9 @@ def test_standard_input(run, tmp_path, capsys, monkeypatch, expected):
 def test_every_kind_of_output(run, lines, tmp_path, capsys, expected):
     for suffix in ("jsonl", "parquet", "conll"):
         main(run, "--input", lines, "--output", tmp_path / f"out.{suffix}")
-        said = capsys.readouterr().err
-        assert "800 rows, 800 of them tagged" in said
-        assert "words a second" in said
+        message = capsys.readouterr().err
+        assert "800 rows, 800 of them tagged" in message
+        assert "words a second" in message
     assert same(rows_of(tmp_path / "out.jsonl"), expected)
     assert same(pq.read_table(tmp_path / "out.parquet").to_pylist(), expected)
     blocks = (tmp_path / "out.conll").read_text(encoding="utf-8").strip().split("\n\n")
@@ -106,8 +106,8 @@ def test_killed_it_goes_on(run, tmp_path, expected):
     assert not output.exists()
     with journal.open("ab") as file:
         file.write(b'0badcafe {"text": "half a r')
-    _, said = fork(PROGRAM, "tag", *flags)
-    tagged = int(said.rpartition(" rows, ")[2].split()[0].replace(",", ""))
+    _, message = fork(PROGRAM, "tag", *flags)
+    tagged = int(message.rpartition(" rows, ")[2].split()[0].replace(",", ""))
     assert 0 < tagged < 4_800
     rows = rows_of(output)
     assert len(rows) == 4_800
@@ -119,9 +119,9 @@ def test_two_processes_share_a_file(run, lines, tmp_path, expected):
     """Each row once and in order; what one process began, two finish."""
     output = tmp_path / "out.jsonl"
     flags = [run, "--input", lines, "--output", output, "--mixed-precision", "no"]
-    said = fork_ranks(2, PROGRAM, "tag", *flags)
+    message = fork_ranks(2, PROGRAM, "tag", *flags)
     assert same(rows_of(output), expected)
-    assert said.count("800 rows, 800 of them tagged") == 1
+    assert message.count("800 rows, 800 of them tagged") == 1
 
 
 def test_another_input_is_refused(run, lines, tmp_path, capsys):
@@ -135,10 +135,10 @@ def test_another_input_is_refused(run, lines, tmp_path, capsys):
     begun = Tagger.from_pretrained(run, precision="no").fingerprint()
     header = {"model": begun, "column": None}
     journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n", encoding="utf-8")
-    said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
-    assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in said
-    said = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")
-    assert "begun with another model" in said
+    message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
+    assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in message
+    message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")
+    assert "begun with another model" in message
     main(run, "--input", lines, "--output", tmp_path / "other.jsonl", "--overwrite")
     assert not journal.exists()
 

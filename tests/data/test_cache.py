@@ -214,11 +214,11 @@ def test_a_cache_that_can_not_be_written(corpus_folder, cache):
     cache.write_text("no folder", encoding="utf-8")
     with pytest.raises(InputError) as caught:
         load_corpus(Source(str(corpus_folder)), None, None)
-    said = str(caught.value)
-    assert said.count(str(cache)) == 1
-    assert said.startswith(f"{cache}: ")
-    assert "HF_DATASETS_CACHE" in said
-    assert "faults in the data" not in said
+    message = str(caught.value)
+    assert message.count(str(cache)) == 1
+    assert message.startswith(f"{cache}: ")
+    assert "HF_DATASETS_CACHE" in message
+    assert "faults in the data" not in message
 
 
 @pytest.mark.parametrize("what", ["rows", "sub-tokens"])

@@ -2,7 +2,6 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from ner.data.summary import describe, entity_counts, example, frequent_entities, in_both, repeated
 from ner.data.tag_schemes import SchemeStats
-from ner.utils import table
 
 NAMES = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
@@ -53,12 +52,3 @@ def test_description():
     assert "| train | test   |         3 | 75.0% |" in text
     assert "| LOC  | Bern 2, Bad Ragaz 1 |" in text
     assert "| tag  | B-PER | I-PER | O     | O   | B-LOC | I-LOC |" in text
-
-
-def test_table():
-    assert table(["a", "b|"], [["x|y", 1234], ["", 5]]).splitlines() == [
-        "| a    |   b\\| |",
-        "|------|------:|",
-        "| x\\|y | 1,234 |",
-        "|      |     5 |",
-    ]

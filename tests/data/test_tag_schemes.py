@@ -3,7 +3,8 @@ import pytest
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats, collected_tags, declared_tags, parse_map
-from ner.tags import TagSet, entities
+from ner.tags import TagSet, entities, first_words
+from ner.utils import offsets_of
 
 
 def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -> tuple[list[list[str]], SchemeStats]:
@@ -11,8 +12,7 @@ def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -
     flat = [tag for sentence in sentences for tag in sentence]
     names = ParsedLabels.of(flat)
     tags = collected_tags(names, flat, mapping or {})
-    start = np.zeros(len(flat), dtype=bool)
-    start[np.cumsum([0] + [len(sentence) for sentence in sentences])[:-1]] = True
+    start = first_words(offsets_of([len(sentence) for sentence in sentences]))
     ids, tally = SchemeConverter(names, mapping or {}, tags)(np.array([names.names.index(tag) for tag in flat]), start)
     new = iter(tags.names[i] for i in ids)
     return [[next(new) for _ in sentence] for sentence in sentences], tally

@@ -10,6 +10,7 @@ from seqeval.scheme import IOB2
 
 from ner.evaluation.metrics import Counts, count, entity_counts, sentence_counts
 from ner.tags import SCORINGS, TagSet, entities, first_words, is_among
+from ner.utils import offsets_of
 
 TAGS = TagSet(("B-PER", "I-PER", "O", "B-ORG", "I-ORG", "I-LOC", "B-LOC", "B-X-Y", "I-X-Y"))
 
@@ -29,9 +30,7 @@ def names(ids, lengths):
 
 
 def starts(lengths):
-    mask = np.zeros(lengths.sum(), dtype=bool)
-    mask[np.cumsum(lengths) - lengths] = True
-    return mask
+    return first_words(offsets_of(lengths))
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -93,7 +92,7 @@ def test_counts_of_sentences_are_those_of_each_alone(scoring):
     rng = np.random.default_rng(6)
     gold, predicted, lengths = random_corpus(rng, 200, 0.3)
     lengths[[3, 50]] = 0  # sentences without words
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     gold, predicted = gold[: offsets[-1]], predicted[: offsets[-1]]
     counts = sentence_counts(gold, predicted, offsets, TAGS, scoring)
     for row, start, end in zip(counts, offsets[:-1], offsets[1:], strict=True):

@@ -104,6 +104,6 @@ def test_the_page_itself_is_answered(client):
     joined = client.post("/gradio_api/queue/join", json=data, headers={"Origin": ADDRESS})
     assert joined.status_code == 200, joined.text
     with client.stream("GET", "/gradio_api/queue/data?session_hash=abc", headers={"Origin": ADDRESS}) as events:
-        said = "".join(events.iter_text())
-    assert "process_completed" in said
-    assert "<mark" in said or "Anna Keller" in said
+        stream = "".join(events.iter_text())
+    assert "process_completed" in stream
+    assert "<mark" in stream or "Anna Keller" in stream

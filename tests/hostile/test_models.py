@@ -99,10 +99,10 @@ def test_code_in_a_model_folder_is_not_run(
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert not marker.exists(), name
-        said = capsys.readouterr().err
-        assert end.value.code == 2, f"{name}: {said}"
-        assert f"{folder}: no " in said
-        assert "brings code of its own (auto_map), which is not run here" in said, name
+        message = capsys.readouterr().err
+        assert end.value.code == 2, f"{name}: {message}"
+        assert f"{folder}: no " in message
+        assert "brings code of its own (auto_map), which is not run here" in message, name
 
 
 @pytest.mark.parametrize("tokenizer_class", [None, "TokenizersBackend"])

@@ -85,15 +85,15 @@ def bombs(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 def read_all(folder: Path) -> dict[str, list[str]]:
     """What is said of each file as training data, and as texts to tag."""
-    said: dict[str, list[str]] = {}
+    outcomes: dict[str, list[str]] = {}
     for file in sorted(folder.iterdir()):
         for read in (lambda: load_corpus(Source(str(file)), ["de"], ["train"]), lambda: files.count(file, None)):  # noqa: B023
             try:
                 read()
-                said.setdefault(file.name, []).append("read")
+                outcomes.setdefault(file.name, []).append("read")
             except InputError as error:
-                said.setdefault(file.name, []).append(str(error))
-    return said
+                outcomes.setdefault(file.name, []).append(str(error))
+    return outcomes
 
 
 def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_path):
@@ -102,8 +102,8 @@ def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_pa
         "import json, sys; from pathlib import Path; import datasets; import tests.hostile.test_sizes as t;"
         "from tests.stress.memory import peak_megabytes;"
         "datasets.disable_progress_bars(); datasets.config.HF_DATASETS_CACHE = Path(sys.argv[2]);"
-        "before = peak_megabytes(); said = t.read_all(Path(sys.argv[1]));"
-        "print(json.dumps([said, peak_megabytes() - before]))"
+        "before = peak_megabytes(); outcomes = t.read_all(Path(sys.argv[1]));"
+        "print(json.dumps([outcomes, peak_megabytes() - before]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder), str(tmp_path)],
@@ -114,12 +114,12 @@ def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_pa
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr
-    said, megabytes = json.loads(done.stdout)
+    outcomes, megabytes = json.loads(done.stdout)
     for name, reason in expected.items():
-        assert reason in said[name][0], name
-        assert name in said[name][0]
-        assert len(said[name][0]) < 5000
-    untagged = {name: reason for name, (_, reason) in said.items()}
+        assert reason in outcomes[name][0], name
+        assert name in outcomes[name][0]
+        assert len(outcomes[name][0]) < 5000
+    untagged = {name: reason for name, (_, reason) in outcomes.items()}
     assert untagged.pop("text.jsonl") == "read"  # a text may have a long word, and the tagger takes it
     assert {name for name, reason in untagged.items() if reason == "read"} <= {"words.jsonl"}
     assert megabytes < MOST_MEGABYTES

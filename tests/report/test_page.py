@@ -170,7 +170,7 @@ def test_of_too_many_sentences_those_of_the_greatest_loss_are_kept(tmp_path):
         (SMALL.set_column(7, "gold", pa.array([None, *["O"] * 6])), "nulls in gold"),
         (SMALL.set_column(3, "sentence", pa.array(["a"] * 7)), "columns of other types"),
         (Path("nowhere.parquet"), "nowhere.parquet: no such file"),
-        (Path(__file__), "test_page.py: not a sound Parquet file"),
+        (Path(__file__), "test_page.py: not Parquet; evaluate.py --token-losses writes such tables"),
     ],
 )
 def test_tables_that_make_no_page(table, message, tmp_path):

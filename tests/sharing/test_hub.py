@@ -226,10 +226,10 @@ def test_wherever_an_upload_fails_it_says_so_without_the_token(run, hub, tmp_pat
     ]
     (tmp_path / "push.py").write_text("\n".join(lines), encoding="utf-8")
     done = script(str(tmp_path / "push.py"), str(run), address=hub.address, home=tmp_path / "home")
-    said = [line for line in done.stdout.splitlines() if line.startswith(("True", "False"))]
-    assert all(line.startswith(f"False {run}: not uploaded to team/swiss: ") for line in said[:5]), done.stderr
-    assert "no write access for ***" in said[0]
-    assert said[5:] == [f"True {run}: uploaded, {hub.address}/team/swiss/commit/{'1' * 40}"]
+    results = [line for line in done.stdout.splitlines() if line.startswith(("True", "False"))]
+    assert all(line.startswith(f"False {run}: not uploaded to team/swiss: ") for line in results[:5]), done.stderr
+    assert "no write access for ***" in results[0]
+    assert results[5:] == [f"True {run}: uploaded, {hub.address}/team/swiss/commit/{'1' * 40}"]
     assert len(hub.commits) == 1
 
 

@@ -229,19 +229,19 @@ def test_an_export_is_replaced(run, exported, tmp_path):
 
 
 def test_bad_input(run, corpus_folder, tmp_path, capsys, monkeypatch):
-    def said(*arguments):
+    def message(*arguments):
         assert status(*arguments) == 2
         return capsys.readouterr().err
 
     out = tmp_path / "out"
-    assert "no such folder" in said(tmp_path / "none")
-    assert "--output FOLDER" in said("someone/tagger")
-    assert "--data NAME --languages" in said(run / "best", "--output", out)
-    assert "--data NAME --languages" in said(run / "best", "--output", out, "--data", corpus_folder)
-    assert "no split dev" in said(run, "--output", out, "--split", "dev")
-    assert "--max-sentences 0 must be above 0" in said(run, "--max-sentences", "0")
+    assert "no such folder" in message(tmp_path / "none")
+    assert "--output FOLDER" in message("someone/tagger")
+    assert "--data NAME --languages" in message(run / "best", "--output", out)
+    assert "--data NAME --languages" in message(run / "best", "--output", out, "--data", corpus_folder)
+    assert "no split dev" in message(run, "--output", out, "--split", "dev")
+    assert "--max-sentences 0 must be above 0" in message(run, "--max-sentences", "0")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert "onnxruntime: not installed; pip install onnxruntime" in said(run, "--output", out)
+    assert "onnxruntime: not installed; pip install onnxruntime" in message(run, "--output", out)
     assert not out.exists()
 
 

@@ -46,16 +46,16 @@ def main() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=600) == 75, os.strerror(process.returncode)
         entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        commit = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
+        checkpoint = next(entry["checkpoint"] for entry in entries if "checkpoint" in entry)
         begin = time.monotonic()
         process = start(sys.argv[1:], run)
-        wait_for(process, run, commit["step"] + 1)
+        wait_for(process, run, checkpoint["step"] + 1)
         resumed = time.monotonic() - begin
         process.kill()
         process.wait(timeout=60)
-    standstill = commit["stopped_seconds"]
-    print(f"commit: {commit['megabytes']} MB in {commit['seconds']} s, training stood still for {standstill} s")
-    print(f"first step after {fresh:.1f} s; resumed after step {commit['step']}: after {resumed:.1f} s")
+    megabytes, seconds, standstill = (checkpoint[name] for name in ("megabytes", "seconds", "stopped_seconds"))
+    print(f"checkpoint: {megabytes} MB in {seconds} s, training stood still for {standstill} s")
+    print(f"first step after {fresh:.1f} s; resumed after step {checkpoint['step']}: after {resumed:.1f} s")
 
 
 if __name__ == "__main__":

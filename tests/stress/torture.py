@@ -28,7 +28,7 @@ from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
-EVALUATE, COMMIT = 7, 3  # steps between evaluations, and between checkpoints
+EVALUATE, CHECKPOINT = 7, 3  # steps between evaluations, and between checkpoints
 OPTIONS = [
     "--max-steps",
     "40",
@@ -37,7 +37,7 @@ OPTIONS = [
     "--evaluate-every",
     f"{EVALUATE}",
     "--checkpoint-every",
-    f"{COMMIT}",
+    f"{CHECKPOINT}",
     "--log-every",
     "1",
     "--lr",
@@ -191,7 +191,7 @@ def strike(runs: Runs, times: int, number: signal.Signals, seed: int) -> str:
         worst, finished = max(worst, runs.difference(run)), finished + 1
         shutil.rmtree(run)
     if number is not signal.SIGKILL:
-        # 75: checkpointed; 143: told to stop before there was anything to commit
+        # 75: checkpointed; 143: told to stop before there was anything to write
         assert set(statuses) <= {75, -15, 143, 0}, statuses
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(struck.items()))
     outcome = f"; statuses {dict(statuses)}" if statuses else ""

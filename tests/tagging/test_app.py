@@ -175,7 +175,7 @@ def test_typed_text_is_highlighted_and_runs_are_compared(page, taggers):
     page.choose("other", two)
     page.wait(lambda: page.sides == expected(taggers, text, one, two))
     found = differences(*(taggers[name](text) for name in taggers))
-    assert page.differences == [difference.kind([one, two]) for difference in found]
+    assert page.differences == [difference.description([one, two]) for difference in found]
     page.choose("run", two)
     page.wait(lambda: page.sides == expected(taggers, text, two))
     next(one for one in page.browser.find_elements("css selector", "button") if one.text == "Français").click()

@@ -17,13 +17,13 @@ def test_differences():
     bern, genf = entity("LOC", "Bern"), entity("LOC", "Genf")
     assert differences([anna, bern], [anna._replace(score=0.1), bern]) == []
     found = differences([anna, bern], [keller, entity("ORG", "Bern"), genf])
-    assert [(d.one, d.two) for d in found] == [(anna, keller), (bern, entity("ORG", "Bern")), (None, genf)]
-    assert [d.kind(["a", "b"]) for d in found] == ["other boundary", "other type", "only b"]
-    assert [d.kind(["b", "a"]) for d in differences([genf], [])] == ["only b"]
+    assert [(d.first, d.second) for d in found] == [(anna, keller), (bern, entity("ORG", "Bern")), (None, genf)]
+    assert [d.description(["a", "b"]) for d in found] == ["other boundary", "other type", "only b"]
+    assert [d.description(["b", "a"]) for d in differences([genf], [])] == ["only b"]
     # One long entity against two: the one of its type is its partner, though it comes later.
     both = [entity("LOC", "Anna"), keller]
-    assert [(d.one, d.two) for d in differences([anna], both)] == [(anna, keller), (None, both[0])]
-    assert [d.kind("ab") for d in differences([anna], both[:1])] == ["other type and boundary"]
+    assert [(d.first, d.second) for d in differences([anna], both)] == [(anna, keller), (None, both[0])]
+    assert [d.description("ab") for d in differences([anna], both[:1])] == ["other type and boundary"]
 
 
 def test_marks_hold_the_text_and_nothing_of_it_is_markup():

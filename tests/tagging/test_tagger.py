@@ -80,7 +80,7 @@ def test_word_pieces(sentences, tmp_path):
     ours = Tagger.from_pretrained(str(tmp_path), precision="no", words="punctuation")
     found = [of_ours(found) for found in ours(texts)]
     assert sum(map(len, found)) > 100
-    assert found == [of_pipeline(text, said) for text, said in zip(texts, classifier(texts), strict=True)]
+    assert found == [of_pipeline(text, predicted) for text, predicted in zip(texts, classifier(texts), strict=True)]
 
 
 PANX = os.environ.get("PANX")
@@ -136,7 +136,7 @@ def test_the_right_word_is_tagged_in_every_script(by_word):
     """What the model says of each word is what it says of the word alone, wherever it stands."""
     for text, tagged in zip(texts := generated(1, 500), by_word.tag(texts), strict=True):
         words = [text[start:end] for start, end in tagged.words]
-        alone = [next(iter(said.tags)) for said in by_word.tag([[word] for word in words])]
+        alone = [next(iter(predicted.tags)) for predicted in by_word.tag([[word] for word in words])]
         kinds = [tag[2:] for tag in tagged.tags]
         assert kinds == [tag[2:] for tag in alone]
 

@@ -26,7 +26,7 @@ def state(best: int) -> str:
     return json.dumps({"best": {"step": best}})
 
 
-def test_a_commit_is_whole(tmp_path):
+def test_a_checkpoint_is_whole(tmp_path):
     size = write_folder(tmp_path / "c", write("one"), facts={"step": 3})
     assert size == sum(file.stat().st_size for file in (tmp_path / "c").iterdir())
     assert verify(tmp_path / "c")["step"] == 3
@@ -35,7 +35,7 @@ def test_a_commit_is_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_what_fails_leaves_the_commit_before(tmp_path):
+def test_what_fails_leaves_the_checkpoint_before(tmp_path):
     write_folder(tmp_path / "c", write("one"), facts={"step": 3})
 
     def fails(folder: Path) -> None:
@@ -97,7 +97,7 @@ def pipe(file):
         (lambda folder: pipe(folder / "a"), "a is no file"),
     ],
 )
-def test_damage_is_named_and_the_commit_before_is_taken(tmp_path, change, message):
+def test_damage_is_named_and_the_checkpoint_before_is_taken(tmp_path, change, message):
     for step in (100, 200):
         write_folder(of_step(tmp_path, step), write("one"), facts={"step": step})
     change(of_step(tmp_path, 200))

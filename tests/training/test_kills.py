@@ -33,7 +33,7 @@ def save_best(run: Path, step: int, text: str = "model") -> None:
     prune_models(run)
 
 
-def save_commit(run: Path, step: int, best: int, keep: int = 1) -> None:
+def save_checkpoint(run: Path, step: int, best: int, keep: int = 1) -> None:
     """As the checkpointer does it."""
 
     def files(folder: Path) -> None:
@@ -98,13 +98,13 @@ def begun(run: Path) -> None:
     run.mkdir()
     write(run / CONFIG, "lr: 1\n")
     save_best(run, 8)
-    save_commit(run, 10, best=8)
+    save_checkpoint(run, 10, best=8)
 
 
-def test_a_commit(tmp_path):
-    for run in every_kill(begun, lambda run: save_commit(run, 20, best=8), tmp_path):
+def test_a_checkpoint(tmp_path):
+    for run in every_kill(begun, lambda run: save_checkpoint(run, 20, best=8), tmp_path):
         assert resume(run) in (10, 20)
-        save_commit(run, 30, best=8)
+        save_checkpoint(run, 30, best=8)
         assert resume(run) == 30
         assert sorted(path.name for path in run.rglob("*") if path.is_dir()) == [
             "best",
@@ -113,8 +113,8 @@ def test_a_commit(tmp_path):
         ]
 
 
-def test_the_same_commit_again(tmp_path):
-    for run in every_kill(begun, lambda run: save_commit(run, 10, best=8), tmp_path):
+def test_the_same_checkpoint_again(tmp_path):
+    for run in every_kill(begun, lambda run: save_checkpoint(run, 10, best=8), tmp_path):
         assert resume(run) == 10
 
 
@@ -123,12 +123,12 @@ def test_a_better_model(tmp_path):
         assert resume(run) == 10
         assert verify(run / "best")["step"] == 8
         save_best(run, 16)
-        save_commit(run, 20, best=16)
+        save_checkpoint(run, 20, best=16)
         assert resume(run) == 20
         assert verify(run / "best")["step"] == 16
 
 
-def test_a_better_model_before_the_first_commit(tmp_path):
+def test_a_better_model_before_the_first_checkpoint(tmp_path):
     def start(run: Path) -> None:
         run.mkdir()
         write(run / CONFIG, "lr: 1\n")
@@ -140,12 +140,12 @@ def test_a_better_model_before_the_first_commit(tmp_path):
 
 
 def test_resuming(tmp_path):
-    """Also when the next best model had been saved, and a later commit is damaged."""
+    """Also when the next best model had been saved, and a later checkpoint is corrupt."""
 
     def start(run: Path) -> None:
         begun(run)
         save_best(run, 16)
-        save_commit(run, 20, best=16, keep=2)
+        save_checkpoint(run, 20, best=16, keep=2)
         write(of_step(run, 20) / "state.json", "damaged")
 
     for run in every_kill(start, resume, tmp_path):

@@ -46,7 +46,7 @@ def refusal(accelerator: Accelerator, run: Path, resume: str | None = "auto", ov
     return str(caught.value)
 
 
-def test_without_a_sound_commit_nothing_is_touched(run, accelerator):
+def test_without_a_sound_checkpoint_nothing_is_touched(run, accelerator):
     for folder in checkpoint.found(run):
         (folder / "state.json").write_text("?", encoding="utf-8")
     message = refusal(accelerator, run)
@@ -71,7 +71,7 @@ def test_what_can_not_be_read_now_is_not_missing(run, accelerator, monkeypatch):
     assert refusal(accelerator, run, str(newest)) == f"{newest / MANIFEST}: Stale file handle"
 
 
-def test_a_damaged_commit_is_passed_over(run, accelerator, messages):
+def test_a_corrupt_checkpoint_is_passed_over(run, accelerator, messages):
     (of_step(run, 20) / MANIFEST).unlink()
     start = find_start(run, "auto", False, accelerator)
     assert (start.resume_from, start.stored) == (of_step(run, 10), of_step(run, 10))
@@ -86,7 +86,7 @@ def test_broken_metrics_are_not_the_end(run, accelerator, content):
     assert find_start(run, "auto", False, accelerator).is_finished
 
 
-def test_a_run_without_commits_must_have_the_same_options(run, accelerator):
+def test_a_run_without_checkpoints_must_have_the_same_options(run, accelerator):
     """Killed before its first checkpoint, or finished and cleared: a sound model there is not replaced."""
     shutil.rmtree(run / checkpoint.FOLDER)
     start = find_start(run, "auto", False, accelerator)
@@ -103,7 +103,7 @@ def test_only_a_run_of_ours_is_replaced_or_gone_on_with(run, accelerator, resume
     )
 
 
-def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_path):
+def test_a_checkpoint_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_path):
     other = tmp_path / "other"
     path = str(of_step(run, 10))
     assert find_start(run, path, False, accelerator).resume_from == of_step(run, 10)
@@ -116,7 +116,7 @@ def test_a_commit_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_p
     )
 
 
-def test_a_process_that_does_not_see_the_commit_ends_all(run, accelerator, monkeypatch):
+def test_a_process_that_does_not_see_the_checkpoint_ends_all(run, accelerator, monkeypatch):
     """The main process sees it; what it decided reaches one on a machine with other disks."""
     monkeypatch.setattr(run_folder, "look", lambda *_: run_folder.Start(resume_from=Path("/nowhere/step-00000010")))
     with pytest.raises(InputError, match=r"step-00000010: not there on .* \(1 of 1 processes\); put the run folder"):
@@ -181,8 +181,8 @@ accelerator.end_training()
 
 def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    said = fork_ranks(2, RANKS, run, tmp_path / "file")
-    assert said.count("goes on from step-00000020") == 2
-    assert said.count("step-00000020: not there on ") == 2
-    assert said.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
-    assert said.count(f"refused: {tmp_path}/file: File exists") == 2
+    output = fork_ranks(2, RANKS, run, tmp_path / "file")
+    assert output.count("goes on from step-00000020") == 2
+    assert output.count("step-00000020: not there on ") == 2
+    assert output.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
+    assert output.count(f"refused: {tmp_path}/file: File exists") == 2
