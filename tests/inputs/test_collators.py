@@ -125,13 +125,14 @@ def test_the_mask_of_the_device_is_that_of_the_collator(family, attention, packe
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_an_added_mask_is_the_boolean_one(dtype):
     segments = torch.tensor([[0, 0, 1, 1, -1], [3, 3, 3, -1, -1]], dtype=torch.int32)
-    boolean, added = attention_mask(segments, torch.bool), attention_mask(segments, dtype)
+    boolean: Any = attention_mask(segments, torch.bool)
+    added: Any = attention_mask(segments, dtype)
     assert added.dtype == dtype
     assert added.shape == (2, 1, 5, 5)
     assert torch.equal(added == 0, boolean)
     assert (added[~boolean] == torch.finfo(dtype).min).all()
     assert boolean.any(dim=-1).all()  # no token attends to nothing
-    masks = attention_mask(segments, dtype, local_attention=2)
+    masks: Any = attention_mask(segments, dtype, local_attention=2)
     assert torch.equal(masks["full_attention"], added)
     near = (torch.arange(5)[:, None] - torch.arange(5)).abs() <= 1
     assert torch.equal(masks["sliding_attention"] == 0, boolean & near)
