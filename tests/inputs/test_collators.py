@@ -172,7 +172,7 @@ def test_no_mask_is_read_back(family, lengths):
         assert "words" not in inputs
     with HostSyncs() as syncs:  # what a mask of two dimensions costs
         model(**encoder_inputs(features_of_two_dimensions(lengths), PaddedCollator(1), torch.float32))
-    assert bool(syncs.found) == (len(set(lengths)) > 1)
+    assert syncs.found
 
 
 def features_of_two_dimensions(lengths):
@@ -221,6 +221,15 @@ def test_an_encoder_that_does_not_pack_is_padded_and_says_why():
         collator, _ = choose_collator(model, few, "off", 32)
         assert collator == PaddedCollator(1)  # the mask of two dimensions: it adds none
     outcome(model, collator, features(), on_device=True)
+
+
+def test_a_model_that_was_not_probed_gets_a_mask_always():
+    """One of one's own, or of ONNX, may need it."""
+    collator = PaddedCollator(1)
+    inputs = encoder_inputs(collator.lay_out(features(lengths=(9, 9))), collator, torch.float32)
+    assert torch.equal(inputs["attention_mask"], torch.ones(2, 9, dtype=torch.long))
+    probed = replace(collator, takes_blocks=True)
+    assert "attention_mask" not in encoder_inputs(probed.lay_out(features(lengths=(9, 9))), probed, torch.float32)
 
 
 def test_padded_encoders_add_the_mask_too():

@@ -64,7 +64,7 @@ def batches(*shapes):
     return [{"ids": torch.randint(20, shape), "labels": labels[torch.randint(100, shape)]} for shape in shapes]
 
 
-def gradient(parameter: nn.Parameter) -> torch.Tensor:
+def gradient(parameter: torch.Tensor) -> torch.Tensor:
     assert parameter.grad is not None
     return parameter.grad
 
