@@ -128,14 +128,15 @@ def best_precision(device_type: str | None = None) -> str:
 
 def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decision:
     """What the main process decides, on all of them. The InputError that it raises is raised on all, too."""
-    answer, problem = None, ""
+    answer: Any = None
+    problem = ""
     if accelerator.is_main_process:
         try:
             answer = decide()
         except InputError as error:
             problem = str(error)
     if group := host_group():
-        shared = [answer, problem]
+        shared: list[Any] = [answer, problem]
         dist.broadcast_object_list(shared, group=group)
         answer, problem = shared
     if problem:

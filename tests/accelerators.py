@@ -42,4 +42,4 @@ class ShardedAccelerator(Fp16Accelerator):
 
 def use(accelerator: type[Accelerator]) -> None:
     """Makes the scripts of this process take it: for programs that run in a process of their own."""
-    runtime.Accelerator = accelerator  # type: ignore[misc]
+    vars(runtime)["Accelerator"] = accelerator

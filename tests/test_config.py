@@ -132,7 +132,7 @@ def test_length_of_rows(config_class, tmp_path):
     (tmp_path / "old.yaml").write_text("row_length: 48\n", encoding="utf-8")  # a number, as runs used to store it
     assert rows("--config", str(tmp_path / "old.yaml"), device="cuda") == 48
     for bad in ("0", "-5", "long", "1.5", "9999999999", "²"):
-        with pytest.raises(ValueError, match=f"--row-length {bad}"):
+        with pytest.raises(ValueError, match=f"--row-length '?{bad}"):
             rows("--row-length", bad, device="cpu")
 
 

@@ -188,7 +188,7 @@ def test_compiled_layers_train_the_same_model(run, encoder_folder, tmp_path, mon
     flags = ["--model", str(drawing), "--max-steps", "4", "--batch-size", "59", "--train-on", "de", "fr"]
     flags += ["--max-train-sentences", "178", "--max-tokens-per-micro-batch", "128"]
     eager = weights(run(*flags, output="eager"))
-    rows = []
+    rows: list[tuple[int, bool]] = []
     torch._dynamo.reset()
     counters.clear()
     monkeypatch.setattr(model, "with_two_rows", lambda forward: recorded(with_two_rows(forward), rows))

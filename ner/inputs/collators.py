@@ -38,8 +38,8 @@ class PaddedCollator:
 
     Attributes:
         pad_id: The id of the padding token.
-        takes_blocks: Whether the encoder adds a mask [rows, 1, tokens, tokens] to its scores, as `choose_collator`
-            finds out: `encoder_inputs` makes such a one, which the encoder does not have to look into.
+        takes_blocks: Whether the encoder adds a mask [rows, 1, tokens, tokens] to its scores, and needs none where
+            nothing is padded, as `choose_collator` finds out: then the loop hands over no mask that is looked into.
         local_attention: Width of the sliding attention in sub-tokens, None where there is none.
     """
 
@@ -207,11 +207,13 @@ def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
 def encoder_inputs(batch: dict[str, Tensor], collator: Collator, dtype: torch.dtype) -> dict[str, Any]:
     """What the encoder takes of a batch of `collate`: its ids, and the mask, made where the batch is.
 
-    dtype: that attention computes in. Without segments there is no mask: nothing is padded.
+    dtype: that attention computes in. Without segments nothing is padded: encoders that were probed need no mask then.
     """
     inputs: dict[str, Any] = {name: batch[name] for name in ("input_ids", "position_ids") if name in batch}
     if "segments" in batch:
         inputs["attention_mask"] = collator.mask(batch["segments"], dtype)
+    elif isinstance(collator, PaddedCollator) and not collator.takes_blocks:
+        inputs["attention_mask"] = torch.ones_like(batch["input_ids"])
     return inputs
 
 
@@ -270,10 +272,16 @@ def packing_fault(model: nn.Module, features: Sequence[Features], packed: Packed
 
 
 def takes_blocks(model: nn.Module, features: Sequence[Features], collator: PaddedCollator, tolerance: float) -> bool:
-    """Whether the logits of padded windows are the same with a mask [rows, 1, tokens, tokens]; as `packing_fault`."""
-    windows = [*features, {"input_ids": features[0]["input_ids"][:1]}]  # a short one: something is padded
-    padded = token_logits(model, windows, replace(collator, takes_blocks=False))
-    return not mask_fault(model, windows, replace(collator, takes_blocks=True), padded, tolerance, on_device=True)
+    """Whether the logits are the same with a mask [rows, 1, tokens, tokens], and with none where nothing is padded.
+
+    Arguments as of `packing_fault`.
+    """
+    asked = replace(collator, takes_blocks=True)
+    something_padded = [*features, {"input_ids": features[0]["input_ids"][:1]}]
+    return not any(
+        mask_fault(model, windows, asked, token_logits(model, windows, collator), tolerance, on_device=True)
+        for windows in (something_padded, features[:1])
+    )
 
 
 def choose_collator(

@@ -23,7 +23,6 @@ from ner.arguments import parse
 from ner.config import TrainConfig
 from ner.inputs.collators import to_device
 from ner.inputs.prefetch import prefetch
-from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import set_train_mode
 from ner.tagging.tagger import Tagger
 from ner.training.metrics_log import JsonLinesLog
@@ -84,13 +83,12 @@ def operations(flags: Sequence[str], part: str) -> dict[str, int]:
     assert job is not None
     model = accelerator.prepare(job.model)
     set_train_mode(model)
-    step, batches = next(prefetch(job.plan, job.collator, 0, 1, 1, accelerator.device))
+    step, batches = next(prefetch(job.plan, job.collator, 0, 1, 1, accelerator.device, with_words=False))
     with Counter(part) as counter:
-        for host_batch in batches:
-            batch = to_device(host_batch, accelerator.device)
-            labels = batch.pop("labels")
-            del batch["words"]
-            accelerator.backward(micro_batch_loss(model(**batch).logits, labels, step.num_labels, 1))
+        for batch in batches:
+            train.forward_backward(
+                accelerator, job, model, to_device(batch, accelerator.device), step.num_labels, is_last=True
+            )
     return dict(counter.counts)
 
 

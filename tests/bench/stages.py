@@ -29,6 +29,7 @@ from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import set_train_mode
 from ner.modeling.pretrained import load_tokenizer
+from ner.training.job import Job
 from ner.training.optimization import clip_gradients, step_if_finite
 
 WARM_UP = 5  # steps
@@ -50,7 +51,7 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def stages(config: TrainConfig, accelerator: Accelerator, job: train.Job, num_steps: int) -> dict[str, Any]:
+def stages(config: TrainConfig, accelerator: Accelerator, job: Job, num_steps: int) -> dict[str, Any]:
     """The training loop, taken apart. Milliseconds are per step."""
     model, optimizer = accelerator.prepare(job.model, job.optimizer)
     set_train_mode(model)
@@ -164,7 +165,7 @@ def encoding_rates(config: TrainConfig, longest: int) -> dict[str, float]:
 
 
 def evaluation_seconds(
-    config: TrainConfig, accelerator: Accelerator, job: train.Job, languages: list[str], longest: int
+    config: TrainConfig, accelerator: Accelerator, job: Job, languages: list[str], longest: int
 ) -> tuple[dict[str, float], dict[str, int]]:
     """Seconds that tagging and scoring take for each language's test sentences, encoded before, and their number."""
     corpus = load_corpus(Source.of(config), languages, ("test",))
