@@ -69,7 +69,7 @@ def test_the_host_waits_for_nothing_between_log_points(count, flags):
 def test_a_step_has_no_more_operations_than_it_had(count):
     """A GPU launches a kernel for each, which takes the host longer than the GPU, so that their number is the speed.
 
-    Counted with torch 2.13 on a CPU: 524, of an encoder with three layers and one micro-batch.
+    Counted with torch 2.13 on a CPU: 524, of an encoder with two layers and one micro-batch.
     """
     operations = count("--packing on")
     assert max(operations.all[step] for step in (3, 4, 8, 9)) <= 540
