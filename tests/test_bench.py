@@ -391,12 +391,14 @@ def test_time_to_quality_is_a_median_of_ratios():
         job.key("Trainer", 44): [point(1, 10.0, 0.5), point(2, 30.0, 0.6)],
         job.key("ours", 44): [point(1, 10.0, 0.5), point(2, 15.0, 0.7)],
         job.key("Trainer", 45): {"failed": "too slow"},
+        job.key("Trainer", 46): [point(1, 10.0, 0.0)],  # has learnt nothing: no goal
+        job.key("ours", 46): [point(1, 1.0, 0.5)],
     }
-    table = quality.quality_table(job, [42, 43, 44, 45], known)
+    table = quality.quality_table(job, [42, 43, 44, 45, 46], known)
     assert "| 42 | 0.8000 | 20.0 | 5.0 | 4.00 x | 0.9000 |" in " ".join(table.split())
     assert "| 43 | 0.8000 | 9.0 | not reached | | 0.7000 |" in " ".join(table.split())
     assert "15.0 (5.0-not reached) | 2.00 (0.00-4.00) x |" in " ".join(table.split())
-    assert "not finished: seeds 45" in table
+    assert "seeds 45, 46" in table
 
 
 def test_seeds_that_are_known_are_not_run_again(tmp_path):

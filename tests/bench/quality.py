@@ -140,12 +140,12 @@ class Row:
 
 
 def rows_of(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> list[Row]:
-    """Of the seeds that both sides have finished."""
+    """Of the seeds that both sides have finished, and the Trainer with an F1 above 0: all have that from the start."""
     found = [(seed, known.get(job.key("Trainer", seed)), known.get(job.key("ours", seed))) for seed in seeds]
     return [
         Row.of(seed, trainer, ours)
         for seed, trainer, ours in found
-        if isinstance(trainer, list) and isinstance(ours, list)
+        if isinstance(trainer, list) and isinstance(ours, list) and trainer[-1]["f1"]
     ]
 
 
@@ -164,7 +164,7 @@ def quality_table(job: Job, seeds: Sequence[int], known: Mapping[str, Any]) -> s
         f"time to quality: German, {job.sentences:,} sentences, {job.epochs} epochs in batches of {BATCH_SIZE}, "
         f"evaluated every {job.every} steps; train.py in {job.precision}, the Trainer in {job.trainer_precision}"
     )
-    left = [f"not finished: seeds {', '.join(missing)}"] if missing else []
+    left = [f"not finished, or nothing learnt: seeds {', '.join(missing)}"] if missing else []
     return "\n\n".join([title, table(header, cells), *left])
 
 
