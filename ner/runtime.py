@@ -19,7 +19,6 @@ from ner.errors import InputError, single_line
 
 Decision = TypeVar("Decision")
 logger = logging.getLogger("ner")
-SET_BY_LAUNCHERS = ("LOCAL_WORLD_SIZE", "ACCELERATE_DYNAMO_BACKEND")  # by torchrun, and by `accelerate launch`
 NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver makes, whatever torch makes of it
 # How long a process waits for another that downloads, reads or encodes. Training keeps the timeout of its backend
 # (10 minutes with NCCL), so that a process that hangs is noticed.
@@ -101,9 +100,9 @@ def use_idle_cores(num_processes: int) -> None:
     """Computes on all cores where `accelerate launch` and torchrun leave one thread to each process.
 
     num_processes: on this machine. Both set OMP_NUM_THREADS to 1 when nobody asked for anything; a larger number,
-    as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone, and so is a 1 that no launcher set.
+    as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone.
     """
-    if os.environ.get("OMP_NUM_THREADS") == "1" and any(name in os.environ for name in SET_BY_LAUNCHERS):
+    if os.environ.get("OMP_NUM_THREADS") == "1":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(cores // num_processes, 1))
 
