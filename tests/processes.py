@@ -185,10 +185,12 @@ def stop_the_server() -> None:
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # the documented way is to end this process
 
 
-def fork(program: Path | str, *arguments: object, check: bool = True, **settings: Any) -> tuple[int, str]:
+def fork(
+    program: Path | str, *arguments: object, check: bool = True, seconds: float = SECONDS, **settings: Any
+) -> tuple[int, str]:
     """Runs a program of `forked` to its end: (status, what it said). Raises AssertionError as `run` does."""
     with forked(program, *arguments, **settings) as process:
-        status = process.wait(SECONDS)
+        status = process.wait(seconds)
         output = process.output
     assert not check or status == 0, f"status {status}\n{output[-5000:]}"
     return status, output

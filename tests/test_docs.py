@@ -123,7 +123,8 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
             assert (ROOT / words[2].replace(".", "/")).is_dir() or (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
         elif words[0] == "make":
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-            assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
+            targets = [word for word in words[1:] if "=" not in word]
+            assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
         else:
             assert words[0] in ("git", "cd", "pip", "accelerate"), f"{command} is not tested"
         ran.append(words)
