@@ -129,16 +129,16 @@ def begin_run(run: Path, config: str, *, is_new: bool) -> None:
 
 
 def check_resumable(
-    now: dict[str, Any], before: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str
+    now: dict[str, Any], then: dict[str, Any], free: Sequence[str], folder: Path, fingerprint: str
 ) -> None:
     """Raises InputError that lists the options which would change the result of the run in that folder.
 
-    now, before: options; free: those that may change; fingerprint: of the sentences.
+    now, then: options; free: those that may change; fingerprint: of the sentences.
     """
     changed = [
-        f"{name} is {now[name]}, and was {before.get(name)}"
+        f"{name} is {now[name]}, and was {then.get(name)}"
         for name in now
-        if name not in free and now[name] != before.get(name)
+        if name not in free and now[name] != then.get(name)
     ]
     is_checkpoint = (folder / "state.json").is_file()  # else it is the folder of a finished run
     if not changed and is_checkpoint and checkpoint.read_state(folder)["fingerprint"] != fingerprint:

@@ -98,13 +98,13 @@ def open_run_folder(
         push_dry_run=False,
     )
     if start.stored:
-        stored = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
-        check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, fingerprint)
+        then = read_config(TrainConfig, start.stored / checkpoint.CONFIG)
+        check_resumable(asdict(resolved), asdict(then), FREE_ON_RESUME, start.stored, fingerprint)
     accelerator.wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")
         if config.license != UNKNOWN_LICENSE and accelerator.is_main_process:
-            write_atomic(config.folder / checkpoint.CONFIG, to_yaml(replace(stored, license=config.license)))
+            write_atomic(config.folder / checkpoint.CONFIG, to_yaml(replace(then, license=config.license)))
         return False
     start_trackers(accelerator, asdict(resolved))  # from here on the folder changes
     if accelerator.is_main_process:
