@@ -61,13 +61,12 @@ class TrainConfig(
             for name in ("warmup", "weight_decay", "freeze_layers")
             if not 0 <= getattr(self, name) < float("inf")
         ]
-        problems += data_problems(self, self.seed)
         for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
             try:
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        problems += pushed_nowhere(self)
+        problems += data_problems(self, self.seed) + pushed_nowhere(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:

@@ -121,8 +121,9 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         return (result.baseline or "", not order, len(order), order, size, result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}
-    nothing = {result.baseline: {language: [] for language in languages} for result in results}
-    own_runs: dict[str | None, dict[str, list[Result]]] = nothing
+    own_runs: dict[str | None, dict[str, list[Result]]] = {
+        result.baseline: {language: [] for language in languages} for result in results
+    }
     ordered = sorted(results, key=place)
     for result in ordered:
         row = rows.setdefault(names[result.run], {language: [] for language in languages})

@@ -183,7 +183,8 @@ def read_run_config(folder: Path) -> RunConfig:
     """The options of a run; those of a baseline name its method. Raises InputError."""
     file = folder / checkpoint.CONFIG
     both = get_type_hints(TrainConfig) | get_type_hints(BaselineConfig)
-    return read_config(BaselineConfig if "method" in read_yaml(file, both) else TrainConfig, file)
+    is_baseline = "method" in read_yaml(file, both)
+    return read_config(BaselineConfig, file) if is_baseline else read_config(TrainConfig, file)
 
 
 def train_sentences(folder: Path) -> int | None:

@@ -48,7 +48,7 @@ def names(found: np.ndarray) -> list[str]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, german) -> dict[str, Path]:
     """A folder of each method, trained on 200 German sentences, with its manifest."""
-    made = {}
+    made: dict[str, Path] = {}
     for method in METHODS:
         made[method] = tmp_path_factory.mktemp(method)
         train_baseline(method, german.select(range(200)), made[method])

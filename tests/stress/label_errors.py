@@ -23,13 +23,8 @@ from ner.analysis.views import tag_ids
 from ner.config import EvaluateConfig
 from ner.data.arrow_store import TAGS, tag_set
 from ner.data.corpus import load_corpus
-from ner.evaluation.inference import predict
-from ner.evaluation.runs import find_run
-from ner.inputs.collators import choose_collator
-from ner.inputs.encoding import encode
-from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.model import load_tagger, max_positions
-from ner.modeling.pretrained import load_tokenizer
+from ner.evaluation.predictors import load_predictor
+from ner.evaluation.runs import Run, find_run
 from ner.tags import OUTSIDE, TagSet, entities
 from ner.utils import table as markdown
 
@@ -194,7 +189,8 @@ def with_losses(
 
     The model sees each sentence once, and each corrupted one once more: only gold differs.
     """
-    run = find_run(name, "best", EvaluateConfig(runs=(name,), data=data))
+    config = EvaluateConfig(runs=(name,), data=data)
+    run = find_run(name, "best", config)
     rows = load_corpus(run.source, [language], [split])[language][split]
     names = tag_set(rows).names
     tags = [[names[i] for i in row] for row in rows[TAGS][:]]
@@ -205,7 +201,7 @@ def with_losses(
         part = rows.select(list(own)).remove_columns(TAGS)
         new = [[ids[tag] for tag in new] for _, new in own.values()]
         parts.append(part.add_column(TAGS, new, feature=rows.features[TAGS]).select_columns(rows.column_names))
-    table = token_table(run.model, run.max_length, concatenate_datasets(parts))
+    table = token_table(run, config, concatenate_datasets(parts))
     offsets = sentence_offsets(table)
     tables, start = [], len(rows)
     for own in changed:
@@ -216,20 +212,12 @@ def with_losses(
     return changed, tables
 
 
-def token_table(name: str, max_length: int | None, rows: Dataset) -> pa.Table:
+def token_table(run: Run, config: EvaluateConfig, rows: Dataset) -> pa.Table:
     """The token losses of sentences."""
-    accelerator = runtime.start_accelerator("auto")
-    model, tags = load_tagger(name)
-    tokenizer = load_tokenizer(name)
-    encoded = encode(rows, tokenizer, tags, max_length=max_length or max_positions(model, tokenizer))
-    model.to(accelerator.device)
-    if accelerator.device.type == "cpu":
-        use_cpu_kernels(model)
-    collator, _ = choose_collator(model, [encoded[i] for i in range(min(16, len(encoded)))], "auto", 64)
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    found = predict(prepared, encoded, collator, accelerator, outside=tags.outside, max_tokens=8192)
-    place = token_losses.Place(name, "", "")
-    return read(pa.concat_tables(token_losses.tables(place, rows, encoded, found, tokenizer, tags)))
+    predictor = load_predictor(run, config, runtime.start_accelerator("auto"), {})
+    tested = predictor.test(rows, lambda _: None)
+    place = token_losses.Place(run.name, "", "")
+    return read(pa.concat_tables(token_losses.tables(place, rows, tested, predictor.tags)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
