@@ -189,7 +189,8 @@ def with_losses(
 
     The model sees each sentence once, and each corrupted one once more: only gold differs.
     """
-    run = find_run(name, "best", EvaluateConfig(runs=(name,), data=data))
+    config = EvaluateConfig(runs=(name,), data=data)
+    run = find_run(name, "best", config)
     rows = load_corpus(run.source, [language], [split])[language][split]
     names = tag_set(rows).names
     tags = [[names[i] for i in row] for row in rows[TAGS][:]]
@@ -200,7 +201,7 @@ def with_losses(
         part = rows.select(list(own)).remove_columns(TAGS)
         new = [[ids[tag] for tag in new] for _, new in own.values()]
         parts.append(part.add_column(TAGS, new, feature=rows.features[TAGS]).select_columns(rows.column_names))
-    table = token_table(run, concatenate_datasets(parts))
+    table = token_table(run, config, concatenate_datasets(parts))
     offsets = sentence_offsets(table)
     tables, start = [], len(rows)
     for own in changed:
@@ -211,10 +212,9 @@ def with_losses(
     return changed, tables
 
 
-def token_table(run: Run, rows: Dataset) -> pa.Table:
+def token_table(run: Run, config: EvaluateConfig, rows: Dataset) -> pa.Table:
     """The token losses of sentences."""
-    accelerator = runtime.start_accelerator("auto")
-    predictor = load_predictor(run, EvaluateConfig(), accelerator, {})
+    predictor = load_predictor(run, config, runtime.start_accelerator("auto"), {})
     tested = predictor.test(rows, lambda _: None)
     place = token_losses.Place(run.name, "", "")
     return read(pa.concat_tables(token_losses.tables(place, rows, tested, predictor.tags)))
