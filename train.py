@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 set_seed(config.seed, device_specific=True)  # after the head's weights: ranks differ in dropout alone
                 fit(config, accelerator, job, signals)
         except PreemptedError as stop:
-            say(accelerator, f"{config.folder}: {stop}{'; --resume auto goes on' * stop.is_written}")
+            remedy = "; --resume auto goes on" if stop.is_written else ""
+            say(accelerator, f"{config.folder}: {stop}{remedy}")
             status = STOPPED if stop.is_written else FAILED
         except (DivergedError, *NOT_WRITTEN) as error:
             say(accelerator, f"train.py: {single_line(error)}")
@@ -152,7 +153,10 @@ class Loop:
 def forward_backward(
     accelerator: Accelerator, job: Job, model: torch.nn.Module, batch: Batch, num_labels: int | Tensor, is_last: bool
 ) -> Tensor:
-    """Adds a micro-batch's gradient, which processes exchange behind the last; returns its share of the step's loss."""
+    """Forward and backward of a micro-batch: adds its gradient, and returns its share of the step's loss.
+
+    num_labels: of the whole step; is_last: processes exchange the gradients behind the step's last micro-batch.
+    """
     inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
         loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
@@ -180,9 +184,9 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     # The order of the data is a pure function of seed and epoch: a run that goes on reads nothing that was done.
     rank, device = accelerator.process_index, accelerator.device
     steps = prefetch(job.plan, job.collator, rank, progress.step + 1, job.num_steps, device, with_words=False)
-    compute: Compute = partial(forward_backward, accelerator, job, model)
-    if job.recorder:
-        compute = CudaGraphs(accelerator, compute, model.parameters(), job.recorder)
+    accumulate: Compute = partial(forward_backward, accelerator, job, model)
+    if job.recorder:  # --cuda-graphs: the same, recorded once for each shape of micro-batch
+        accumulate = CudaGraphs(accelerator, accumulate, model.parameters(), job.recorder)
     set_train_mode(model)
     with bar, signals.listening():
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
@@ -200,7 +204,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
             loss = torch.zeros((), device=device)
             for position, batch in enumerate(micro_batches, start=1):
                 is_last = position == len(micro_batches)  # processes exchange gradients once a step
-                loss += compute(to_device(batch, device), step.num_labels, is_last)
+                loss += accumulate(to_device(batch, device), step.num_labels, is_last)
 
             # 2. Clip and step. A gradient that is not finite changes nothing; that is decided on the device.
             grad_norm = clip_gradients(accelerator, model, config.max_grad_norm)
@@ -233,10 +237,14 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     job, progress = loop.job, loop.progress
     point = job.point(progress.step)
     with loop.meter.paused(), contextlib.suppress(EvaluationStoppedError):
-        most, check = loop.config.max_tokens_per_micro_batch, loop.signals.check
-        data, accelerator = job.data, loop.accelerator
         scores = evaluate_languages(
-            loop.model, data.validation, job.collator, accelerator, data.corpus.tags, max_tokens=most, progress=check
+            loop.model,
+            job.data.validation,
+            job.collator,
+            loop.accelerator,
+            job.data.corpus.tags,
+            max_tokens=loop.config.max_tokens_per_micro_batch,
+            progress=loop.signals.check,
         )
         loop.log.write({**point, "validation": scores})
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")

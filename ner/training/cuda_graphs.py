@@ -26,9 +26,7 @@ WARM_UPS = 3  # runs before a recording: libraries set themselves up in the firs
 ALIGNMENT = 128  # elements: where a gradient may begin in the block
 
 Batch = dict[str, Tensor]
-Compute = Callable[
-    [Batch, Any, bool], Tensor
-]  # as `forward_backward` of train.py: (batch, num_labels, is_last) -> loss
+Compute = Callable[[Batch, Any, bool], Tensor]  # as `forward_backward` of train.py: batch, num_labels, is_last -> loss
 
 
 class Recorder(Protocol):
