@@ -29,6 +29,7 @@ from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.embedding_trimming import trim_embedding
+from ner.modeling.head import match_head
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
@@ -91,6 +92,8 @@ def build(
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
 
+    if not make_model and (match := match_head(config.model, corpus.tags)):
+        say(accelerator, f"{config.model}: a tagger already; {match}")
     make_model = make_model or partial(build_model, allow_pickle=config.allow_pickle)
     model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)

@@ -211,6 +211,16 @@ def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):
     assert 20 < unused.sum() < 200
 
 
+def test_a_tagger_is_trained_further(run, capsys):
+    first = run("--train-on", "de", "--max-steps", "1", output="first")
+    capsys.readouterr()
+    flags = ["--model", str(first / "best"), "--train-on", "fr", "--max-steps", "1", "--lr", "1e-12"]
+    further = run(*flags, output="further")
+    assert "best: a tagger already; its head goes on with O B-" in capsys.readouterr().err
+    heads = [weights(folder, "best")["classifier.weight"] for folder in (first, further)]
+    torch.testing.assert_close(heads[0], heads[1], atol=1e-6, rtol=0)
+
+
 def test_learning_rate_schedule(run):
     points, _ = log_of(run("--max-steps", "10", "--warmup", "0.2", "--log-every", "1"))
     assert [round(point["lr"] * 1e3, 4) for point in points] == [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]

@@ -12,12 +12,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.errors import InputError, shorten, single_line
 from ner.inputs.collators import POSITIONS_BEHIND_PADDING
+from ner.modeling.head import match_head, replace_head
 from ner.modeling.pretrained import load_config, load_token_classifier
 from ner.tags import TagSet
 
 
 def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = False) -> PreTrainedModel:
-    """A pretrained encoder with a new linear head for these tags, in fp32 whatever the checkpoint's dtype.
+    """A pretrained encoder with a linear head for these tags, in fp32 whatever the checkpoint's dtype.
+
+    The head has random weights. That of a tagger goes on: its rows are matched by the names of the tags.
 
     Args:
         name: A Hub name or a local model folder.
@@ -31,9 +34,17 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     Raises:
         InputError: With the reason in one line.
     """
+    match = match_head(name, tags)
     torch.manual_seed(seed)
-    head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
-    return load_token_classifier(name, new_head=head, allow_pickle=allow_pickle)
+    if match and match.kept:
+        model = load_token_classifier(name, allow_pickle=allow_pickle)
+    else:
+        head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
+        model = load_token_classifier(name, new_head=head, allow_pickle=allow_pickle)
+    if match:
+        torch.manual_seed(seed)
+        replace_head(model, tags, match)
+    return model
 
 
 def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:

@@ -100,12 +100,12 @@ def load_config(name: str, what: str) -> Any:
 
 
 def load_token_classifier(
-    name: str, *, new_head: dict[str, Any] | None = None, allow_pickle: bool = False
+    name: str, *, new_head: dict[str, Any] | None = None, allow_pickle: bool | None = None
 ) -> PreTrainedModel:
     """A token classifier in fp32 with all of its weights, from safetensors.
 
     new_head: id2label, label2id and num_labels of a head with random weights, in place of the model's own, if it has
-    one. allow_pickle: from pytorch_model.bin, where there are no others.
+    one. allow_pickle: from pytorch_model.bin, where there are no others; None where no option could allow it.
     Raises InputError, also for weights that do not fit the config: `from_pretrained` makes up what is missing.
     """
     config = load_config(name, "model")
@@ -131,7 +131,7 @@ def load_token_classifier(
             raise
         raise InputError(
             f"{name}: no {SAFE} file; a pytorch_model.bin is a pickle, which can run code of whoever made it, and is "
-            f"not loaded. If you trust them, {'pass `allow_pickle`, or ' if new_head else ''}convert it: "
+            f"not loaded. If you trust them, {'' if allow_pickle is None else 'pass `allow_pickle`, or '}convert it: "
             f"{conversion(name, 'AutoModel' if new_head else 'AutoModelForTokenClassification')}"
         ) from error
     lost = sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})

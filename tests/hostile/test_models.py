@@ -130,7 +130,7 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(pickled):
     with pytest.raises(InputError, match="is a pickle, which can run code") as refused:
         load_model(str(pickled))
     python, _, program = shlex.split(str(refused.value).partition("convert it: ")[2])
-    with pytest.raises(InputError, match=r"pass `allow_pickle`, or convert .* AutoModel;"):
+    with pytest.raises(InputError, match=r"pass `allow_pickle`, or convert .* AutoModelForTokenClassification;"):
         build_model(str(pickled), TAGS, seed=0)
     loaded = build_model(str(pickled), TAGS, seed=0, allow_pickle=True)
     assert python == "python"

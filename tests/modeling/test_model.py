@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
+from ner.modeling.head import match_head
 from ner.modeling.model import build_model, freeze, load_tagger, max_positions, save_model, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.training.optimization import parameter_groups
@@ -23,6 +26,56 @@ def test_the_seed_decides_the_head(encoder_folder):
     weights = [build_model(str(encoder_folder), TAGS, seed).get_parameter("classifier.weight") for seed in (1, 1, 2)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def tagger_folder(model, tokenizer, folder, names: list[str]) -> str:
+    """A tagger of other tags, with the encoder of a model; row i of its head is all i + 1."""
+    config = copy.deepcopy(model.config)
+    config.id2label, config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
+    tagger = type(model)(config)
+    tagger.base_model.load_state_dict(model.base_model.state_dict())
+    with torch.no_grad():
+        rows = torch.arange(1.0, len(names) + 1)
+        tagger.classifier.weight.copy_(rows[:, None].expand_as(tagger.classifier.weight))
+        tagger.classifier.bias.copy_(rows)
+    save_model(folder, tagger, tokenizer, tagger.state_dict())
+    return str(folder)
+
+
+@pytest.mark.parametrize("same_number", [True, False], ids=["as many tags", "fewer tags"])
+def test_the_head_of_a_tagger_goes_on_by_the_names_of_its_tags(model, tokenizer, tmp_path, same_number):
+    names = [*reversed(TAGS.names)] if same_number else ["O", "B-MISC", "I-PER", "B-PER"]
+    folder = tagger_folder(model, tokenizer, tmp_path / "tagger", names)
+    built = build_model(folder, TAGS, seed=0)
+    head, again = built.classifier, build_model(folder, TAGS, seed=0).classifier
+    assert torch.equal(head.weight, again.weight)
+    for tag, i in TAGS.ids.items():
+        if tag in names:
+            assert set(head.weight[i].tolist()) == {names.index(tag) + 1.0}
+            assert head.bias[i].item() == names.index(tag) + 1
+        else:
+            assert 0 < head.weight[i].abs().max() < 0.5
+    assert built.config.id2label == dict(enumerate(TAGS.names))
+    assert (built.num_labels, built.config.num_labels) == (len(TAGS), len(TAGS))
+    encoder = built.base_model.state_dict()
+    assert all(torch.equal(encoder[name], value) for name, value in model.base_model.state_dict().items())
+    match = match_head(folder, TAGS)
+    assert match is not None
+    assert set(match.kept) | set(match.new) == set(TAGS.names)
+    assert match.dropped == (() if same_number else ("B-MISC",))
+    assert str(match).startswith("its head goes on with O ")
+
+
+def test_a_head_of_other_labels_does_not_go_on(model, tokenizer, tmp_path):
+    """As many labels, and not one of the tags: transformers would take their rows for the tags'."""
+    names = [f"LABEL_{i}" for i in range(len(TAGS))]
+    folder = tagger_folder(model, tokenizer, tmp_path / "tagger", names)
+    assert build_model(folder, TAGS, seed=0).classifier.weight.abs().max() < 0.5
+    assert str(match_head(folder, TAGS)).startswith("its head has none of these tags")
+
+
+def test_an_encoder_has_no_head_to_match(encoder_folder):
+    assert match_head(str(encoder_folder), TAGS) is None
 
 
 def test_a_saved_model_is_a_standard_one(model, tokenizer, tmp_path):
