@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from tests import accelerators
 from tests.processes import fork_ranks
 from tests.test_train import same, weights
 
@@ -76,6 +77,47 @@ def test_a_sharded_run_goes_on_after_a_stop_within_an_evaluation(sharded, argume
     assert losses(run) == losses(sharded)
     assert same(weights(sharded), weights(run))
     assert load_file(run / "best" / "model.safetensors").keys() == weights(run).keys()
+
+
+HALF = """
+import sys
+from tests import accelerators
+accelerators.use(accelerators.ShardedAccelerator)
+import train
+train.main(sys.argv[1:])
+"""
+
+
+def test_a_sharded_model_in_fp16_skips_overflows_on_all_processes(arguments, tmp_path):
+    run = tmp_path / "run"
+    flags = "--mixed-precision fp16 --max-steps 12 --evaluate-every 12 --log-every 4".split()
+    fork_ranks(2, HALF, *arguments, *flags, "--output", run)
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    overflows = [entry["step"] for entry in entries if "overflow" in entry]
+    assert overflows == list(range(1, len(overflows) + 1))
+    points = [entry for entry in entries if "loss" in entry]
+    assert points[-1]["loss_scale"] == accelerators.SCALE / 2 ** len(overflows)
+    assert points[-1]["loss"] < 2
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+REPLICATED = """
+from ner.runtime import start_accelerator
+from ner.training.distributed import prepare
+import torch
+
+accelerator = start_accelerator("no")
+model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+prepared, _ = prepare(accelerator, model, torch.optim.AdamW(model.parameters()))
+assert not prepared.broadcast_buffers
+assert prepared.gradient_as_bucket_view
+print("replicated")
+accelerator.end_training()
+"""
+
+
+def test_no_buffer_is_broadcast_and_no_gradient_copied():
+    assert fork_ranks(2, REPLICATED).count("replicated") == 2
 
 
 def test_the_classes_that_accelerate_would_shard_can_not_be(arguments, tmp_path):
