@@ -86,16 +86,16 @@ def tables(place: Place, rows: Dataset, tested: "Tested", tags: TagSet) -> Itera
     for batch in batches(rows, SENTENCES_PER_TABLE):
         words = batch[WORDS].combine_chunks().flatten().cast(pa.string())
         num_words = np.diff(offsets[first : first + len(batch) + 1])
-        own = slice(offsets[first], offsets[first] + len(words))
+        span = slice(offsets[first], offsets[first] + len(words))
         whole = pa.ListArray.from_arrays(pa.array(np.arange(len(words) + 1, dtype=np.int32)), words)
         columns = [
             *(repeated(name, len(words)) for name in place),
             pa.array(first + rows_of(num_words)),
             pa.array(ranges(0, num_words).astype(np.int32)),
             words,
-            tested.sub_tokens(own.start, own.stop) if tested.sub_tokens else whole,
-            *(names(values[own], tags) for values in (tested.gold, predictions.tags)),
-            *(pa.array(values[own], pa.float32(), mask=np.isnan(values[own])) for values in numbers),
+            tested.sub_tokens(span.start, span.stop) if tested.sub_tokens else whole,
+            *(names(values[span], tags) for values in (tested.gold, predictions.tags)),
+            *(pa.array(values[span], pa.float32(), mask=np.isnan(values[span])) for values in numbers),
         ]
         yield pa.Table.from_arrays(columns, schema=SCHEMA)
         first += len(batch)

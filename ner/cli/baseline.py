@@ -95,5 +95,5 @@ def validate(predictor: BaselinePredictor, corpus: Corpus, languages: Sequence[s
         language: predictor.test(corpus[language]["validation"], lambda _: None).counts(predictor.tags)
         for language in languages
     }
-    own = {language: each.scores() for language, each in counts.items()}
-    return {**reduce(add, counts.values()).scores(), "languages": own}
+    by_language = {language: each.scores() for language, each in counts.items()}
+    return {**reduce(add, counts.values()).scores(), "languages": by_language}

@@ -64,11 +64,11 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
     known = [r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples]
     found: list[Curve] = []
     notes: list[str] = []
-    own = [r for r in known if r.trained_on == (r.language,)]
-    for language, baseline in dict.fromkeys((r.language, r.baseline) for r in own):
+    monolingual = [r for r in known if r.trained_on == (r.language,)]
+    for language, baseline in dict.fromkeys((r.language, r.baseline) for r in monolingual):
         line = named(language, baseline)
         groups: dict[Any, list[Result]] = {}
-        for result in own:
+        for result in monolingual:
             if (result.language, result.baseline) == (language, baseline):
                 groups.setdefault((result.recipe, result.content), []).append(result)
         of_several = [group for group in groups.values() if len({r.train_sentences for r in group}) > 1]

@@ -123,7 +123,7 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         return (result.baseline or "", not order, len(order), order, size, result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}
-    own_runs: dict[str | None, dict[str, list[Result]]] = {
+    monolingual_runs: dict[str | None, dict[str, list[Result]]] = {
         result.baseline: {language: [] for language in languages} for result in results
     }
     ordered = sorted(results, key=place)
@@ -131,25 +131,25 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
         row = rows.setdefault(names[result.run], {language: [] for language in languages})
         row[result.language].append(result)
         if result.trained_on == (result.language,) and not result.max_train_sentences:
-            own_runs[result.baseline][result.language].append(result)
-    for baseline, own in own_runs.items():
-        if sum(map(bool, own.values())) > 1:
+            monolingual_runs[result.baseline][result.language].append(result)
+    for baseline, monolingual in monolingual_runs.items():
+        if sum(map(bool, monolingual.values())) > 1:
             alone = [r for r in ordered if len(r.trained_on) == 1 and r.baseline == baseline]
             items = list(rows.items())
             after = 1 + list(rows).index(names[alone[-1].run])
-            rows = dict([*items[:after], (named(EACH, baseline), own), *items[after:]])
+            rows = dict([*items[:after], (named(EACH, baseline), monolingual), *items[after:]])
 
     def cell(members: Sequence[Result], language: str) -> Cell | None:
         if not members:
             return None
         runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
         certain = None if drawn is None else interval(drawn)
-        trained_on, own = members[0].trained_on, own_runs[members[0].baseline]
-        if not own[language] or not trained_on or language in trained_on:
+        trained_on, monolingual = members[0].trained_on, monolingual_runs[members[0].baseline]
+        if not monolingual[language] or not trained_on or language in trained_on:
             return Cell(mean, runs, certain)
-        gap = mean_f1(own[language], scoring) - mean
-        reference = mean_samples(own[language], samples)
-        is_paired = len({result.content for result in (*members, *own[language])}) == 1
+        gap = mean_f1(monolingual[language], scoring) - mean
+        reference = mean_samples(monolingual[language], samples)
+        is_paired = len({result.content for result in (*members, *monolingual[language])}) == 1
         if drawn is None or reference is None or not is_paired:
             return Cell(mean, runs, certain, gap)
         return Cell(mean, runs, certain, gap, interval(reference - drawn))

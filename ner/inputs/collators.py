@@ -276,10 +276,10 @@ def takes_blocks(model: nn.Module, features: Sequence[Features], collator: Padde
 
     Arguments as of `packing_fault`.
     """
-    asked = replace(collator, takes_blocks=True)
+    with_blocks = replace(collator, takes_blocks=True)
     something_padded = [*features, {"input_ids": features[0]["input_ids"][:1]}]
     return not any(
-        mask_fault(model, windows, asked, token_logits(model, windows, collator), tolerance, on_device=True)
+        mask_fault(model, windows, with_blocks, token_logits(model, windows, collator), tolerance, on_device=True)
         for windows in (something_padded, features[:1])
     )
 

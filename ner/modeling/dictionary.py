@@ -66,8 +66,8 @@ class MentionDictionary:
         ids = np.full(len(words), self.tags.outside)
         place = 0
         while place < len(words):
-            most = min(self.longest.get(words[place], 0), len(words) - place)
-            size = next((n for n in range(most, 0, -1) if tuple(words[place : place + n]) in self.types), 0)
+            longest = min(self.longest.get(words[place], 0), len(words) - place)
+            size = next((n for n in range(longest, 0, -1) if tuple(words[place : place + n]) in self.types), 0)
             if size:
                 begin = self.tags.ids[f"B-{self.types[tuple(words[place : place + size])]}"]
                 ids[place] = begin

@@ -26,8 +26,8 @@ def features(words: Sequence[str]) -> list[list[str]]:
     of_sentence = ["bias", f"first={lower[0]}", f"last={lower[-1]}"]
     found = []
     for place, word in enumerate(lower):
-        before, own, after = shapes[place : place + 3]
-        these = [*of_sentence, f"word={word}", f"shape={own}"]
+        before, center, after = shapes[place : place + 3]
+        these = [*of_sentence, f"word={word}", f"shape={center}"]
         for size in range(1, min(LONGEST_AFFIX, len(word)) + 1):
             these += [f"prefix={word[:size]}", f"suffix={word[-size:]}"]
         for distance in (-2, -1, 1, 2):
@@ -39,6 +39,6 @@ def features(words: Sequence[str]) -> list[list[str]]:
             if abs(distance) == 1:
                 these.append(f"{distance} prefix={other[:AFFIX_OF_NEIGHBOUR]}")
                 these.append(f"{distance} suffix={other[-AFFIX_OF_NEIGHBOUR:]}")
-        these += [f"shapes={before} {own} *", f"shapes=* {own} {after}", f"shapes={before} {own} {after}"]
+        these += [f"shapes={before} {center} *", f"shapes=* {center} {after}", f"shapes={before} {center} {after}"]
         found.append(these)
     return found

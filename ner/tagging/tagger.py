@@ -220,8 +220,10 @@ class Tagger:
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
             alone = Alone(self.device, mixed_precision=self.precision)
-            said = predict(self.model, windows.encoded, self.collator, alone, outside=0, max_tokens=self.max_tokens)
-        in_window, _ = self.converter(said.tags, first_words(windows.encoded.word_offsets))
+            predictions = predict(
+                self.model, windows.encoded, self.collator, alone, outside=0, max_tokens=self.max_tokens
+            )
+        in_window, _ = self.converter(predictions.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
 
         offsets = offsets_of([len(part.words) for part in parts])
@@ -230,7 +232,7 @@ class Tagger:
         first = np.array(starts, dtype=np.int64)
         word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
         labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
-        labels[word], p[word] = said.tags[keep], said.p_predicted[keep]
+        labels[word], p[word] = predictions.tags[keep], predictions.p_predicted[keep]
         is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
         start, end, type_id = entities(ids, is_first, self.tags)
