@@ -77,4 +77,4 @@ def replace_head(model: PreTrainedModel, tags: TagSet, match: HeadMatch) -> None
     model.set_submodule(path, head)
     model.config.id2label, model.config.label2id = dict(enumerate(tags.names)), dict(tags.ids)
     if hasattr(model, "num_labels"):
-        model.num_labels = len(tags)
+        vars(model)["num_labels"] = len(tags)

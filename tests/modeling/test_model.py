@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -46,9 +47,9 @@ def tagger_folder(model, tokenizer, folder, names: list[str]) -> str:
 def test_the_head_of_a_tagger_goes_on_by_the_names_of_its_tags(model, tokenizer, tmp_path, same_number):
     names = [*reversed(TAGS.names)] if same_number else ["O", "B-MISC", "I-PER", "B-PER"]
     folder = tagger_folder(model, tokenizer, tmp_path / "tagger", names)
-    built = build_model(folder, TAGS, seed=0)
-    head, again = built.classifier, build_model(folder, TAGS, seed=0).classifier
-    assert torch.equal(head.weight, again.weight)
+    built: Any = build_model(folder, TAGS, seed=0)
+    head = built.classifier
+    assert torch.equal(head.weight, build_model(folder, TAGS, seed=0).get_parameter("classifier.weight"))
     for tag, i in TAGS.ids.items():
         if tag in names:
             assert set(head.weight[i].tolist()) == {names.index(tag) + 1.0}
@@ -70,7 +71,7 @@ def test_a_head_of_other_labels_does_not_go_on(model, tokenizer, tmp_path):
     """As many labels, and not one of the tags: transformers would take their rows for the tags'."""
     names = [f"LABEL_{i}" for i in range(len(TAGS))]
     folder = tagger_folder(model, tokenizer, tmp_path / "tagger", names)
-    assert build_model(folder, TAGS, seed=0).classifier.weight.abs().max() < 0.5
+    assert build_model(folder, TAGS, seed=0).get_parameter("classifier.weight").abs().max() < 0.5
     assert str(match_head(folder, TAGS)).startswith("its head has none of these tags")
 
 
