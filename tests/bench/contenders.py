@@ -1,6 +1,7 @@
 """Programs that train the same model on the same data, run in turn, and the table of what they reached."""
 
 import json
+import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ class Material:
     @classmethod
     def found(cls, folder: Path | None, temporary: Path) -> "Material":
         """In a folder; without one, made: the embedded corpus, and XLM-RoBERTa-base's shape with random weights."""
+        # datasets tells local folders apart by their last name alone: it would take the sentences of another one.
+        os.environ["HF_DATASETS_CACHE"] = str(temporary / "datasets")
         small = str(temporary / "small")
         synthetic.write_encoder(small)
         if folder:
