@@ -42,7 +42,7 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
         head = {"id2label": dict(enumerate(tags.names)), "label2id": tags.ids, "num_labels": len(tags)}
         model = load_token_classifier(name, new_head=head, allow_pickle=allow_pickle)
     if match:
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # loading may have drawn
         replace_head(model, tags, match)
     return model
 
