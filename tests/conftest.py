@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from datasets import Dataset
 from transformers import (
     AutoModelForTokenClassification,
@@ -70,6 +71,15 @@ def _nothing_in_the_users_caches() -> Iterator[None]:
     """No test, and no process that one starts, leaves anything where a user without our settings has the caches."""
     yield
     assert not list(CACHES.glob("home/.cache/*"))
+
+
+@pytest.fixture
+def fresh_accelerator() -> Iterator[None]:
+    """A process has one accelerator; tests of the scripts make many in one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
 
 
 @pytest.fixture(scope="session")

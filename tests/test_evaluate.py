@@ -28,13 +28,7 @@ from tests.processes import fork_ranks
 from tests.runs import train_run
 
 FLAGS = ["--mixed-precision", "no"]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_state():
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("fresh_accelerator")
 
 
 @pytest.fixture(scope="module")

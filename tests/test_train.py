@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file, save_file
 from torch._dynamo.utils import counters
 from transformers import AutoModelForTokenClassification, pipeline
@@ -32,16 +32,8 @@ from tests.processes import fork, fork_ranks
 
 ROOT = Path(train.__file__).parent
 ENCODING = codecs.lookup(locale.getpreferredencoding(False)).name
-pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
-
-
-@pytest.fixture(autouse=True)
-def _fresh_state():
-    """A process trains once; the tests train many times in one."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    PartialState._reset_state()
+# signals are tested here
+pytestmark = [pytest.mark.timeout(method="thread"), pytest.mark.usefixtures("fresh_accelerator")]
 
 
 @pytest.fixture(scope="session")

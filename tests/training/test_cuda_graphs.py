@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, set_seed
 from safetensors.torch import load_file
 from torch import nn
@@ -29,15 +29,8 @@ from tests.processes import fork_ranks
 from tests.tape import TapeRecorder
 
 ROOT = Path(train.__file__).parent
-pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
-
-
-@pytest.fixture(autouse=True)
-def _fresh_state():
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    PartialState._reset_state()
+# signals are tested here
+pytestmark = [pytest.mark.timeout(method="thread"), pytest.mark.usefixtures("fresh_accelerator")]
 
 
 class Small(nn.Module):
