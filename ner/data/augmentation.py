@@ -1,0 +1,181 @@
+"""Copies of training sentences, changed on purpose, to train on beside them.
+
+A copy is made of sentences that are trained on, and of nothing else: mentions come from the same language of the slice.
+The copies are written to the cache of data, a batch at a time, and are found there by what they depend on.
+"""
+
+import hashlib
+import json
+import random
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Features, Value, concatenate_datasets
+
+from ner.config.augmentation import Augmentation
+from ner.data.arrow_store import ROW, TAGS, WORDS, batches, content_hash, tag_set
+from ner.data.cache import cached
+from ner.data.perturbation import Sentence, lower_case, replace_mentions, upper_case
+from ner.files import read_json
+from ner.tags import entities, first_words
+from ner.utils import offsets_of, ranges, rows_of, tqdm
+
+VERSION = 1  # of the copies: raise it when they change
+ROWS_PER_BATCH = 1000  # bounds memory: each may be copied a hundred times
+CASES = {"lower": lower_case, "upper": upper_case}
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Annotated sentences, and behind them their copies.
+
+    languages: int64 [sentences], of each of them, as a number; num_annotated: how many are no copies; counts: copies
+    with other mentions, in lower and in upper case, and those that would have been the same and were not made.
+    """
+
+    sentences: Dataset
+    languages: np.ndarray
+    num_annotated: int
+    counts: dict[str, int]
+
+    @property
+    def note(self) -> str:
+        """What was made, in a line."""
+        count = self.counts
+        return (
+            f"augmentation: {self.num_annotated:,} sentences, +{count['mentions']:,} with other mentions, "
+            f"+{count['lower'] + count['upper']:,} with changed case ({count['lower']:,} lower, "
+            f"{count['upper']:,} upper)"
+        ) + (f"; {n:,} copies would have been the same and are left out" if (n := count["unchanged"]) else "")
+
+
+def part_numbers(parts: Sequence[Dataset]) -> list[Dataset]:
+    """For each part as many rows, which hold its number: joined as the parts, they say where a sentence comes from."""
+    return [Dataset.from_dict({ROW: np.full(len(part), number)}) for number, part in enumerate(parts)]
+
+
+def augment(sentences: Dataset, languages: Dataset, items: Sequence[str], seed: int) -> Augmented:
+    """Training sentences and their copies, the same wherever they are made.
+
+    languages: `part_numbers`, joined as the sentences were; items: what `Augmentation.parse` reads. The copies of one
+    kind depend on the seed and the sentences, and not on what else is asked for. Raises InputError.
+    """
+    wanted = Augmentation.parse(items)
+    of_row = numbers(languages)
+
+    def write(folder: Path) -> None:
+        counts = write_copies(sentences, of_row, wanted, seed, folder / "rows.arrow")
+        (folder / "summary.json").write_text(json.dumps(counts), encoding="utf-8")
+
+    content = (content_hash(sentences), hashlib.sha256(of_row).hexdigest(), tag_set(sentences).names)
+    folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
+    copies = Dataset.from_file(str(folder / "rows.arrow"))
+    return Augmented(
+        sentences=concatenate_datasets([sentences, copies.remove_columns(ROW)]),
+        languages=np.concatenate([of_row, of_row[numbers(copies)]]),
+        num_annotated=len(sentences),
+        counts=read_json(folder / "summary.json"),
+    )
+
+
+def numbers(dataset: Dataset) -> np.ndarray:
+    """int64 [rows]: the column of numbers."""
+    return dataset.with_format("arrow").select_columns(ROW)[:][ROW].to_numpy()
+
+
+def write_copies(
+    sentences: Dataset, languages: np.ndarray, wanted: Augmentation, seed: int, file: Path
+) -> dict[str, int]:
+    """Writes the copies: words, tags, and the row of the sentence that each is of. Returns how many of each kind."""
+    counts = dict.fromkeys(("mentions", *CASES, "unchanged"), 0)
+    names = tag_set(sentences).names
+    ids = {name: i for i, name in enumerate(names)}
+    # Each kind has its own numbers: what is drawn for one does not change with the other.
+    of_mentions, of_case = (random.Random(f"{seed} {kind}") for kind in ("mentions", "case"))
+    pools = mention_pools(sentences, languages) if wanted.mentions else {}
+    is_drawn = draw_rows(of_case, len(sentences), wanted.case)
+
+    def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence]]:
+        if any(tag[2:] for tag in tags):
+            for _ in range(wanted.mentions):
+                yield "mentions", replace_mentions(words, tags, of_mentions, pools[language])
+        if next(is_drawn):
+            kind = "lower" if of_case.random() < 0.5 else "upper"
+            yield kind, CASES[kind](words, tags)
+
+    schema = Features({**sentences.features, ROW: Value("int64")}).arrow_schema
+    row = 0
+    with (
+        pa.ipc.new_stream(str(file), schema) as arrow,
+        tqdm(desc="augment", unit=" sentences", total=len(sentences), delay=2, leave=False) as bar,
+    ):
+        for rows in batches(sentences, ROWS_PER_BATCH):
+            made: dict[str, list] = {name: [] for name in schema.names}
+            for words, tag_ids in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), strict=True):
+                tags = [names[i] for i in tag_ids]
+                for kind, copy in copies(words, tags, int(languages[row])):
+                    is_new = copy != (words, tags)
+                    counts[kind if is_new else "unchanged"] += 1
+                    if is_new:
+                        made[WORDS].append(copy[0])
+                        made[TAGS].append([ids[tag] for tag in copy[1]])
+                        made[ROW].append(row)
+                row += 1
+            arrow.write_table(pa.table(made, schema=schema))
+            bar.update(len(rows))
+    return counts
+
+
+def draw_rows(rng: random.Random, num_rows: int, share: float) -> Iterator[bool]:
+    """For each row, whether it is among the round(share * num_rows) that are drawn, each as likely as any other.
+
+    Selection sampling: Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S.
+    """
+    missing = round(share * num_rows)
+    for left in range(num_rows, 0, -1):
+        is_drawn = left * rng.random() < missing
+        missing -= is_drawn
+        yield is_drawn
+
+
+@dataclass(frozen=True)
+class Mentions(Sequence[Sequence[str]]):
+    """Words of mentions, in Arrow: a million take some ten megabytes, which Python's strings take ten times."""
+
+    words: pa.ListArray
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, number: int) -> list[str]:  # type: ignore[override]  # no slices
+        return self.words[number].as_py()  # type: ignore[no-any-return]
+
+
+def mention_pools(sentences: Dataset, languages: np.ndarray) -> dict[int, dict[str, Mentions]]:
+    """Language -> type -> the mentions of these sentences, as often as they stand there."""
+    tags = tag_set(sentences)
+    words, of_language, of_type = [], [], []
+    row = 0
+    for rows in batches(sentences):
+        sizes = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
+        tag_ids = rows[TAGS].combine_chunks().flatten().to_numpy()
+        start, end, type_ = entities(tag_ids, first_words(offsets_of(sizes)), tags)
+        flat = rows[WORDS].combine_chunks().flatten().take(pa.array(ranges(start, end - start)))
+        words.append(pa.ListArray.from_arrays(pa.array(offsets_of(end - start), pa.int32()), flat))
+        of_language.append(languages[row + rows_of(sizes)[start]])
+        of_type.append(type_)
+        row += len(rows)
+    every, language, kind = pa.concat_arrays(words), np.concatenate(of_language), np.concatenate(of_type)
+    return {
+        number: {
+            name: Mentions(every.take(pa.array(chosen)))
+            for i, name in enumerate(tags.types)
+            if len(chosen := np.flatnonzero((language == number) & (kind == i)))
+        }
+        for number in np.unique(languages).tolist()
+    }
