@@ -115,9 +115,9 @@ def build(
     every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
 
     is_packed = isinstance(collator, PackedCollator)
-    if not open_run_folder(config, accelerator, start, corpus, data.fingerprint, is_packed=is_packed):
+    if not open_run_folder(config, accelerator, start, data.corpus, data.fingerprint, is_packed=is_packed):
         return None
-    say(accelerator, f"training on {data.train.num_sentences:,} sentences: {corpus.sizes(config.train_on)}")
+    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(config.train_on)}")
     say(accelerator, f"{why}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if trimmed:
         say(accelerator, f"embedding table: {len(trimmed.used):,} of {len(trimmed.whole):,} rows are used")
@@ -266,7 +266,7 @@ def finish(loop: Loop) -> Metrics:
     loop.checkpointer.save_model("last", loop.job.tokenizer, loop.job.trimmed, progress.step)
     metrics = {
         "steps": progress.step,
-        "train_sentences": loop.job.data.train.num_sentences,
+        "train_sentences": loop.job.data.num_annotated,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
         "hub": hub_names(config),
         **loop.meter.totals(),

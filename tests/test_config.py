@@ -14,8 +14,8 @@ from tests.processes import line_of, run, started
 
 FLAGS = (
     "model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
-    "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
-    "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
+    "max-train-sentences augment label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size "
+    "epochs max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
     "license cuda-graphs"
 ).split()

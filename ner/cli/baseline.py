@@ -21,6 +21,8 @@ from datasets import disable_progress_bars
 
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse, to_yaml
 from ner.config import BaselineConfig
+from ner.config.augmentation import Augmentation
+from ner.data.augmentation import augment, part_numbers
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.data.sampling import join_languages
 from ner.errors import InputError, single_line
@@ -68,10 +70,22 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
     """Writes the run folder: config.yaml, best/, and metrics.json last; returns what is in that. Raises OSError."""
     folder, best = config.folder, config.folder / "best"
-    sentences = join_languages([corpus[language]["train"] for language in config.train_on], config.max_train_sentences)
+    parts = [corpus[language]["train"] for language in config.train_on]
+    sentences = join_languages(parts, config.max_train_sentences)
+    num_annotated = len(sentences)
+    if config.augment:
+        languages = join_languages(part_numbers(parts), config.max_train_sentences)
+        augmented = augment(sentences, languages, config.augment, config.seed)
+        sentences = augmented.sentences
+        echo(f"note: {augmented.note}", sys.stderr)
     sentences = sentences.shuffle(seed=config.seed, keep_in_memory=True)
     resolved = replace(
-        config, output=str(folder), sample=corpus.source.sample, data_config=corpus.source.data_config, overwrite=False
+        config,
+        output=str(folder),
+        sample=corpus.source.sample,
+        data_config=corpus.source.data_config,
+        augment=Augmentation.parse(config.augment).items,
+        overwrite=False,
     )
     begin_run(folder, to_yaml(resolved), is_new=True)
     write_skipped([corpus], folder / "skipped.jsonl")
@@ -80,7 +94,7 @@ def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     prune_models(folder)
     metrics = {
-        "train_sentences": len(sentences),
+        "train_sentences": num_annotated,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
         "training_seconds": round(seconds, 2),
         "best": validate(BaselinePredictor(load_baseline(best, config.method)), corpus, config.train_on),

@@ -68,6 +68,12 @@ class TrainingDataOptions(DataOptions):
 
     train_on: tuple[str, ...] = option(("de",), "languages to train on, joined and shuffled", metavar="LANG")
     max_train_sentences: int | None = option(None, "train on the first N sentences after shuffle(seed=42)", metavar="N")
+    augment: tuple[str, ...] = option(
+        (),
+        "copies to train on beside the sentences: mentions=2 (of each sentence with an entity, with other mentions of "
+        "the same type and language) case=0.2 (of this share of the sentences, in lower or upper case)",
+        metavar="KIND=X",
+    )
 
 
 @dataclass(frozen=True)

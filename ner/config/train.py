@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
+from ner.config.augmentation import Augmentation
 from ner.config.options import (
     BatchOptions,
     CheckpointOptions,
@@ -90,6 +91,10 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
     if not 0 <= seed < LARGEST_SEED:
         problems.append(f"--seed {seed} must " + ("not be negative" if seed < 0 else f"be below {LARGEST_SEED}"))
+    try:
+        Augmentation.parse(config.augment)
+    except InputError as error:
+        problems.append(str(error))
     return problems
 
 

@@ -10,6 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from ner.arguments import read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
+from ner.config.augmentation import Augmentation
+from ner.data.augmentation import augment, part_numbers
 from ner.data.corpus import Corpus, write_skipped
 from ner.data.sampling import join_languages
 from ner.errors import InputError
@@ -26,12 +28,16 @@ from ner.utils import progress_bar
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained and validated on, encoded for the model. fingerprint: equal where all of it is."""
+    """What is trained and validated on, encoded for the model. fingerprint: equal where all of it is.
+
+    num_annotated: training sentences without the copies of `augment`, which stand behind them in `train`.
+    """
 
     corpus: Corpus
     train: Encoded
     validation: dict[str, Encoded]
     fingerprint: str
+    num_annotated: int
 
 
 def encode_data(
@@ -52,14 +58,20 @@ def encode_data(
                 progress=bar.update,
             )
 
-    sentences = join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
+    parts = [corpus[name]["train"] for name in config.train_on]
+    sentences = join_languages(parts, config.max_train_sentences)
+    num_annotated = len(sentences)
     with main_process_first(accelerator):
+        if config.augment:
+            languages = join_languages(part_numbers(parts), config.max_train_sentences)
+            augmented = augment(sentences, languages, config.augment, config.seed)
+            sentences, corpus = augmented.sentences, replace(corpus, notes=(*corpus.notes, augmented.note))
         train = encoded(sentences, "encode train")
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
-    return Data(corpus, train, validation, fingerprint)
+    return Data(corpus, train, validation, fingerprint, num_annotated)
 
 
 def plan_batches(
@@ -105,6 +117,7 @@ def open_run_folder(
         output=str(config.folder),
         sample=corpus.source.sample,
         data_config=corpus.source.data_config,
+        augment=Augmentation.parse(config.augment).items,
         packing="on" if is_packed else "off",
         row_length=str(config.row_length_on(accelerator.device.type)),
         mixed_precision=accelerator.mixed_precision,

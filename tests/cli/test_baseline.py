@@ -265,3 +265,15 @@ def test_bad_options(corpus_folder, capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pycrfsuite", None)
     message = failure(capsys, baseline.main, *given)
     assert 'python-crfsuite is not installed; pip install "crosslingual-ner[baseline]"' in message
+
+
+def test_copies_with_other_mentions(corpus_folder, tmp_path, capsys):
+    """A dictionary of them knows no other mentions: those come from the same sentences."""
+    for name, flags in (("plain", ""), ("more", " --augment mentions=2")):
+        train_baseline(corpus_folder, tmp_path / name, f"--train-on fr --method dictionary{flags}", 50)
+    assert "note: augmentation: 50 sentences, +" in capsys.readouterr().err
+    metrics, options = (tmp_path / "more" / file for file in ("metrics.json", "config.yaml"))
+    assert json.loads(metrics.read_text(encoding="utf-8"))["train_sentences"] == 50
+    assert read_config(BaselineConfig, options).augment == ("mentions=2",)
+    plain, more = (set(load_baseline(tmp_path / name / "best", "dictionary").types) for name in ("plain", "more"))
+    assert more == plain
