@@ -20,7 +20,7 @@ from ner.training import checkpoint
 RunConfig: TypeAlias = TrainConfig | BaselineConfig
 EVALUATION = "evaluation.json"
 # What a run writes, beside its config and card.
-MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "onnx", checkpoint.FOLDER)
+MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
 
 CARD = "README.md"
 OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"
@@ -168,7 +168,11 @@ def find_model(name: str, checkpoint: str = "best") -> tuple[str, RunConfig | No
             is_baseline = isinstance(options, BaselineConfig)
             model = folder / ("best" if is_baseline else checkpoint)
             if not (model / (MANIFEST if is_baseline else "config.json")).is_file():
-                raise InputError(f"{name}: no model in {model}; the training has not written it yet")
+                why = "the training has not written it yet"
+                if isinstance(options, TrainConfig) and checkpoint == "average":
+                    is_known = options.average == "off"
+                    why = "it was trained without `average` on" if is_known else f"{why}, or ended before it began"
+                raise InputError(f"{name}: no model in {model}; {why}")
             return str(model), options
         if folder.exists() and not (folder / "config.json").is_file():
             raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
