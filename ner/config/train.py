@@ -35,7 +35,7 @@ FREE_ON_RESUME = tuple(
 
 
 # What tells apart the rows and points that runs of one recipe make, or runs of one row.
-OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed", "averaged")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class RunningMean:
         else:  # exponential: the share of the newest falls as in the uniform mean until it is 1 - decay
             kept = self.count / (self.count + 1)
             take_in = get_ema_multi_avg_fn(min(kept, self.decay or 1.0))
-            take_in(*map(local, (self.means, self.parameters)), self.count)
+            take_in(local(self.means), local(self.parameters), self.count)
         self.count += 1
 
     def restore(self, means: Mapping[str, Tensor], count: int) -> None:
@@ -73,7 +73,7 @@ class RunningMean:
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()  # of an evaluation, FSDP keeps gathered weights for the next forward
-        for weight, mean in zip(*map(local, (self.parameters, self.means)), strict=True):
+        for weight, mean in zip(local(self.parameters), local(self.means), strict=True):
             kept = weight.clone()
             weight.copy_(mean)
             mean.copy_(kept)

@@ -171,3 +171,34 @@ def test_two_processes(whole, narrow_encoder, corpus_folder, tmp_path, accelerat
     assert weights(tmp_path / "two", "average").keys() == weights(whole, "average").keys()
     assert entries(tmp_path / "two")[-1] == entries(tmp_path / "stopped")[-1]
     assert entries(tmp_path / "two")[-1]["average"]["f1"] == f1_of_average(tmp_path / "two", tmp_path)
+
+
+GATHERED = """
+import torch, torch.distributed as dist
+from accelerate import Accelerator
+from torch.distributed.fsdp import fully_shard
+from ner.config import TrainConfig
+from ner.training.averaging import RunningMean
+
+accelerator = Accelerator(cpu=True)
+mesh = torch.distributed.init_device_mesh("cpu", (2,))
+model = fully_shard(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 1)), mesh=mesh)
+average = RunningMean(TrainConfig(average="on", average_from=0), model, 2)
+for number in (1, 3):
+    for weight in average.parameters.values():
+        torch.nn.init.constant_(weight, number)
+    average.after_step((number + 1) // 2)
+with torch.no_grad():  # fully_shard keeps the gathered weights of the root
+    outputs = [model(torch.ones(1, 3)).item()]
+    with average.applied():
+        outputs.append(model(torch.ones(1, 3)).item())
+    outputs.append(model(torch.ones(1, 3)).item())
+print(f"outputs {outputs}.")
+dist.barrier()
+accelerator.end_training()
+"""
+
+
+def test_gathered_weights_are_not_taken_for_the_mean():
+    """Of weights that are all w, 5 w (3 w + w) + w."""
+    assert fork_ranks(2, GATHERED).count("outputs [183.0, 82.0, 183.0].") == 2
