@@ -35,6 +35,7 @@ from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
+from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
 from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
 from ner.training.distributed import prepare
@@ -83,8 +84,7 @@ def build(
 ) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
-    make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError for what can
-    not work.
+    make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError.
     """
     recorder = make_recorder(accelerator) if config.cuda_graphs else None
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
@@ -168,13 +168,14 @@ def forward_backward(
 
 
 def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None) -> Metrics:
-    """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns what is in metrics.json.
+    """The training loop. Writes best/, last/, average/, log.jsonl and metrics.json; returns what is in metrics.json.
 
     Raises PreemptedError when a signal has stopped it, and DivergedError.
     """
     model, optimizer = prepare(accelerator, job.model, job.optimizer, ddp=job.recorder is None)
+    average = RunningMean(config, accelerator.unwrap_model(model), job.num_steps)
     checkpointer = Checkpointer(
-        config, accelerator, model, optimizer, job.scheduler, job.data.fingerprint, len(job.plan)
+        config, accelerator, model, optimizer, job.scheduler, average, job.data.fingerprint, len(job.plan)
     )
     progress, meter = checkpointer.restore(job.resume_from)
     log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.step)
@@ -215,6 +216,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
             is_finite = step_if_finite(accelerator, optimizer, grad_norm)
             optimizer.zero_grad()
             job.scheduler.step()  # by the step's number, whether or not it changed the weights
+            average.after_step(number)  # --average on: within the last part, every few steps
             meter.add(number, step, loss, is_finite)
             progress.step = number
             bar.update()
@@ -232,6 +234,13 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     return finish(loop)
 
 
+def validate(loop: Loop) -> Metrics:
+    """Scores of the validation sentences. Raises EvaluationStoppedError."""
+    data, collator, most = loop.job.data, loop.job.collator, loop.config.max_tokens_per_micro_batch
+    parts = (data.validation, collator, loop.accelerator, data.corpus.tags)
+    return evaluate_languages(loop.model, *parts, max_tokens=most, progress=loop.signals.check)
+
+
 def evaluate_and_keep_best(loop: Loop) -> None:
     """Scores the validation sentences, and writes best/ where F1 is higher than before.
 
@@ -240,15 +249,7 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     job, progress = loop.job, loop.progress
     point = job.point(progress.step)
     with loop.meter.paused(), contextlib.suppress(EvaluationStoppedError):
-        scores = evaluate_languages(
-            loop.model,
-            job.data.validation,
-            job.collator,
-            loop.accelerator,
-            job.data.corpus.tags,
-            max_tokens=loop.config.max_tokens_per_micro_batch,
-            progress=loop.signals.check,
-        )
+        scores = validate(loop)
         loop.log.write({**point, "validation": scores})
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
@@ -259,10 +260,24 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     set_train_mode(loop.model)
 
 
+def write_average(loop: Loop) -> Metrics:
+    """Writes average/; returns its validation scores. Raises PreemptedError when a signal has stopped that."""
+    job, point, average = loop.job, loop.job.point(loop.progress.step), loop.checkpointer.average
+    try:
+        with loop.meter.paused(), average.applied():
+            averaged = {"average": {"weights": average.count, **validate(loop)}}
+            loop.checkpointer.save_model("average", job.tokenizer, job.trimmed, loop.progress.step)
+    except EvaluationStoppedError:  # the run that goes on has nothing left to do but this
+        loop.checkpointer.after_step(point, loop.progress, loop.meter, loop.log, loop.signals)
+    loop.log.write({**point, **averaged})
+    return averaged
+
+
 def finish(loop: Loop) -> Metrics:
-    """Writes last/ and metrics.json, which says that the run is finished; returns what is in it."""
+    """Writes average/, last/ and metrics.json, which says that the run is finished; returns what is in it."""
     config, progress, corpus = loop.config, loop.progress, loop.job.data.corpus
     loop.checkpointer.log_written(loop.log, {"step": progress.step}, wait_for_it=True)
+    averaged = write_average(loop) if loop.checkpointer.average.count else {}
     loop.checkpointer.save_model("last", loop.job.tokenizer, loop.job.trimmed, progress.step)
     metrics = {
         "steps": progress.step,
@@ -271,6 +286,7 @@ def finish(loop: Loop) -> Metrics:
         "hub": hub_names(config),
         **loop.meter.totals(),
         "best": progress.best,
+        **averaged,
     }
     if loop.accelerator.is_main_process:
         write_json(config.folder / "metrics.json", metrics)

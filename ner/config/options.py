@@ -142,6 +142,22 @@ class OptimizerOptions:
 
 
 @dataclass(frozen=True)
+class AveragingOptions:
+    """averaging"""
+
+    average: Literal["on", "off"] = option(
+        "off", "on: write average/ beside best/ and last/, the mean of the weights over the last part of training"
+    )
+    average_from: float = option(0.5, "share of all steps after which it begins", metavar="X")
+    average_every: int | None = option(
+        None, "steps between the weights that go into it (so many that 100 do, or all)", metavar="N"
+    )
+    average_decay: float | None = option(
+        None, "an exponential mean: each time it keeps this share of itself (a uniform mean)", metavar="X"
+    )
+
+
+@dataclass(frozen=True)
 class PrecisionOptions:
     """machine"""
 
@@ -202,6 +218,20 @@ class HubOptions:
     )
     push_private: bool = option(False, "make the repository a private one, if it is new")
     push_dry_run: bool = option(False, "print what would go, and upload nothing; needs no token and no network")
+
+
+def bad_average(config: AveragingOptions) -> list[str]:
+    """A message for each option of averaging that makes no sense."""
+    problems = [
+        f"{flag(name)} needs --average on"
+        for name in ("average_every", "average_decay")
+        if getattr(config, name) is not None and config.average == "off"
+    ]
+    if not 0 <= config.average_from < 1:
+        problems.append(f"--average-from {config.average_from} must be a share of the steps: 0 or more, and below 1")
+    if config.average_decay is not None and not 0 < config.average_decay < 1:
+        problems.append(f"--average-decay {config.average_decay} must be above 0 and below 1")
+    return problems
 
 
 def bad_row_length(config: BatchOptions) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.augmentation import Augmentation
 from ner.config.options import (
+    AveragingOptions,
     BatchOptions,
     CheckpointOptions,
     EncodingOptions,
@@ -16,6 +17,7 @@ from ner.config.options import (
     RunOptions,
     SharingOptions,
     TrainingDataOptions,
+    bad_average,
     bad_row_length,
     pushed_nowhere,
 )
@@ -34,7 +36,7 @@ FREE_ON_RESUME = tuple(
 
 
 # What tells apart the rows and points that runs of one recipe make, or runs of one row.
-OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed", "averaged")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TrainConfig(
     EncodingOptions,
     BatchOptions,
     OptimizerOptions,
+    AveragingOptions,
     PrecisionOptions,
     RunOptions,
     CheckpointOptions,
@@ -55,7 +58,7 @@ class TrainConfig(
         above_zero = """
             batch_size epochs max_steps lr max_grad_norm patience
             max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
-            keep max_bad_steps
+            keep max_bad_steps average_every
         """
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         problems += [
@@ -69,6 +72,7 @@ class TrainConfig(
             except InputError as error:
                 problems.append(str(error))
         problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        problems += bad_average(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:

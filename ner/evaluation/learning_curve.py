@@ -83,8 +83,9 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
 
 def differing(results: Sequence[Result]) -> list[str]:
     """Options that are not the same in the recipes of all."""
-    names = [item.name for recipe in (results[0].recipe,) if recipe for item in fields(recipe)]
-    return [name for name in names if len({getattr(result.recipe, name) for result in results}) > 1]
+    recipes = [result.recipe for result in results if result.recipe]
+    names = dict.fromkeys(item.name for recipe in recipes for item in fields(recipe))
+    return [name for name in names if len({getattr(recipe, name, None) for recipe in recipes}) > 1]
 
 
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
