@@ -35,6 +35,7 @@ from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
+from ner.tagging.teacher import teach
 from ner.training.checkpointer import Checkpointer, Progress
 from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
 from ner.training.distributed import prepare
@@ -91,6 +92,7 @@ def build(
     with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
+    unlabelled = teach(config, accelerator, corpus)  # None without a teacher
 
     if not make_model and (match := match_head(config.model, corpus.tags)):
         say(accelerator, f"{config.model}: a tagger already; {match}")
@@ -98,7 +100,7 @@ def build(
     model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)
 
-    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer))
+    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer), unlabelled)
     trimmed = trim_embedding(model, [data.train, *data.validation.values()])
     if trimmed:
         validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
@@ -162,7 +164,8 @@ def forward_backward(
     """
     inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
+        labels = batch.get("targets", batch["labels"])  # tag ids, or with a teacher probabilities of tags
+        loss = job.loss(model(**inputs).logits, labels, num_labels, accelerator.num_processes)
         accelerator.backward(loss)
     return loss.detach()
 

@@ -14,6 +14,7 @@ from ner.config.options import (
     PrecisionOptions,
     RunOptions,
     SharingOptions,
+    TeacherOptions,
     TrainingDataOptions,
     bad_row_length,
     pushed_nowhere,
@@ -40,6 +41,7 @@ OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed"
 class TrainConfig(
     ModelOptions,
     TrainingDataOptions,
+    TeacherOptions,
     EncodingOptions,
     BatchOptions,
     OptimizerOptions,
@@ -59,7 +61,7 @@ class TrainConfig(
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
-            for name in ("warmup", "weight_decay", "freeze_layers")
+            for name in ("warmup", "weight_decay", "freeze_layers", "certainty_power")
             if not 0 <= getattr(self, name) < float("inf")
         ]
         for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
@@ -67,7 +69,7 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        problems += data_problems(self, self.seed) + teacher_problems(self) + pushed_nowhere(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
@@ -90,6 +92,15 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
     if not 0 <= seed < LARGEST_SEED:
         problems.append(f"--seed {seed} must " + ("not be negative" if seed < 0 else f"be below {LARGEST_SEED}"))
+    return problems
+
+
+def teacher_problems(config: TeacherOptions) -> list[str]:
+    """A message for each option of unlabelled text that makes no sense."""
+    problems = named_twice(config, "unlabelled") + named_twice(config, "teacher")
+    if bool(config.unlabelled) != bool(config.teacher):
+        given, lacking = ("unlabelled", "teacher") if config.unlabelled else ("teacher", "unlabelled")
+        problems.append(f"{flag(given)} needs {flag(lacking)}, and the other way round")
     return problems
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from accelerate import Accelerator
+from datasets import Dataset, concatenate_datasets
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
@@ -17,6 +18,7 @@ from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.soft_targets import SoftEncoded, Unlabelled
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
 from ner.training.optimization import parameter_groups
@@ -34,8 +36,18 @@ class Data:
     fingerprint: str
 
 
+def training_sentences(config: TrainConfig, corpus: Corpus) -> Dataset:
+    """The labelled sentences."""
+    return join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
+
+
 def encode_data(
-    config: TrainConfig, accelerator: Accelerator, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, longest: int
+    config: TrainConfig,
+    accelerator: Accelerator,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    unlabelled: Unlabelled | None = None,
 ) -> Data:
     """Words and tags -> sub-tokens and labels. longest: window that the encoder takes, in sub-tokens."""
     if config.max_length and config.max_length > longest:
@@ -52,9 +64,13 @@ def encode_data(
                 progress=bar.update,
             )
 
-    sentences = join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
+    sentences = training_sentences(config, corpus)
     with main_process_first(accelerator):
+        if unlabelled:
+            sentences = concatenate_datasets([sentences, unlabelled.sentences])
         train = encoded(sentences, "encode train")
+        if unlabelled:
+            train = SoftEncoded.of(train, unlabelled.probabilities, config.certainty_power)
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
