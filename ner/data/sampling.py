@@ -31,7 +31,7 @@ def take_share(dataset: Dataset, share: float) -> Dataset:
 def leave_share(dataset: Dataset, share: float) -> Dataset:
     """The rows that `take_share` leaves."""
     shuffled = dataset.shuffle(seed=0, keep_in_memory=True)
-    return shuffled.select(range(int(share * dataset.num_rows), len(dataset)))
+    return shuffled.select(np.arange(int(share * dataset.num_rows), len(dataset)))
 
 
 def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:
