@@ -9,7 +9,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -28,13 +28,13 @@ from ner.inputs.collators import PackedCollator, encoder_inputs, to_device
 from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.head import match_head
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
+from ner.tagging.teacher import teach
 from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
 from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
@@ -43,7 +43,7 @@ from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
-from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches
+from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches, trim
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
@@ -91,6 +91,7 @@ def build(
     with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
+    unlabelled = teach(config, accelerator, corpus)  # None without a teacher
 
     if not make_model and (match := match_head(config.model, corpus.tags)):
         say(accelerator, f"{config.model}: a tagger already; {match}")
@@ -98,11 +99,8 @@ def build(
     model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)
 
-    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer))
-    trimmed = trim_embedding(model, [data.train, *data.validation.values()])
-    if trimmed:
-        validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
-        data = replace(data, train=trimmed.encoded(data.train), validation=validation)
+    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer), unlabelled)
+    data, trimmed = trim(model, data)
     model.to(accelerator.device)
     if accelerator.device.type == "cpu":
         use_cpu_kernels(model)
@@ -162,7 +160,8 @@ def forward_backward(
     """
     inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
+        labels = batch.get("targets", batch["labels"])  # tag ids, or with a teacher probabilities of tags
+        loss = job.loss(model(**inputs).logits, labels, num_labels, accelerator.num_processes)
         accelerator.backward(loss)
     return loss.detach()
 

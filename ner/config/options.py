@@ -77,6 +77,24 @@ class TrainingDataOptions(DataOptions):
 
 
 @dataclass(frozen=True)
+class TeacherOptions:
+    """unlabelled text"""
+
+    unlabelled: tuple[str, ...] = option(
+        (),
+        "train on a teacher's tag probabilities of this text, too: files that `ner tag` reads (fr.txt, it.jsonl, "
+        "fr=news.txt), or languages of --data, whose training sentences outside --sample are taken without tags",
+        metavar="FILE|LANG",
+    )
+    teacher: tuple[str, ...] = option(
+        (), "runs, model folders or Hub names of taggers with the tags of --data; the mean of several", metavar="RUN"
+    )
+    certainty_power: float = option(
+        0.0, "a word of unlabelled text counts by the teacher's highest probability to this power", metavar="X"
+    )
+
+
+@dataclass(frozen=True)
 class EncodingOptions:
     """encoding"""
 

@@ -16,6 +16,7 @@ from ner.config.options import (
     PrecisionOptions,
     RunOptions,
     SharingOptions,
+    TeacherOptions,
     TrainingDataOptions,
     bad_average,
     bad_row_length,
@@ -43,6 +44,7 @@ OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed"
 class TrainConfig(
     ModelOptions,
     TrainingDataOptions,
+    TeacherOptions,
     EncodingOptions,
     BatchOptions,
     OptimizerOptions,
@@ -63,7 +65,7 @@ class TrainConfig(
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
-            for name in ("warmup", "weight_decay", "freeze_layers")
+            for name in ("warmup", "weight_decay", "freeze_layers", "certainty_power")
             if not 0 <= getattr(self, name) < float("inf")
         ]
         for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
@@ -71,7 +73,7 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        problems += data_problems(self, self.seed) + teacher_problems(self) + pushed_nowhere(self)
         problems += bad_average(self)
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
@@ -99,6 +101,15 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
         Augmentation.parse(config.augment)
     except InputError as error:
         problems.append(str(error))
+    return problems
+
+
+def teacher_problems(config: TeacherOptions) -> list[str]:
+    """A message for each option of unlabelled text that makes no sense."""
+    problems = named_twice(config, "unlabelled") + named_twice(config, "teacher")
+    if bool(config.unlabelled) != bool(config.teacher):
+        given, lacking = ("unlabelled", "teacher") if config.unlabelled else ("teacher", "unlabelled")
+        problems.append(f"{flag(given)} needs {flag(lacking)}, and the other way round")
     return problems
 
 

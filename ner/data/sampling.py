@@ -28,6 +28,12 @@ def take_share(dataset: Dataset, share: float) -> Dataset:
     return shuffled.select(range(int(share * dataset.num_rows)))
 
 
+def leave_share(dataset: Dataset, share: float) -> Dataset:
+    """The rows that `take_share` leaves."""
+    shuffled = dataset.shuffle(seed=0, keep_in_memory=True)
+    return shuffled.select(np.arange(int(share * dataset.num_rows), len(dataset)))
+
+
 def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:
     """What `("auto",)` means for configs of this pattern: `("swiss",)` for PAN-X, else `("all",)`."""
     if tuple(sample) == ("auto",):

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from accelerate import Accelerator
+from datasets import Dataset, concatenate_datasets
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
@@ -19,6 +20,8 @@ from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.soft_targets import SoftEncoded, Unlabelled
+from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
 from ner.training.optimization import parameter_groups
@@ -40,8 +43,18 @@ class Data:
     num_annotated: int
 
 
+def training_sentences(config: TrainConfig, corpus: Corpus) -> Dataset:
+    """The labelled sentences."""
+    return join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
+
+
 def encode_data(
-    config: TrainConfig, accelerator: Accelerator, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, longest: int
+    config: TrainConfig,
+    accelerator: Accelerator,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    unlabelled: Unlabelled | None = None,
 ) -> Data:
     """Words and tags -> sub-tokens and labels. longest: window that the encoder takes, in sub-tokens."""
     if config.max_length and config.max_length > longest:
@@ -58,20 +71,33 @@ def encode_data(
                 progress=bar.update,
             )
 
-    parts = [corpus[name]["train"] for name in config.train_on]
-    sentences = join_languages(parts, config.max_train_sentences)
+    sentences = training_sentences(config, corpus)
     num_annotated = len(sentences)
     with main_process_first(accelerator):
         if config.augment:
-            languages = join_languages(part_numbers(parts), config.max_train_sentences)
+            parts = part_numbers([corpus[name]["train"] for name in config.train_on])
+            languages = join_languages(parts, config.max_train_sentences)
             augmented = augment(sentences, languages, config.augment, config.seed)
             sentences, corpus = augmented.sentences, replace(corpus, notes=(*corpus.notes, augmented.note))
+        if unlabelled:
+            sentences = concatenate_datasets([sentences, unlabelled.sentences])
         train = encoded(sentences, "encode train")
+        if unlabelled:
+            train = SoftEncoded.of(train, unlabelled.probabilities, config.certainty_power)
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
     return Data(corpus, train, validation, fingerprint, num_annotated)
+
+
+def trim(model: PreTrainedModel, data: Data) -> tuple[Data, TrimmedEmbedding | None]:
+    """The data for the model without the rows of its embedding table that no sentence uses; (data, None) with all."""
+    trimmed = trim_embedding(model, [data.train, *data.validation.values()])
+    if not trimmed:
+        return data, None
+    validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
+    return replace(data, train=trimmed.encoded(data.train), validation=validation), trimmed
 
 
 def plan_batches(

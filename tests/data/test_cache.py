@@ -118,7 +118,7 @@ def test_a_folder_without_its_files_is_made_again(cache):
 def test_damage_of_sub_tokens_is_noticed(cache, german, tokenizer, damage):
     sentences = german.select(range(50))
     encode_once(sentences, tokenizer, TAGS, max_length=16)
-    (file,) = cache.glob("ner-*/encoded.safetensors")
+    (file,) = cache.glob("ner-*/labels")
     damage(file)
     again, expected = (
         encode_once(sentences, tokenizer, TAGS, max_length=16),
