@@ -90,7 +90,7 @@ class TeacherOptions:
         (), "runs, model folders or Hub names of taggers with the tags of --data; the mean of several", metavar="RUN"
     )
     certainty_power: float = option(
-        0.0, "a word of unlabelled text counts by the teacher's highest probability to this power", metavar="X"
+        1.0, "a word of unlabelled text counts by the teacher's highest probability to this power", metavar="X"
     )
 
 
