@@ -35,7 +35,8 @@ class Augmentation:
             if name == "case" and not 0 < share(value) <= 1:
                 how = "give a share of the sentences above 0 and up to 1, as in case=0.2"
                 raise InputError(f"--augment {shorten(item)}: {how}")
-        return cls(**{name: int(value) if name == "mentions" else share(value) for name, value in pairs})
+        given = dict(pairs)
+        return cls(mentions=int(given.get("mentions", "0")), case=share(given.get("case", "0")))
 
     @property
     def items(self) -> tuple[str, ...]:

@@ -20,7 +20,10 @@ class BaselineOptions:
         "is one everywhere",
     )
     seed: int = option(
-        42, "of the order of the sentences, which moves a CRF by rounding alone: its training is convex", metavar="N"
+        42,
+        "of what copies draw, and of the order of sentences, which moves a CRF by rounding alone: its training "
+        "is convex",
+        metavar="N",
     )
 
 

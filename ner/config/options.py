@@ -152,7 +152,7 @@ class OptimizerOptions:
     max_grad_norm: float = option(1.0, "clip the gradient's norm over all parameters to this", metavar="X")
     evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
-    seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
+    seed: int = option(42, "of the head's weights, the order of sentences, dropout and copies", metavar="N")
     compile: bool = option(False, "torch.compile the encoder's layers: slow at the start, pays on some machines")
     cuda_graphs: bool = option(
         False, "forward and backward as CUDA graphs, one for each shape of micro-batch: for GPUs, not run on one yet"

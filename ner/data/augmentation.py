@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +73,7 @@ def augment(sentences: Dataset, languages: Dataset, items: Sequence[str], seed: 
         counts = write_copies(sentences, of_row, wanted, seed, folder / "rows.arrow")
         (folder / "summary.json").write_text(json.dumps(counts), encoding="utf-8")
 
-    content = (content_hash(sentences), hashlib.sha256(of_row).hexdigest(), tag_set(sentences).names)
+    content = (content_hash(sentences), hashlib.sha256(of_row.tobytes()).hexdigest(), tag_set(sentences).names)
     folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
     copies = Dataset.from_file(str(folder / "rows.arrow"))
     return Augmented(
@@ -115,7 +116,7 @@ def write_copies(
         tqdm(desc="augment", unit=" sentences", total=len(sentences), delay=2, leave=False) as bar,
     ):
         for rows in batches(sentences, ROWS_PER_BATCH):
-            made: dict[str, list] = {name: [] for name in schema.names}
+            made: dict[str, list[Any]] = {name: [] for name in schema.names}
             for words, tag_ids in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), strict=True):
                 tags = [names[i] for i in tag_ids]
                 for kind, copy in copies(words, tags, int(languages[row])):
@@ -153,7 +154,7 @@ class Mentions(Sequence[Sequence[str]]):
         return len(self.words)
 
     def __getitem__(self, number: int) -> list[str]:  # type: ignore[override]  # no slices
-        return self.words[number].as_py()  # type: ignore[no-any-return]
+        return self.words[number].as_py()
 
 
 def mention_pools(sentences: Dataset, languages: np.ndarray) -> dict[int, dict[str, Mentions]]:

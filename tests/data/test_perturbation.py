@@ -39,7 +39,7 @@ def entities_of(tags: Sequence[str], scoring: Any = "strict") -> list[tuple[int,
 
 @given(sentences(), POOLS, SEEDS)
 def test_other_mentions_keep_number_types_and_order_of_the_entities(sentence, pool, seed):
-    words, tags = replace_mentions(*sentence, random.Random(seed), pool)
+    words, tags = replace_mentions(sentence[0], sentence[1], random.Random(seed), pool)
     assert len(words) == len(tags)
     assert entities_of(tags) == entities_of(tags, "default")  # a legal sequence: nothing begins with I-
     before, after = entities_of(sentence[1]), entities_of(tags)
