@@ -117,7 +117,7 @@ def build(
     is_packed = isinstance(collator, PackedCollator)
     if not open_run_folder(config, accelerator, start, corpus, data.fingerprint, is_packed=is_packed):
         return None
-    say(accelerator, f"training on {data.train.num_sentences:,} sentences: {corpus.sizes(config.train_on)}")
+    say(accelerator, f"training on {data.train.num_sentences:,} sentences: {corpus.sizes(data.sizes)}")
     say(accelerator, f"{why}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if trimmed:
         say(accelerator, f"embedding table: {len(trimmed.used):,} of {len(trimmed.whole):,} rows are used")
@@ -267,6 +267,7 @@ def finish(loop: Loop) -> Metrics:
     metrics = {
         "steps": progress.step,
         "train_sentences": loop.job.data.train.num_sentences,
+        "train_sentences_by_language": loop.job.data.sizes,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
         "hub": hub_names(config),
         **loop.meter.totals(),

@@ -8,7 +8,7 @@ import yaml
 
 from ner.arguments import READER_GONE, exit_on_input_error, parse, parse_interval, read_config, to_yaml
 from ner.cli.corpus import CorpusConfig
-from ner.config import EvaluateConfig, TrainConfig
+from ner.config import BaselineConfig, EvaluateConfig, TrainConfig
 from ner.errors import InputError
 from tests.processes import line_of, run, started
 
@@ -134,6 +134,56 @@ def test_length_of_rows(config_class, tmp_path):
     for bad in ("0", "-5", "long", "1.5", "9999999999", "²"):
         with pytest.raises(ValueError, match=f"--row-length '?{bad}"):
             rows("--row-length", bad, device="cpu")
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+@pytest.mark.parametrize(
+    ("flags", "sizes"),
+    [
+        ("", None),
+        ("--max-train-sentences 250", 250),
+        ("--train-on de fr --max-train-sentences fr=100", {"fr": 100}),
+        ("--train-on de fr it --max-train-sentences fr=100 it=50", {"fr": 100, "it": 50}),
+        ("--max-train-sentences de=7", {"de": 7}),
+    ],
+)
+def test_sizes_of_training_data(config_class, flags, sizes, tmp_path):
+    config = parse(config_class, flags.split(), "about")
+    assert config.train_sizes == sizes
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    assert read_config(config_class, tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize("text", ["max_train_sentences: 250", "max_train_sentences:"])
+def test_sizes_as_runs_used_to_store_them(text, tmp_path):
+    (tmp_path / "old.yaml").write_text(text, encoding="utf-8")
+    assert train("--config", str(tmp_path / "old.yaml")).train_sizes == (250 if "250" in text else None)
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ("0", "--max-train-sentences '0': give a number above 0, or one of single languages, like fr=100"),
+        ("fr=0", "--max-train-sentences 'fr=0': give a number above 0"),
+        ("-5", "--max-train-sentences '-5': give a number above 0"),
+        ("fr=", "--max-train-sentences 'fr=': give a number above 0"),
+        ("=5", "--max-train-sentences '=5': give a number above 0"),
+        ("1.5", "--max-train-sentences '1.5': give a number above 0"),
+        ("it=5", "--max-train-sentences 'it=5': 'it' is none of the languages to train on, de fr"),
+        (
+            "5 fr=5",
+            "--max-train-sentences '5 fr=5': a number cuts all languages joined; give one, or sizes like fr=100",
+        ),
+        ("5 6", "--max-train-sentences '5 6': a number cuts all languages joined; give one, or sizes like fr=100"),
+        ("fr=5 fr=6", "--max-train-sentences names one twice: 'fr=5 fr=6'"),
+    ],
+)
+def test_sizes_that_make_no_sense(config_class, sizes, message):
+    with pytest.raises(InputError) as caught:
+        config_class(train_on=("de", "fr"), max_train_sentences=tuple(sizes.split()))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
 
 
 def test_intervals():

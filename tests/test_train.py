@@ -136,6 +136,18 @@ def test_a_run_folder(run, small):
     assert {name: stored[name] for name in resolved} == resolved
 
 
+def test_a_language_is_cut_and_the_other_whole(run, small, capsys):
+    folder = run("--train-on", "de", "fr", "--max-train-sentences", "fr=40", "--max-steps", "2")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["train_sentences"] == 160
+    assert metrics["train_sentences_by_language"] == {"de": 120, "fr": 40}
+    assert "training on 160 sentences: de 120, fr 40 of 120" in capsys.readouterr().err
+    assert "160 (de 120, fr 40 of 120)" in (folder / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        run("--train-on", "de", "fr", "--max-train-sentences", "fr=121", output="many")
+    assert "--max-train-sentences fr=121: there are 120 fr training sentences" in capsys.readouterr().err
+
+
 def test_checkpoints_are_standard_models(run):
     folder = run("--train-on", "de")
     for name in ("best", "last"):

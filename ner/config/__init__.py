@@ -2,7 +2,7 @@
 
 from ner.config.baseline import BaselineConfig
 from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
-from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, ReadingOptions, RunOptions
+from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, ReadingOptions, RunOptions, Sizes
 from ner.config.train import FREE_ON_RESUME, TrainConfig
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "PrecisionOptions",
     "ReadingOptions",
     "RunOptions",
+    "Sizes",
     "TrainConfig",
 ]

@@ -33,9 +33,7 @@ class BaselineConfig(BaselineOptions, TrainingDataOptions, FolderOptions):
     )
 
     def __post_init__(self) -> None:
-        if problems := not_above_zero(self, "max_train_sentences", "validation_fraction") + data_problems(
-            self, self.seed
-        ):
+        if problems := not_above_zero(self, "validation_fraction") + data_problems(self, self.seed):
             raise InputError("\n".join(problems))
 
     @property

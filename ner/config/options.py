@@ -1,10 +1,13 @@
 """Groups of options, which the scripts and commands share: a line of documentation a field."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ner.arguments import flag, option
-from ner.errors import shorten
+from ner.errors import InputError, shorten
+
+Sizes: TypeAlias = int | dict[str, int] | None  # sentences of all languages joined, or of single ones; None: all
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,40 @@ class TrainingDataOptions(DataOptions):
     """data"""
 
     train_on: tuple[str, ...] = option(("de",), "languages to train on, joined and shuffled", metavar="LANG")
-    max_train_sentences: int | None = option(None, "train on the first N sentences after shuffle(seed=42)", metavar="N")
+    max_train_sentences: tuple[str, ...] | None = option(
+        None,
+        "train on the first N sentences after shuffle(seed=42), of all languages joined (250), or of single ones, "
+        "the others whole (fr=100 it=100)",
+        metavar="N",
+    )
+
+    @property
+    def train_sizes(self) -> Sizes:
+        """What `max_train_sentences` asks for. Raises InputError for what makes no sense."""
+        return parse_sizes(self.max_train_sentences or (), "--max-train-sentences", self.train_on)
+
+
+def parse_sizes(texts: Sequence[str], name: str, languages: Sequence[str]) -> Sizes:
+    """`("250",)` -> 250, `("fr=100", "it=50")` -> {"fr": 100, "it": 50}. Raises InputError. name: of the flag."""
+    sizes: dict[str, int] = {}
+    for text in texts:
+        language, is_named, number = text.rpartition("=")
+        if not (number.isdecimal() and len(number) < 19 and int(number) and bool(language) == bool(is_named)):
+            raise InputError(f"{name} {shorten(text)}: give a number above 0, or one of single languages, like fr=100")
+        if language and language not in languages:
+            raise InputError(
+                f"{name} {shorten(text)}: {shorten(language)} is none of the languages to train on, "
+                + " ".join(languages)
+            )
+        if language in sizes and language:
+            raise InputError(f"{name} names one twice: {shorten(' '.join(texts))}")
+        sizes[language] = int(number)
+    if "" not in sizes:
+        return sizes or None
+    if len(texts) > 1:
+        how = "a number cuts all languages joined; give one, or sizes like fr=100"
+        raise InputError(f"{name} {shorten(' '.join(texts))}: {how}")
+    return sizes[""]
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class TrainConfig(
     def __post_init__(self) -> None:
         above_zero = """
             batch_size epochs max_steps lr max_grad_norm patience
-            max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
+            max_tokens_per_micro_batch max_length log_every validation_fraction
             keep max_bad_steps
         """
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
@@ -86,6 +86,10 @@ class TrainConfig(
 def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
     """A message for each option of the training data, and the seed, that makes no sense."""
     problems = named_twice(config, "train_on")
+    try:
+        config.train_sizes  # noqa: B018  # read for what it raises
+    except InputError as error:
+        problems.append(str(error))
     if (config.validation_fraction or 0) >= 1:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
     if not 0 <= seed < LARGEST_SEED:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ner.config import BaselineConfig, EvaluationDataOptions, TrainConfig
+from ner.config import BaselineConfig, EvaluationDataOptions, Sizes, TrainConfig
 from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.sampling import join_languages
@@ -34,7 +34,7 @@ class Run:
     name: str
     model: str
     trained_on: tuple[str, ...]
-    max_train_sentences: int | None
+    max_train_sentences: Sizes
     max_length: int | None
     source: Source
     trained_from: Source | None
@@ -89,7 +89,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
         name,
         model,
         trained.train_on,
-        trained.max_train_sentences,
+        trained.train_sizes,
         trained.max_length if isinstance(trained, TrainConfig) else None,
         source,
         trained_from,
@@ -110,12 +110,12 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
             continue
         try:
             train_corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
+            splits = {language: train_corpus[language]["train"] for language in run.trained_on}
+            trained, _ = join_languages(splits, run.max_train_sentences)
         except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
             continue
-        splits = [train_corpus[language]["train"] for language in run.trained_on]
-        trained = join_languages(splits, run.max_train_sentences)
         tested = corpora[run.source].languages
         known[run.name] = {
             (lang, split): in_both(trained, part) for lang, parts in tested.items() for split, part in parts.items()

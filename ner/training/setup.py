@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from ner.arguments import read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
 from ner.data.corpus import Corpus, write_skipped
-from ner.data.sampling import join_languages
+from ner.data.sampling import join_languages, sizes_of
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
@@ -26,12 +27,18 @@ from ner.utils import progress_bar
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained and validated on, encoded for the model. fingerprint: equal where all of it is."""
+    """What is trained and validated on, encoded for the model.
+
+    languages: int64 [sentences], the language of each sentence that is trained on, as a number; sizes: how many
+    annotated ones there are of each; fingerprint: equal where all of it is.
+    """
 
     corpus: Corpus
     train: Encoded
     validation: dict[str, Encoded]
     fingerprint: str
+    languages: np.ndarray
+    sizes: dict[str, int]
 
 
 def encode_data(
@@ -52,14 +59,15 @@ def encode_data(
                 progress=bar.update,
             )
 
-    sentences = join_languages([corpus[name]["train"] for name in config.train_on], config.max_train_sentences)
+    parts = {name: corpus[name]["train"] for name in config.train_on}
+    sentences, languages = join_languages(parts, config.train_sizes)
     with main_process_first(accelerator):
         train = encoded(sentences, "encode train")
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
-    return Data(corpus, train, validation, fingerprint)
+    return Data(corpus, train, validation, fingerprint, languages, sizes_of(languages, config.train_on))
 
 
 def plan_batches(
