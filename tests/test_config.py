@@ -154,6 +154,17 @@ def test_sizes_of_training_data(config_class, flags, sizes, tmp_path):
     assert read_config(config_class, tmp_path / "config.yaml") == config
 
 
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+def test_a_slice_seed_is_one_of_numpy(config_class):
+    assert config_class().slice_seed == 42
+    for bad, message in (
+        (-1, "--slice-seed -1 must not be negative"),
+        (2**31, "--slice-seed 2147483648 must be below"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config_class(slice_seed=bad)
+
+
 @pytest.mark.parametrize("text", ["max_train_sentences: 250", "max_train_sentences:"])
 def test_sizes_as_runs_used_to_store_them(text, tmp_path):
     (tmp_path / "old.yaml").write_text(text, encoding="utf-8")

@@ -70,7 +70,7 @@ def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
     """Writes the run folder: config.yaml, best/, and metrics.json last; returns what is in that. Raises OSError."""
     folder, best = config.folder, config.folder / "best"
     parts = {language: corpus[language]["train"] for language in config.train_on}
-    sentences, languages = join_languages(parts, config.train_sizes)
+    sentences, languages = join_languages(parts, config.train_sizes, config.slice_seed)
     sentences = sentences.shuffle(seed=config.seed, keep_in_memory=True)
     resolved = replace(
         config, output=str(folder), sample=corpus.source.sample, data_config=corpus.source.data_config, overwrite=False

@@ -72,9 +72,12 @@ class TrainingDataOptions(DataOptions):
     train_on: tuple[str, ...] = option(("de",), "languages to train on, joined and shuffled", metavar="LANG")
     max_train_sentences: tuple[str, ...] | None = option(
         None,
-        "train on the first N sentences after shuffle(seed=42), of all languages joined (250), or of single ones, "
-        "the others whole (fr=100 it=100)",
+        "train on the first N sentences after shuffle(seed=SLICE_SEED): of all languages joined (250), or of single "
+        "ones, the others whole (fr=100 it=100)",
         metavar="N",
+    )
+    slice_seed: int = option(
+        42, "of the shuffle behind --max-train-sentences: each seed gives other sentences", metavar="N"
     )
 
     @property

@@ -33,7 +33,7 @@ FREE_ON_RESUME = tuple(
 
 
 # What tells apart the rows and points that runs of one recipe make, or runs of one row.
-OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "slice_seed", "seed")
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,15 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
         problems.append(str(error))
     if (config.validation_fraction or 0) >= 1:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
-    if not 0 <= seed < LARGEST_SEED:
-        problems.append(f"--seed {seed} must " + ("not be negative" if seed < 0 else f"be below {LARGEST_SEED}"))
-    return problems
+    return problems + [
+        f"{flag(name)} {value} must " + ("not be negative" if value < 0 else f"be below {LARGEST_SEED}")
+        for name, value in (("seed", seed), ("slice_seed", config.slice_seed))
+        if not 0 <= value < LARGEST_SEED
+    ]
 
 
 def recipe_of(config: Options) -> Options:
-    """Options with languages, number of sentences, seed and what does not change a result at their defaults.
+    """Options with languages, number of sentences, seeds and what does not change a result at their defaults.
 
     Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
     """

@@ -17,9 +17,9 @@ def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
 
 
 def join_languages(
-    parts: Mapping[str, Dataset], sizes: int | Mapping[str, int] | None = None
+    parts: Mapping[str, Dataset], sizes: int | Mapping[str, int] | None = None, seed: int = 42
 ) -> tuple[Dataset, np.ndarray]:
-    """Training sentences of several languages in one order, shuffle(seed=42), and the language of each.
+    """Training sentences of several languages in one order, shuffle(seed=seed), and the language of each.
 
     sizes: a number keeps the first of all of them; numbers of languages, the first of each language's own shuffle, the
     same whatever it is joined with. Returns also int64 [sentences]: numbers of the languages, in the order of parts.
@@ -33,11 +33,11 @@ def join_languages(
         if len(parts) == 1:
             (sizes,) = sizes.values()
         else:
-            parts = {name: take_first(part, sizes.get(name, len(part))) for name, part in parts.items()}
+            parts = {name: take_first(part, sizes.get(name, len(part)), seed) for name, part in parts.items()}
             sizes = None
     joined = concatenate_datasets(list(parts.values()))
     languages = np.repeat(np.arange(len(parts)), [len(part) for part in parts.values()])
-    order = shuffled(len(joined))[:sizes]
+    order = shuffled(len(joined), seed)[:sizes]
     return joined.select(order, keep_in_memory=True), languages[order]
 
 
@@ -46,14 +46,14 @@ def sizes_of(languages: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, np.bincount(languages, minlength=len(names)).tolist(), strict=True))
 
 
-def take_first(dataset: Dataset, size: int) -> Dataset:
-    """The first rows of shuffle(seed=42), in that order; all of them as they are."""
-    return dataset.select(shuffled(len(dataset))[:size], keep_in_memory=True) if size < len(dataset) else dataset
+def take_first(dataset: Dataset, size: int, seed: int) -> Dataset:
+    """The first rows of shuffle(seed=seed), in that order; all of them as they are."""
+    return dataset.select(shuffled(len(dataset), seed)[:size], keep_in_memory=True) if size < len(dataset) else dataset
 
 
-def shuffled(size: int) -> np.ndarray:
-    """int64 [rows]: the rows in the order that shuffle(seed=42) of `datasets` gives them."""
-    return np.random.default_rng(42).permutation(size)
+def shuffled(size: int, seed: int) -> np.ndarray:
+    """int64 [rows]: the rows in the order that shuffle(seed=seed) of `datasets` gives them."""
+    return np.random.default_rng(seed).permutation(size)
 
 
 def take_share(dataset: Dataset, share: float) -> Dataset:

@@ -1,8 +1,8 @@
 """Learning curves: F1 against training sentences, and where it reaches the zero-shot level of another language.
 
-Runs on one language that differ in nothing but the number of training sentences (and seed) are a curve. Its zero-shot
+Runs on one language that differ in nothing but the number of training sentences (and seeds) are a curve. Its zero-shot
 level is F1 of the run trained on another single language, the one with most sentences. Intervals are by bootstrap over
-the test sentences, the same ones for all points and the level.
+the test sentences, the same ones for all points and the level, and over runs where a point has several.
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ner.evaluation.bootstrap import Interval, interval
-from ner.evaluation.matrix import Result, mean_f1, mean_samples, named, resample
+from ner.evaluation.matrix import Result, mean_f1, named, resample
 from ner.utils import table
 
 BELOW, NOT_REACHED = "below the smallest", "not reached"
@@ -22,7 +22,7 @@ BELOW, NOT_REACHED = "below the smallest", "not reached"
 
 @dataclass(frozen=True)
 class Point:
-    """F1 at one number of training sentences: the mean over runs, which differ in their seed."""
+    """F1 at one number of training sentences: the mean over runs, which differ in their seed or slice."""
 
     train_sentences: int
     f1: float
@@ -118,10 +118,10 @@ def curve(
     """The curve of these results on one language. level: results that give the zero-shot level, possibly none."""
 
     def drawn(members: Sequence[Result]) -> np.ndarray:
-        """float64 [resamples]: their mean F1, on the same resamples whatever the members."""
-        resampled = mean_samples(members, samples)
-        assert resampled is not None
-        return resampled
+        """float64 [resamples]: the mean F1 of resampled runs, on the same resampled sentences whatever the members."""
+        of_runs = np.stack([samples[member.run, member.language] for member in members])
+        chosen = np.random.default_rng(0).integers(len(members), size=of_runs.shape)
+        return np.take_along_axis(of_runs, chosen, axis=0).mean(axis=0)
 
     def runs(members: Sequence[Result]) -> tuple[str, ...]:
         return tuple(result.run for result in members)

@@ -106,12 +106,12 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
     found = [note for corpus in corpora.values() for note in corpus.notes]
     known: Seen = {}
     for run in runs:
-        if run.trained_from is None:
+        if run.trained_from is None or run.options is None:
             continue
         try:
             train_corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
             splits = {language: train_corpus[language]["train"] for language in run.trained_on}
-            trained, _ = join_languages(splits, run.max_train_sentences)
+            trained, _ = join_languages(splits, run.max_train_sentences, run.options.slice_seed)
         except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")

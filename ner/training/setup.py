@@ -60,7 +60,7 @@ def encode_data(
             )
 
     parts = {name: corpus[name]["train"] for name in config.train_on}
-    sentences, languages = join_languages(parts, config.train_sizes)
+    sentences, languages = join_languages(parts, config.train_sizes, config.slice_seed)
     with main_process_first(accelerator):
         train = encoded(sentences, "encode train")
         validation = {

@@ -56,6 +56,16 @@ def test_single_languages_are_cut_and_the_others_whole():
         join_languages(parts, {"fr": 51})
 
 
+def test_another_slice_seed_is_another_nested_slice():
+    parts = {"de": rows(0, 100), "fr": rows(100, 50)}
+    few, more = (set(join_languages(parts, {"fr": n}, 7)[0]["row"][:]) for n in (10, 20))
+    assert few < more
+    assert few != set(join_languages(parts, {"fr": 10})[0]["row"][:])
+    joined = join_languages(parts, 20, 7)[0]["row"][:]
+    assert joined == concatenate_datasets(list(parts.values())).shuffle(seed=7)["row"][:20]
+    assert join_languages(parts, 20, 42)[0]["row"][:] == join_languages(parts, 20)[0]["row"][:]
+
+
 def test_held_out_sentences(german):
     train, validation = hold_out(german, 0.1)
     assert (len(train), len(validation)) == (900, 100)

@@ -125,6 +125,21 @@ def test_seeds_of_one_size_are_a_point():
     assert point.f1 == pytest.approx(np.mean([r.scores["default"]["f1"] for r in (FRENCH[2], second)]))
 
 
+def test_the_interval_holds_seeds_and_slices():
+    """Runs that agree are as sure as their sentences are; of runs that do not, the interval is wider."""
+    agree = [result(f"a{i}", "fr", 1000, 0.45, counts=FRENCH[2].counts) for i in range(3)]
+    agree = [dataclasses.replace(r, scores=FRENCH[2].scores) for r in agree]
+    differ = [result(f"b{i}", "fr", 2000, recall) for i, recall in enumerate((0.3, 0.5, 0.7))]
+    (curve,), _ = curves([*FRENCH[:2], *agree, *differ, GERMAN], "default")
+    (alone,), _ = curves([*FRENCH, GERMAN], "default")
+    assert [len(point.runs) for point in curve.points] == [1, 3, 3, 1]
+    assert curve.points[1].interval == alone.points[1].interval
+    runs = [r.scores["default"]["f1"] for r in differ]
+    low, high = curve.points[2].interval.low, curve.points[2].interval.high
+    assert min(runs) - 0.05 < low < min(runs) + 0.05
+    assert max(runs) - 0.05 < high < max(runs) + 0.05
+
+
 def test_runs_of_other_options_are_no_curve_and_it_is_said():
     other = dataclasses.replace(RECIPE, lr=1e-3, epochs=9)
     found, notes = curves([FRENCH[0], dataclasses.replace(FRENCH[1], recipe=other), GERMAN], "default")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ner.config import TrainConfig
+from ner.config import BaselineConfig, TrainConfig
 from ner.evaluation.bootstrap import f1_interval
 from ner.evaluation.matrix import Result, best_rows, f1_cells, f1_of_cells, row_names
 from ner.evaluation.metrics import ratios
@@ -152,6 +152,8 @@ def test_seeds_of_a_row_are_averaged_with_their_spread():
 def test_what_makes_a_row_is_everything_but_seed_and_place():
     config = TrainConfig(train_on=("fr",), max_train_sentences=("9",), seed=7, output="elsewhere", keep=5, lr=1e-3)
     assert config.recipe() == TrainConfig(lr=1e-3).recipe()
+    assert TrainConfig(slice_seed=7).recipe() == TrainConfig().recipe()
+    assert BaselineConfig(slice_seed=7).recipe() == BaselineConfig().recipe()
     assert config.recipe() != TrainConfig(lr=1e-4).recipe()
     other = run("b", ("de",), 0.8, 0.5, 0.4, recipe=dataclasses.replace(RECIPE, lr=1.0))
     assert row_names([*OF_SEEDS[:3], *other], LANGUAGES) == {"a": "de [a]", "b": "de [b]"}
