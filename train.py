@@ -18,7 +18,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ner.arguments import FAILED, command, exit_on_input_error, parse, parse_interval
+from ner.arguments import FAILED, command, exit_on_input_error, parse
 from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.errors import single_line
@@ -110,9 +110,8 @@ def build(
     if config.compile:
         compile_layers(model)
 
-    num_steps = config.max_steps or config.epochs * len(plan)
+    num_steps, evaluate_every = config.plan_steps(len(plan))
     optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
-    every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
 
     is_packed = isinstance(collator, PackedCollator)
     if not open_run_folder(config, accelerator, start, corpus, data.fingerprint, is_packed=is_packed):
@@ -130,7 +129,7 @@ def build(
         optimizer=optimizer,
         scheduler=scheduler,
         num_steps=num_steps,
-        evaluate_every=every if unit == "steps" else every * len(plan),
+        evaluate_every=evaluate_every,
         trimmed=trimmed,
         resume_from=start.resume_from,
         recorder=recorder,

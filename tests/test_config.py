@@ -17,7 +17,7 @@ FLAGS = (
     "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
     "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
-    "license cuda-graphs"
+    "license cuda-graphs min-steps slice-seed"
 ).split()
 
 
@@ -195,6 +195,22 @@ def test_sizes_that_make_no_sense(config_class, sizes, message):
         config_class(train_on=("de", "fr"), max_train_sentences=tuple(sizes.split()))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_few_sentences_get_enough_steps():
+    """(steps, steps between evaluations) of epochs of 12 steps."""
+    assert train().plan_steps(12) == (36, 12)
+    assert train("--evaluate-every", "2e").plan_steps(12) == (36, 24)
+    assert train("--evaluate-every", "5").plan_steps(12) == (36, 5)
+    assert train("--max-steps", "7").plan_steps(12) == (7, 12)
+    enough = ("--min-steps", "500")
+    assert train(*enough).plan_steps(12) == (500, 167)  # three evaluations, as --epochs 3 has
+    assert train(*enough, "--evaluate-every", "5").plan_steps(12) == (500, 5)
+    assert train(*enough).plan_steps(200) == train().plan_steps(200) == (600, 200)
+    with pytest.raises(InputError, match="--max-steps 7 and --min-steps 500: give one of them"):
+        train(*enough, "--max-steps", "7")
+    with pytest.raises(InputError, match="--min-steps 0 must be above 0"):
+        train("--min-steps", "0")
 
 
 def test_intervals():

@@ -148,6 +148,16 @@ def test_a_language_is_cut_and_the_other_whole(run, small, capsys):
     assert "--max-train-sentences fr=121: there are 120 fr training sentences" in capsys.readouterr().err
 
 
+def test_few_sentences_are_passed_over_until_there_are_enough_steps(run):
+    """Two steps an epoch; the schedule and the evaluations are those of the steps that are made."""
+    folder = run("--train-on", "de", "--max-train-sentences", "40", "--min-steps", "9")
+    points, evaluations = log_of(folder)
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["steps"] == 9
+    assert [e["step"] for e in evaluations] == [5, 9]  # two, as of --epochs 2
+    assert points[-1]["epoch"] == 4.5
+    assert [p["lr"] for p in points] == pytest.approx([1e-3 * (1 - (p["step"] - 1) / 9) for p in points])
+
+
 def test_checkpoints_are_standard_models(run):
     folder = run("--train-on", "de")
     for name in ("best", "last"):

@@ -158,6 +158,12 @@ class OptimizerOptions:
     max_steps: int | None = option(
         None, "train for exactly N steps, however many epochs that takes; overrides --epochs", metavar="N"
     )
+    min_steps: int | None = option(
+        None,
+        "train for N steps at least: few sentences are passed over more often than --epochs says, and an epoch of "
+        "--evaluate-every is stretched as much",
+        metavar="N",
+    )
     lr: float = option(5e-5, "peak learning rate", metavar="RATE")
     schedule: Literal["linear", "cosine"] = option("linear", "decay of the learning rate to zero")
     warmup: float = option(

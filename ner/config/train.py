@@ -52,7 +52,7 @@ class TrainConfig(
 
     def __post_init__(self) -> None:
         above_zero = """
-            batch_size epochs max_steps lr max_grad_norm patience
+            batch_size epochs max_steps min_steps lr max_grad_norm patience
             max_tokens_per_micro_batch max_length log_every validation_fraction
             keep max_bad_steps
         """
@@ -68,6 +68,8 @@ class TrainConfig(
             except InputError as error:
                 problems.append(str(error))
         problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        if self.max_steps and self.min_steps:
+            problems.append(f"--max-steps {self.max_steps} and --min-steps {self.min_steps}: give one of them")
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
@@ -77,6 +79,17 @@ class TrainConfig(
     def folder(self) -> Path:
         """The run folder, with the languages filled in."""
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
+
+    def plan_steps(self, steps_per_epoch: int) -> tuple[int, int]:
+        """How many steps are made, and how many there are between evaluations.
+
+        Where `min_steps` makes more passes over the sentences than `epochs`, an epoch of `evaluate_every` is longer by
+        as much: there are as many evaluations as without.
+        """
+        every, unit = parse_interval(self.evaluate_every, "--evaluate-every")
+        at_least = self.min_steps or 0
+        num_steps = self.max_steps or max(self.epochs * steps_per_epoch, at_least)
+        return num_steps, every * (1 if unit == "steps" else max(steps_per_epoch, -(-at_least // self.epochs)))
 
     def recipe(self) -> "TrainConfig":
         """`recipe_of` these options."""
