@@ -17,7 +17,7 @@ FLAGS = (
     "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
     "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
-    "license cuda-graphs min-steps slice-seed"
+    "license cuda-graphs min-steps slice-seed sampling-temperature"
 ).split()
 
 
@@ -211,6 +211,13 @@ def test_few_sentences_get_enough_steps():
         train(*enough, "--max-steps", "7")
     with pytest.raises(InputError, match="--min-steps 0 must be above 0"):
         train("--min-steps", "0")
+
+
+@pytest.mark.parametrize("temperature", ["0.5", "0", "nan", "inf"])
+def test_sampling_temperature(temperature):
+    assert train("--sampling-temperature", "3").sampling_temperature == 3
+    with pytest.raises(InputError, match=f"--sampling-temperature {float(temperature)} must be 1 or more, and finite"):
+        train("--sampling-temperature", temperature)
 
 
 def test_intervals():

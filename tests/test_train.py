@@ -158,6 +158,14 @@ def test_few_sentences_are_passed_over_until_there_are_enough_steps(run):
     assert [p["lr"] for p in points] == pytest.approx([1e-3 * (1 - (p["step"] - 1) / 9) for p in points])
 
 
+def test_a_small_language_is_drawn_more_often(run, capsys):
+    flags = ("--train-on", "de", "fr", "--max-train-sentences", "fr=12", "--sampling-temperature", "3", "--seed", "7")
+    whole = run(*flags)
+    assert "sentences drawn in an epoch: de 90, fr 42" in capsys.readouterr().err
+    assert json.loads((whole / "metrics.json").read_text(encoding="utf-8"))["steps"] == 10  # as without
+    assert same(weights(whole), weights(run(*flags, output="again")))
+
+
 def test_checkpoints_are_standard_models(run):
     folder = run("--train-on", "de")
     for name in ("best", "last"):

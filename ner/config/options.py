@@ -154,6 +154,12 @@ class OptimizerOptions:
     """training"""
 
     batch_size: int = option(64, "sentences per step, over all processes", metavar="N")
+    sampling_temperature: float = option(
+        1.0,
+        "draw languages by their number of sentences to the power of 1/T (XLM-R's alpha): above 1, an epoch repeats "
+        "sentences of small languages and takes a part of large ones, and is as long as before",
+        metavar="T",
+    )
     epochs: int = option(3, "passes over the training sentences", metavar="N")
     max_steps: int | None = option(
         None, "train for exactly N steps, however many epochs that takes; overrides --epochs", metavar="N"

@@ -68,6 +68,8 @@ class TrainConfig(
             except InputError as error:
                 problems.append(str(error))
         problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        if not 1 <= self.sampling_temperature < float("inf"):
+            problems.append(f"--sampling-temperature {self.sampling_temperature} must be 1 or more, and finite")
         if self.max_steps and self.min_steps:
             problems.append(f"--max-steps {self.max_steps} and --min-steps {self.min_steps}: give one of them")
         if self.resume and self.overwrite:

@@ -84,9 +84,14 @@ def plan_batches(
         config.max_tokens_per_micro_batch,
         config.seed,
         num_processes=accelerator.num_processes,
+        languages=data.languages,
+        temperature=config.sampling_temperature,
     )
     for windows in data.validation.values():
-        replace(plan, encoded=windows)  # raises where a window does not fit
+        replace(plan, encoded=windows, languages=None)  # raises where a window does not fit
+    if config.sampling_temperature != 1:
+        drawn = zip(data.sizes, plan.drawn_of_languages, strict=False)
+        say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
     return collator, plan, why
 
 
