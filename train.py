@@ -42,6 +42,7 @@ from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
+from ner.training.selection import choice_of_whole, selection_note
 from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
@@ -247,14 +248,17 @@ def evaluate_and_keep_best(loop: Loop) -> None:
             job.data.corpus.tags,
             max_tokens=loop.config.max_tokens_per_micro_batch,
             progress=loop.signals.check,
+            chosen=job.data.chosen,
         )
         loop.log.write({**point, "validation": scores})
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
         progress.evaluations_since_best += 1
+        choice = choice_of_whole(progress.best, {**point, **scores})  # where --max-validation-sentences are fewer
         if scores["f1"] > progress.best["f1"]:
             progress.best, progress.evaluations_since_best = {**point, **scores}, 0
             loop.checkpointer.save_model("best", job.tokenizer, job.trimmed, progress.step)
+        progress.best |= choice
     set_train_mode(loop.model)
 
 
@@ -276,6 +280,8 @@ def finish(loop: Loop) -> Metrics:
         write_json(config.folder / "metrics.json", metrics)
     best = f"validation F1 {progress.best['f1']:.4f} at step {progress.best['step']}"
     say(loop.accelerator, f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training")
+    if note := selection_note(progress.best):
+        say(loop.accelerator, f"{config.folder}: {note}")
     return metrics
 
 

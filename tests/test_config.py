@@ -17,7 +17,7 @@ FLAGS = (
     "max-train-sentences label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size epochs "
     "max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
-    "license cuda-graphs min-steps slice-seed sampling-temperature"
+    "license cuda-graphs min-steps slice-seed sampling-temperature max-validation-sentences"
 ).split()
 
 
@@ -211,6 +211,28 @@ def test_few_sentences_get_enough_steps():
         train(*enough, "--max-steps", "7")
     with pytest.raises(InputError, match="--min-steps 0 must be above 0"):
         train("--min-steps", "0")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sizes"), [("", None), ("train", "train"), ("de=10", {"de": 10}), ("fr=5 de=10", {"de": 10, "fr": 5})]
+)
+def test_sizes_of_validation_data(flags, sizes):
+    given = ["--max-validation-sentences", *flags.split()] if flags else []
+    assert train("--train-on", "de", "fr", *given).validation_sizes == sizes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ("10", "--max-validation-sentences 10: give train, or a number for each language, like de=10"),
+        ("train de=10", "--max-validation-sentences 'train': give a number above 0"),
+        ("it=10", "--max-validation-sentences 'it=10': 'it' is none of the languages to train on"),
+    ],
+)
+def test_sizes_of_validation_data_that_make_no_sense(sizes, message):
+    with pytest.raises(InputError) as caught:
+        train("--train-on", "de", "--max-validation-sentences", *sizes.split())
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("temperature", ["0.5", "0", "nan", "inf"])

@@ -166,6 +166,32 @@ def test_a_small_language_is_drawn_more_often(run, capsys):
     assert same(weights(whole), weights(run(*flags, output="again")))
 
 
+def test_few_validation_sentences_choose_and_all_are_scored(run, capsys, small):
+    flags = ("--train-on", "de", "fr", "--max-train-sentences", "fr=20", "--epochs", "4")
+    by_all, folder = run(*flags), run(*flags, "--max-validation-sentences", "train", output="few")
+    assert same(weights(by_all), weights(folder))  # the choice alone is another
+    (_, before), (_, evaluations) = log_of(by_all), log_of(folder)
+    for old, new in zip(before, evaluations, strict=True):
+        scores = new["validation"]
+        assert (scores["sentences"], scores["whole"]["sentences"]) == (80, 120)
+        assert scores["whole"]["f1"] == old["validation"]["f1"]
+        assert scores["languages"]["de"]["f1"] == old["validation"]["languages"]["de"]["f1"]  # 60 of 120 are all
+        assert scores["languages"]["fr"]["support"] < old["validation"]["languages"]["fr"]["support"]
+    best = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["best"]
+    assert best["f1"] == max(e["validation"]["f1"] for e in evaluations)
+    choice = json.loads((by_all / "metrics.json").read_text(encoding="utf-8"))["best"]
+    assert best["choice_of_whole"] == {name: choice[name] for name in ("step", "epoch", "f1")}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "best/ was chosen by 80 of 120 validation sentences" in said
+    assert (
+        f"all of them give it F1 {best['whole']['f1']:.4f}, and would have chosen step {choice['step']} with {choice['f1']:.4f}"
+        in said
+    )
+    with pytest.raises(SystemExit):
+        run(*flags, "--max-validation-sentences", "fr=61", output="many")
+    assert "--max-validation-sentences fr=61: there are 60 fr validation sentences" in capsys.readouterr().err
+
+
 def test_checkpoints_are_standard_models(run):
     folder = run("--train-on", "de")
     for name in ("best", "last"):

@@ -178,6 +178,12 @@ class OptimizerOptions:
     weight_decay: float = option(0.01, "AdamW's decay; never on biases and norms", metavar="X")
     max_grad_norm: float = option(1.0, "clip the gradient's norm over all parameters to this", metavar="X")
     evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
+    max_validation_sentences: tuple[str, ...] | None = option(
+        None,
+        "validation sentences that choose best/: train, as many of a language as are trained on; or numbers of single "
+        "languages (fr=100), the others whole; all are scored, and what they would have chosen is said",
+        metavar="N",
+    )
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences and dropout", metavar="N")
     compile: bool = option(False, "torch.compile the encoder's layers: slow at the start, pays on some machines")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.options import (
@@ -16,6 +16,7 @@ from ner.config.options import (
     SharingOptions,
     TrainingDataOptions,
     bad_row_length,
+    parse_sizes,
     pushed_nowhere,
 )
 from ner.errors import InputError
@@ -67,6 +68,10 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
+        try:
+            self.validation_sizes  # noqa: B018  # read for what it raises
+        except InputError as error:
+            problems.append(str(error))
         problems += data_problems(self, self.seed) + pushed_nowhere(self)
         if not 1 <= self.sampling_temperature < float("inf"):
             problems.append(f"--sampling-temperature {self.sampling_temperature} must be 1 or more, and finite")
@@ -81,6 +86,18 @@ class TrainConfig(
     def folder(self) -> Path:
         """The run folder, with the languages filled in."""
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
+
+    @property
+    def validation_sizes(self) -> dict[str, int] | Literal["train"] | None:
+        """What `max_validation_sentences` asks for. Raises InputError for what makes no sense."""
+        texts, name = self.max_validation_sentences or (), "--max-validation-sentences"
+        if texts == ("train",):
+            return "train"
+        sizes = parse_sizes(texts, name, self.train_on)
+        if isinstance(sizes, int):
+            each = " ".join(f"{language}={sizes}" for language in self.train_on)
+            raise InputError(f"{name} {sizes}: give train, or a number for each language, like {each}")
+        return sizes
 
     def plan_steps(self, steps_per_epoch: int) -> tuple[int, int]:
         """How many steps are made, and how many there are between evaluations.

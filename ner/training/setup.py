@@ -22,6 +22,7 @@ from ner.runtime import main_process_first, say, start_trackers, wait_for_everyo
 from ner.training import checkpoint
 from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
+from ner.training.selection import choose_validation
 from ner.utils import progress_bar
 
 
@@ -30,7 +31,7 @@ class Data:
     """What is trained and validated on, encoded for the model.
 
     languages: int64 [sentences], the language of each sentence that is trained on, as a number; sizes: how many
-    annotated ones there are of each; fingerprint: equal where all of it is.
+    annotated ones there are of each; chosen: as of `choose_validation`; fingerprint: equal where all of it is.
     """
 
     corpus: Corpus
@@ -39,6 +40,7 @@ class Data:
     fingerprint: str
     languages: np.ndarray
     sizes: dict[str, int]
+    chosen: dict[str, np.ndarray] | None
 
 
 def encode_data(
@@ -67,7 +69,9 @@ def encode_data(
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
-    return Data(corpus, train, validation, fingerprint, languages, sizes_of(languages, config.train_on))
+    sizes = sizes_of(languages, config.train_on)
+    chosen = choose_validation(config, sizes, {name: part.num_sentences for name, part in validation.items()})
+    return Data(corpus, train, validation, fingerprint, languages, sizes, chosen)
 
 
 def plan_batches(
