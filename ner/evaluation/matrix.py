@@ -27,7 +27,8 @@ class Result:
     the training data was cut, if it was; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it
     was trained on; recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64
     [2 scorings, sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and
-    gold tags. None where it is not known. baseline: CRF or dictionary, None for an encoder.
+    gold tags; annotated: sentences of the tested language that it was trained on. None where it is not known. baseline:
+    CRF or dictionary, None for an encoder.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Result:
     counts: np.ndarray | None = None
     content: str | None = None
     baseline: str | None = None
+    annotated: int | None = None
 
     @property
     def training(self) -> Hashable:

@@ -1,7 +1,7 @@
 """What is tested and exported: runs, baselines, other token classifiers, and whether they fit the data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from datasets import Dataset
@@ -28,7 +28,8 @@ class Run:
     """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
 
     max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from;
-    options: of its training; train_sentences: how many it was trained on, None while it is not finished.
+    options: of its training; train_sentences: how many it was trained on, None while it is not finished; annotated:
+    how many of each language, where it is known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Run:
     trained_from: Source | None
     options: RunConfig | None = None
     train_sentences: int | None = None
+    annotated: dict[str, int] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Method | None:
@@ -67,6 +69,7 @@ class Run:
             counts=tagged.counts(),
             content=content_key(rows),
             baseline=TITLES[self.baseline] if self.baseline else None,
+            annotated=self.annotated.get(language, 0 if self.annotated and language not in self.trained_on else None),
         )
 
 
@@ -94,7 +97,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
         source,
         trained_from,
         trained,
-        train_sentences(folder),
+        *train_sentences(folder, trained.train_on),
     )
 
 

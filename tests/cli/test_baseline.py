@@ -127,7 +127,7 @@ def test_baselines_and_an_encoder_in_one_matrix_and_one_curve(runs, tmp_path, ca
     gap = written["cells"]["test"]["de, CRF"]["fr"]["gap"]
     assert gap == pytest.approx(matrix["fr, CRF"]["fr"] - matrix["de, CRF"]["fr"])
     curves = json.loads((tmp_path / "curve.json").read_text(encoding="utf-8"))["test"]
-    assert [curve["name"] for curve in curves] == ["fr, CRF", "fr, dictionary"]
+    assert [curve["name"] for curve in curves] == ["fr alone, CRF baseline", "fr alone, dictionary baseline"]
     for curve, method in zip(curves, ("crf", "dictionary"), strict=True):
         assert [point["train_sentences"] for point in curve["points"]] == list(SIZES)
         assert curve["level"]["runs"] == [str(runs / f"de-200-{method}")]
