@@ -18,7 +18,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ner.arguments import FAILED, command, exit_on_input_error, parse, parse_interval
+from ner.arguments import FAILED, command, exit_on_input_error, parse
 from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.errors import single_line
@@ -43,6 +43,7 @@ from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
+from ner.training.selection import choice_of_whole, selection_note
 from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches, trim
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
@@ -108,14 +109,11 @@ def build(
     if config.compile:
         compile_layers(model)
 
-    num_steps = config.max_steps or config.epochs * len(plan)
+    num_steps, evaluate_every = config.plan_steps(len(plan))
     optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
-    every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
-
-    is_packed = isinstance(collator, PackedCollator)
-    if not open_run_folder(config, accelerator, start, data.corpus, data.fingerprint, is_packed=is_packed):
+    if not open_run_folder(config, accelerator, start, data, is_packed=isinstance(collator, PackedCollator)):
         return None
-    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(config.train_on)}")
+    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(data.sizes)}")
     say(accelerator, f"{why}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if trimmed:
         say(accelerator, f"embedding table: {len(trimmed.used):,} of {len(trimmed.whole):,} rows are used")
@@ -128,7 +126,7 @@ def build(
         optimizer=optimizer,
         scheduler=scheduler,
         num_steps=num_steps,
-        evaluate_every=every if unit == "steps" else every * len(plan),
+        evaluate_every=evaluate_every,
         trimmed=trimmed,
         resume_from=start.resume_from,
         recorder=recorder,
@@ -236,8 +234,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
 def validate(loop: Loop) -> Metrics:
     """Scores of the validation sentences. Raises EvaluationStoppedError."""
     data, collator, most = loop.job.data, loop.job.collator, loop.config.max_tokens_per_micro_batch
-    parts = (data.validation, collator, loop.accelerator, data.corpus.tags)
-    return evaluate_languages(loop.model, *parts, max_tokens=most, progress=loop.signals.check)
+    parts, check = (data.validation, collator, loop.accelerator, data.corpus.tags), loop.signals.check
+    return evaluate_languages(loop.model, *parts, max_tokens=most, progress=check, chosen=data.chosen)
 
 
 def evaluate_and_keep_best(loop: Loop) -> None:
@@ -253,9 +251,11 @@ def evaluate_and_keep_best(loop: Loop) -> None:
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
         progress.evaluations_since_best += 1
+        choice = choice_of_whole(progress.best, {**point, **scores})  # where --max-validation-sentences are fewer
         if scores["f1"] > progress.best["f1"]:
             progress.best, progress.evaluations_since_best = {**point, **scores}, 0
             loop.checkpointer.save_model("best", job.tokenizer, job.trimmed, progress.step)
+        progress.best |= choice
     set_train_mode(loop.model)
 
 
@@ -281,6 +281,7 @@ def finish(loop: Loop) -> Metrics:
     metrics = {
         "steps": progress.step,
         "train_sentences": loop.job.data.num_annotated,
+        "train_sentences_by_language": loop.job.data.sizes,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
         "hub": hub_names(config),
         **loop.meter.totals(),
@@ -290,7 +291,10 @@ def finish(loop: Loop) -> Metrics:
     if loop.accelerator.is_main_process:
         write_json(config.folder / "metrics.json", metrics)
     best = f"validation F1 {progress.best['f1']:.4f} at step {progress.best['step']}"
-    say(loop.accelerator, f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training")
+    say(
+        loop.accelerator,
+        f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training{selection_note(progress.best)}",
+    )
     return metrics
 
 

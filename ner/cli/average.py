@@ -80,7 +80,7 @@ def find_runs(config: AverageConfig) -> tuple[list[Path], SoupConfig, dict[str, 
         model, options = find_encoder(name, config.checkpoint)
         if options is None:
             raise InputError(f"{name}: no run folder of train.py (config.yaml)")
-        if train_sentences(Path(name)) is None:
+        if train_sentences(Path(name), options.train_on)[0] is None:
             raise InputError(f"{name}: its training is not finished")
         if trained and (changed := differing(options, trained[0])):
             raise InputError("\n  ".join([f"{name} and {config.runs[0]} differ in more than their seed:", *changed]))
@@ -90,8 +90,10 @@ def find_runs(config: AverageConfig) -> tuple[list[Path], SoupConfig, dict[str, 
         with file_errors(folder):
             verify(folder)
     check_alike(models)
+    number, of_each = train_sentences(Path(config.runs[0]), trained[0].train_on)
     metrics = {
-        "train_sentences": train_sentences(Path(config.runs[0])),
+        "train_sentences": number,
+        "train_sentences_by_language": of_each,
         "sentences": read_json(Path(config.runs[0]) / "metrics.json").get("sentences", {}),
         "averaged": list(map(str, models)),
         "best": {},  # evaluate.py tests it on the validation sentences: --splits validation

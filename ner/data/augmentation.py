@@ -55,30 +55,24 @@ class Augmented:
         ) + (f"; {n:,} copies would have been the same and are left out" if (n := count["unchanged"]) else "")
 
 
-def part_numbers(parts: Sequence[Dataset]) -> list[Dataset]:
-    """For each part as many rows, which hold its number: joined as the parts, they say where a sentence comes from."""
-    return [Dataset.from_dict({ROW: np.full(len(part), number)}) for number, part in enumerate(parts)]
-
-
-def augment(sentences: Dataset, languages: Dataset, items: Sequence[str], seed: int) -> Augmented:
+def augment(sentences: Dataset, languages: np.ndarray, items: Sequence[str], seed: int) -> Augmented:
     """Training sentences and their copies, the same wherever they are made.
 
-    languages: `part_numbers`, joined as the sentences were; items: what `Augmentation.parse` reads. The copies of one
+    languages: int64 [sentences], as of `join_languages`; items: what `Augmentation.parse` reads. The copies of one
     kind depend on the seed and the sentences, and not on what else is asked for. Raises InputError.
     """
     wanted = Augmentation.parse(items)
-    of_row = numbers(languages)
 
     def write(folder: Path) -> None:
-        counts = write_copies(sentences, of_row, wanted, seed, folder / "rows.arrow")
+        counts = write_copies(sentences, languages, wanted, seed, folder / "rows.arrow")
         (folder / "summary.json").write_text(json.dumps(counts), encoding="utf-8")
 
-    content = (content_hash(sentences), hashlib.sha256(of_row.tobytes()).hexdigest(), tag_set(sentences).names)
+    content = (content_hash(sentences), hashlib.sha256(languages.tobytes()).hexdigest(), tag_set(sentences).names)
     folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
     copies = Dataset.from_file(str(folder / "rows.arrow"))
     return Augmented(
         sentences=concatenate_datasets([sentences, copies.remove_columns(ROW)]),
-        languages=np.concatenate([of_row, of_row[numbers(copies)]]),
+        languages=np.concatenate([languages, languages[numbers(copies)]]),
         num_annotated=len(sentences),
         counts=read_json(folder / "summary.json"),
     )

@@ -197,9 +197,20 @@ def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
     return Predictions(np.ones_like(predictions.mine), *map(whole, parts))
 
 
-def score(predictions: Predictions, encoded: Encoded, accelerator: Accelerator, tags: TagSet) -> Counts:
-    """Counts over all sentences, each scored once at any number of processes. predictions: this process's share."""
+def score(
+    predictions: Predictions,
+    encoded: Encoded,
+    accelerator: Accelerator,
+    tags: TagSet,
+    sentences: np.ndarray | None = None,
+) -> Counts:
+    """Counts over all sentences, each scored once at any number of processes. predictions: this process's share.
+
+    sentences: bool [sentences], those that count; None for all.
+    """
     mine = predictions.mine
+    if sentences is not None:
+        mine = mine & np.repeat(sentences, np.diff(encoded.word_offsets))
     sentence_start = first_words(encoded.word_offsets)
     local = count(encoded.gold[mine], predictions.tags[mine], sentence_start[mine], predictions.losses[mine], tags)
     whole = torch.tensor([local.words, local.correct_words, local.scored_words], device=accelerator.device)
@@ -247,14 +258,37 @@ def evaluate(
 
 
 def evaluate_languages(
-    model: nn.Module, languages: Mapping[str, Encoded], *arguments: Any, **settings: Any
+    model: nn.Module,
+    languages: Mapping[str, Encoded],
+    collator: Collator,
+    accelerator: Accelerator,
+    tags: TagSet,
+    *,
+    max_tokens: int,
+    progress: Any = None,
+    chosen: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """`evaluate` of several languages: scores over all of their sentences together, and of each language.
 
-    languages: sentences of each; arguments, settings: as of `evaluate`. Returns also the seconds that it took.
+    languages: sentences of each; chosen: bool [sentences] of each, those that the scores are over, and `whole` then has
+    the scores over all, of the same predictions. Returns also the seconds that it took.
     """
     start = time.perf_counter()
-    counts = {name: evaluate(model, windows, *arguments, **settings) for name, windows in languages.items()}
-    together = reduce(add, counts.values()).scores()
-    scores = {name: part.scores() for name, part in counts.items()}
-    return {**together, "languages": scores, "seconds": round(time.perf_counter() - start, 2)}
+    whole, part = {}, {}
+    for name, windows in languages.items():
+        settings: Any = {"outside": tags.outside, "max_tokens": max_tokens, "progress": progress}
+        predictions = predict(model, windows, collator, accelerator, **settings)
+        whole[name] = score(predictions, windows, accelerator, tags)
+        if chosen:
+            part[name] = score(predictions, windows, accelerator, tags, chosen[name])
+
+    def scores(counts: Mapping[str, Counts]) -> dict[str, Any]:
+        together = reduce(add, counts.values()).scores()
+        return {**together, "languages": {name: each.scores() for name, each in counts.items()}}
+
+    found = scores(whole)
+    if chosen:
+        sizes = {"sentences": sum(windows.num_sentences for windows in languages.values())}
+        num_chosen = sum(int(sentences.sum()) for sentences in chosen.values())
+        found = {**scores(part), "sentences": num_chosen, "whole": {**found, **sizes}}
+    return {**found, "seconds": round(time.perf_counter() - start, 2)}

@@ -15,11 +15,12 @@ ROWS_PER_HASH = 1 << 20  # bounds memory
 class Unlabelled:
     """Sentences without gold tags, and what a teacher says of each word.
 
-    sentences: as those of a corpus, every tag O; probabilities: float16 [words, tags], in the order of the corpus's
-    tags, mapped from disk.
+    sentences: as those of a corpus, every tag O; part: int64 [sentences], which file or language each is of;
+    probabilities: float16 [words, tags], in the order of the corpus's tags, mapped from disk.
     """
 
     sentences: Dataset
+    part: np.ndarray
     probabilities: np.ndarray
 
 

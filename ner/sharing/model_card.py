@@ -166,8 +166,10 @@ def training(facts: Facts) -> str:
     best = metrics["best"]
     shares = parse_sample(options.sample)
     kept = [f"{quoted(lang)} {shares[lang]:.1%}" for lang in options.train_on if lang in shares]
-    each = ", ".join(f"{quoted(language)} {number:,}" for language, number in facts.sentences.items())
-    cut = "the first after a shuffle of " if options.max_train_sentences else ""
+    used = metrics.get("train_sentences_by_language", {})
+    few = {name: f"{used[name]:,} of " for name, whole in facts.sentences.items() if used.get(name, whole) < whole}
+    each = ", ".join(f"{quoted(name)} {few.get(name, '')}{whole:,}" for name, whole in facts.sentences.items())
+    cut = "the first after a shuffle of " if options.max_train_sentences and not few else ""
     rows = {
         "encoder": shown(facts, "model"),
         "data": shown(facts, "data"),

@@ -27,8 +27,8 @@ from ner.runtime import decided, main_process_first, say
 from ner.tagging.tagger import Tagger
 from ner.tagging.unlabelled import read_unlabelled
 from ner.tags import TagSet
-from ner.training.setup import training_sentences
-from ner.utils import progress_bar
+from ner.training.setup import annotated
+from ner.utils import progress_bar, rows_of
 
 SENTENCES_PER_CHUNK = 8192  # bounds memory
 LONGEST = 512  # sub-tokens of a window, if the teacher was trained on longer ones
@@ -43,11 +43,11 @@ def teach(config: TrainConfig, accelerator: Accelerator, corpus: Corpus) -> Unla
     if not config.unlabelled:
         return None
     with main_process_first(accelerator):
-        pool = read_unlabelled(config.unlabelled, corpus, training_sentences(config, corpus))
+        pool = read_unlabelled(config.unlabelled, corpus, annotated(config, corpus)[0])
     say(accelerator, f"unlabelled: {pool}")
     max_tokens = config.max_tokens_per_micro_batch
     targets = soft_targets(config.teacher, pool.sentences, corpus.tags, accelerator, max_tokens=max_tokens)
-    return Unlabelled(pool.sentences, targets)
+    return Unlabelled(pool.sentences, rows_of(np.array([len(part) for part in pool.parts])), targets)
 
 
 def soft_targets(

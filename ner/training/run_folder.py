@@ -201,14 +201,22 @@ def read_run_config(folder: Path) -> RunConfig:
     return read_config(TrainConfig, file)
 
 
-def train_sentences(folder: Path) -> int | None:
-    """How many sentences a run was trained on; None if it is not finished. Raises InputError for a damaged file."""
+def train_sentences(folder: Path, languages: Sequence[str]) -> tuple[int | None, dict[str, int]]:
+    """How many sentences a run was trained on, None if it is not finished, and how many of each language.
+
+    Runs of an older version have the latter where it follows: of one language, or of several that are whole. Raises
+    InputError for a damaged file.
+    """
     file = folder / "metrics.json"
     if not file.is_file():
-        return None
+        return None, {}
     try:
-        return int(read_json(file)["train_sentences"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        metrics = read_json(file)
+        number, whole = int(metrics["train_sentences"]), metrics.get("sentences", {})
+        known = {languages[0]: number} if len(languages) == 1 else whole if sum(whole.values()) == number else {}
+        of_each = metrics.get("train_sentences_by_language", known)
+        return number, {language: int(of_each[language]) for language in languages if language in of_each}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{file}: not what train.py writes ({single_line(error)}); restore or delete it") from error
 
 

@@ -12,7 +12,7 @@ from datasets import Dataset
 from ner.config.augmentation import Augmentation
 from ner.data import augmentation
 from ner.data.arrow_store import tag_set
-from ner.data.augmentation import Augmented, augment, part_numbers
+from ner.data.augmentation import Augmented, augment
 from ner.data.corpus import Source, load_corpus
 from ner.data.perturbation import spans
 from ner.data.sampling import join_languages
@@ -27,7 +27,7 @@ def parts(corpus_folder) -> list[Dataset]:
 
 
 def made(parts: list[Dataset], *items: str, seed: int = 42, cut: int | None = None) -> Augmented:
-    sentences, languages = (join_languages(rows, cut) for rows in (parts, part_numbers(parts)))
+    sentences, languages = join_languages(dict(zip("ab", parts, strict=False)), cut)
     return augment(sentences, languages, items, seed)
 
 
@@ -93,12 +93,12 @@ PRINTS = """
 import sys
 from pathlib import Path
 import datasets
-from ner.data.augmentation import augment, part_numbers
+from ner.data.augmentation import augment
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 datasets.config.HF_DATASETS_CACHE = Path(sys.argv[2])
-parts = [load_corpus(Source(sys.argv[1]), ["fr"], ["train"])["fr"]["train"].select(range(50))]
-one = augment(*map(join_languages, (parts, part_numbers(parts))), ["mentions=1", "case=0.5"], 42)
+parts = {"fr": load_corpus(Source(sys.argv[1]), ["fr"], ["train"])["fr"]["train"].select(range(50))}
+one = augment(*join_languages(parts), ["mentions=1", "case=0.5"], 42)
 print(ascii(one.sentences[50:]))
 """
 

@@ -24,7 +24,7 @@ def corpus(source):
 
 @pytest.fixture(scope="module")
 def trained_on(corpus):
-    return join_languages([corpus["de"]["train"]], 50)
+    return join_languages({"de": corpus["de"]["train"]}, 50)[0]
 
 
 def sentences(pool) -> list[list[str]]:
