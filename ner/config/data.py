@@ -70,7 +70,8 @@ class TrainingDataOptions(DataOptions):
     augment: tuple[str, ...] = option(
         (),
         "copies to train on beside the sentences: mentions=2 (of each sentence with an entity, with other mentions of "
-        "the same type and language) case=0.2 (of this share of the sentences, in lower or upper case)",
+        "the same type and language) case=0.2 (of this share of the sentences, in lower or upper case) asides=0.5 (of "
+        "this share, with an aside in brackets outside of entities)",
         metavar="KIND=X",
     )
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from ner.config.augmentation import Augmentation
 from ner.data.arrow_store import ROW, TAGS, WORDS, batches, content_hash, tag_set
 from ner.data.cache import cached
-from ner.data.perturbation import Sentence, lower_case, replace_mentions, upper_case
+from ner.data.perturbation import Sentence, add_aside, lower_case, replace_mentions, upper_case
 from ner.files import read_json
 from ner.tags import entities, first_words
 from ner.utils import offsets_of, ranges, rows_of, tqdm
 
-VERSION = 1  # of the copies: raise it when they change
+VERSION = 2  # of the copies: raise it when they change
 ROWS_PER_BATCH = 1000  # bounds memory: each may be copied a hundred times
 CASES = {"lower": lower_case, "upper": upper_case}
 
@@ -36,7 +36,8 @@ class Augmented:
     """Annotated sentences, and behind them their copies.
 
     languages: int64 [sentences], of each of them, as a number; num_annotated: how many are no copies; counts: copies
-    with other mentions, in lower and in upper case, and those that would have been the same and were not made.
+    with other mentions, in lower and in upper case, with an aside, and those that would have been the same and were not
+    made.
     """
 
     sentences: Dataset
@@ -51,7 +52,7 @@ class Augmented:
         return (
             f"augmentation: {self.num_annotated:,} sentences, +{count['mentions']:,} with other mentions, "
             f"+{count['lower'] + count['upper']:,} with changed case ({count['lower']:,} lower, "
-            f"{count['upper']:,} upper)"
+            f"{count['upper']:,} upper), +{count['asides']:,} with an aside"
         ) + (f"; {n:,} copies would have been the same and are left out" if (n := count["unchanged"]) else "")
 
 
@@ -87,19 +88,24 @@ def write_copies(
     sentences: Dataset, languages: np.ndarray, wanted: Augmentation, seed: int, file: Path
 ) -> dict[str, int]:
     """Writes the copies: words, tags, and the row of the sentence that each is of. Returns how many of each kind."""
-    counts = dict.fromkeys(("mentions", *CASES, "unchanged"), 0)
+    counts = dict.fromkeys(("mentions", *CASES, "asides", "unchanged"), 0)
     names = tag_set(sentences).names
     ids = {name: i for i, name in enumerate(names)}
     # Each kind has its own numbers: what is drawn for one does not change with the other.
-    of_mentions, of_case = (random.Random(f"{seed} {kind}") for kind in ("mentions", "case"))
+    of_mentions, of_case, of_asides = (random.Random(f"{seed} {kind}") for kind in ("mentions", "case", "asides"))
     pools = mention_pools(sentences, languages) if wanted.mentions else {}
-    is_drawn = draw_rows(of_case, len(sentences), wanted.case)
+    has_case = draw_rows(of_case, len(sentences), wanted.case)
+    has_aside = draw_rows(of_asides, len(sentences), wanted.asides)
 
-    def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence]]:
+    def copies(
+        words: list[str], tags: list[str], language: int, outside: Mapping[int, list[str]]
+    ) -> Iterator[tuple[str, Sentence]]:
         if any(tag[2:] for tag in tags):
             for _ in range(wanted.mentions):
                 yield "mentions", replace_mentions(words, tags, of_mentions, pools[language])
-        if next(is_drawn):
+        if next(has_aside):
+            yield "asides", add_aside(words, tags, of_asides, outside[language])
+        if next(has_case):
             kind = "lower" if of_case.random() < 0.5 else "upper"
             yield kind, CASES[kind](words, tags)
 
@@ -111,9 +117,10 @@ def write_copies(
     ):
         for rows in batches(sentences, ROWS_PER_BATCH):
             made: dict[str, list[Any]] = {name: [] for name in schema.names}
+            outside = outside_words(rows, languages[row : row + len(rows)], ids["O"])
             for words, tag_ids in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), strict=True):
                 tags = [names[i] for i in tag_ids]
-                for kind, copy in copies(words, tags, int(languages[row])):
+                for kind, copy in copies(words, tags, int(languages[row]), outside):
                     is_new = copy != (words, tags)
                     counts[kind if is_new else "unchanged"] += 1
                     if is_new:
@@ -124,6 +131,14 @@ def write_copies(
             arrow.write_table(pa.table(made, schema=schema))
             bar.update(len(rows))
     return counts
+
+
+def outside_words(rows: pa.Table, languages: np.ndarray, outside: int) -> dict[int, list[str]]:
+    """Language -> the words of these rows that are letters or digits and in no entity, in order."""
+    words: dict[int, list[str]] = {int(language): [] for language in np.unique(languages)}
+    for sentence, tags, language in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), languages, strict=True):
+        words[language] += [word for word, tag in zip(sentence, tags, strict=True) if tag == outside and word.isalnum()]
+    return words
 
 
 def draw_rows(rng: random.Random, num_rows: int, share: float) -> Iterator[bool]:

@@ -154,7 +154,8 @@ def open_run_folder(
 ) -> bool:
     """Makes the run folder this run's: the last that can fail before training. False for a run that is finished.
 
-    Writes config.yaml, with what `auto` was resolved to, and skipped.jsonl; starts the trackers. Raises InputError for options that would change the result of a run that goes on.
+    Writes config.yaml, with what `auto` was resolved to, and skipped.jsonl; starts the trackers. Raises InputError for
+    options that would change the result of a run that goes on.
     """
     resolved = replace(
         config,
