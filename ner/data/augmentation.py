@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,9 @@ def write_copies(
     pools = mention_pools(sentences, languages) if wanted.mentions else {}
     has_case = draw_rows(of_case, len(sentences), wanted.case)
     has_aside = draw_rows(of_asides, len(sentences), wanted.asides)
+    outside = outside_words(sentences, languages) if wanted.asides else {}
 
-    def copies(
-        words: list[str], tags: list[str], language: int, outside: Mapping[int, list[str]]
-    ) -> Iterator[tuple[str, Sentence]]:
+    def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence]]:
         if any(tag[2:] for tag in tags):
             for _ in range(wanted.mentions):
                 yield "mentions", replace_mentions(words, tags, of_mentions, pools[language])
@@ -117,10 +116,9 @@ def write_copies(
     ):
         for rows in batches(sentences, ROWS_PER_BATCH):
             made: dict[str, list[Any]] = {name: [] for name in schema.names}
-            outside = outside_words(rows, languages[row : row + len(rows)], ids["O"])
             for words, tag_ids in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), strict=True):
                 tags = [names[i] for i in tag_ids]
-                for kind, copy in copies(words, tags, int(languages[row]), outside):
+                for kind, copy in copies(words, tags, int(languages[row])):
                     is_new = copy != (words, tags)
                     counts[kind if is_new else "unchanged"] += 1
                     if is_new:
@@ -131,14 +129,6 @@ def write_copies(
             arrow.write_table(pa.table(made, schema=schema))
             bar.update(len(rows))
     return counts
-
-
-def outside_words(rows: pa.Table, languages: np.ndarray, outside: int) -> dict[int, list[str]]:
-    """Language -> the words of these rows that are letters or digits and in no entity, in order."""
-    words: dict[int, list[str]] = {int(language): [] for language in np.unique(languages)}
-    for sentence, tags, language in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), languages, strict=True):
-        words[language] += [word for word, tag in zip(sentence, tags, strict=True) if tag == outside and word.isalnum()]
-    return words
 
 
 def draw_rows(rng: random.Random, num_rows: int, share: float) -> Iterator[bool]:
@@ -187,5 +177,38 @@ def mention_pools(sentences: Dataset, languages: np.ndarray) -> dict[int, dict[s
             for i, name in enumerate(tags.types)
             if len(chosen := np.flatnonzero((language == number) & (kind == i)))
         }
+        for number in np.unique(languages).tolist()
+    }
+
+
+@dataclass(frozen=True)
+class Words(Sequence[str]):
+    """Words, in Arrow. A slice is a list of them."""
+
+    words: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.words[place].to_pylist() if isinstance(place, slice) else self.words[place].as_py()
+
+
+def outside_words(sentences: Dataset, languages: np.ndarray) -> dict[int, Words]:
+    """Language -> the words of letters and digits that are in no entity, in order."""
+    outside = tag_set(sentences).outside
+    words, of_language = [], []
+    row = 0
+    for rows in batches(sentences):
+        sizes = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
+        flat = rows[WORDS].combine_chunks().flatten()
+        is_outside = rows[TAGS].combine_chunks().flatten().to_numpy() == outside
+        chosen = is_outside & pc.utf8_is_alnum(flat).to_numpy(zero_copy_only=False)
+        words.append(flat.filter(pa.array(chosen)))
+        of_language.append(languages[row + rows_of(sizes)[chosen]])
+        row += len(rows)
+    every, language = pa.concat_arrays(words), np.concatenate(of_language)
+    return {
+        number: Words(every.take(pa.array(np.flatnonzero(language == number))))
         for number in np.unique(languages).tolist()
     }
