@@ -181,6 +181,7 @@ def test_few_validation_sentences_choose_and_all_are_scored(run, capsys, small):
     assert best["f1"] == max(e["validation"]["f1"] for e in evaluations)
     choice = json.loads((by_all / "metrics.json").read_text(encoding="utf-8"))["best"]
     assert best["choice_of_whole"] == {name: choice[name] for name in ("step", "epoch", "f1")}
+    assert "by F1 of 80 validation sentences: " in (folder / "README.md").read_text(encoding="utf-8")
     said = capsys.readouterr().err.splitlines()[-1]
     assert "best/ was chosen by 80 of 120 validation sentences" in said
     assert f"all of them give it F1 {best['whole']['f1']:.4f}, and would have chosen step {choice['step']} with" in said
