@@ -115,7 +115,8 @@ def recipe_name(result: Result, options: Sequence[str]) -> str:
     name = f"{result.language} alone" if alone else " + ".join(result.trained_on)
     name += f" ({cut})" if (cut := others(result)) else ""
     parts = [name, f"{result.baseline} baseline"] if result.baseline else [name]
-    for item in fields(result.recipe) if result.recipe else ():
+    items = fields(result.recipe) if result.recipe else ()
+    for item in sorted(items, key=lambda item: item.name != "model"):
         value = getattr(result.recipe, item.name)
         if item.name in options and value != item.default:
             parts.append(option_in_words(item.name, value))

@@ -43,7 +43,7 @@ def mentions_of(sentence: tuple[list[str], list[str]]) -> list[tuple[str, str]]:
 
 def test_copies_stand_behind_the_sentences(parts):
     one = made(parts, "mentions=2", "case=0.2")
-    before, after = rows(join_languages(parts)), rows(one.sentences)
+    before, after = rows(join_languages({"a": parts[0], "b": parts[1]})[0]), rows(one.sentences)
     assert after[: len(before)] == before
     assert one.num_annotated == len(before) == 200
     with_entity = [sentence for sentence in before if mentions_of(sentence)]
@@ -143,7 +143,7 @@ def test_sentences_that_do_not_change_are_not_copied(german):
     alone = {"tokens": [["1998", "."], ["4711"]], "ner_tags": [[0, 0], [names.index("B-LOC")]]}
     one = made([Dataset.from_dict(alone, features=features)], "mentions=2", "case=1")
     assert len(one.sentences) == 2
-    assert one.counts == {"mentions": 0, "lower": 0, "upper": 0, "unchanged": 4}
+    assert one.counts == {"mentions": 0, "lower": 0, "upper": 0, "asides": 0, "unchanged": 4}
     assert one.note == (
         "augmentation: 2 sentences, +0 with other mentions, +0 with changed case (0 lower, 0 upper), +0 with an aside; "
         "4 copies would have been the same and are left out"

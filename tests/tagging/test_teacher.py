@@ -101,6 +101,6 @@ def test_training_with_a_teacher(teachers, small, narrow_encoder, tmp_path, caps
 
     train_run(narrow_encoder, small, tmp_path / "stopped", flags + " --resume auto")  # finished
     with pytest.raises(SystemExit) as caught:
-        train_run(narrow_encoder, small, tmp_path / "stopped", flags + " --resume auto --certainty-power 1")
+        train_run(narrow_encoder, small, tmp_path / "stopped", flags + " --resume auto --certainty-power 2")
     assert caught.value.code == 2
     assert "certainty_power" in capsys.readouterr().err
