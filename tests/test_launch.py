@@ -1,6 +1,7 @@
 """launch/: signals and statuses of spawn.sh with small programs; the rest is read by bash."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -241,6 +242,84 @@ def script(file: Path, text: str) -> None:
     """An executable file."""
     file.write_text(text, encoding="utf-8")
     file.chmod(0o755)
+
+
+RECORDED = """#!{python}
+import json, os, sys
+from pathlib import Path
+with open("{calls}", "a", encoding="utf-8") as file:
+    print(json.dumps(sys.argv[1:]), file=file)
+output = Path(sys.argv[sys.argv.index("--output") + 1])
+if output.name == os.environ.get("STOPS"):
+    sys.exit(75)
+for folder in ("best", "last", "checkpoints"):
+    (output / folder).mkdir(parents=True, exist_ok=True)
+(output / "metrics.json").write_text("{{}}", encoding="utf-8")
+"""
+FEW = {"SLICES": "7 8", "DATA": "my corpus", "MIN_STEPS": "9", "UNLABELLED": "it=a.txt it=b.jsonl"}
+
+
+def few(tmp_path: Path, programs: dict[str, str], *flags: object, status: int = 0, **variables: str) -> list[list[str]]:
+    """The programs that few.sh starts, without running them: script and arguments, with F for its folder."""
+    calls = tmp_path / "calls"
+    calls.write_text("", encoding="utf-8")
+    script(tmp_path / "bin/python", RECORDED.format(python=sys.executable, calls=calls))
+    done = run(["bash", LAUNCH / "few.sh", tmp_path / "F", *flags], env=programs | FEW | variables, check=False)
+    assert done.returncode == status, done.stderr
+    lines = calls.read_text(encoding="utf-8").replace(f"{tmp_path}/", "").splitlines()
+    return [[Path(first).name, *rest] for first, *rest in map(json.loads, lines)]
+
+
+def folders(calls: list[list[str]]) -> list[str]:
+    return [call[call.index("--output") + 1] for call in calls]
+
+
+def test_few_labels_by_every_method(programs, tmp_path):
+    calls = few(tmp_path, programs, "--lr", "1", SIZES="fr=50 it=100")
+    methods = ["dictionary", "crf", "alone", "warm", "joined", "augmented", "teacher"]
+    runs = [f"{name}-{slice_}" for slice_ in (7, 8) for name in ("de", "de-asides")]
+    runs += [f"{m}-{size}-{slice_}" for slice_ in (7, 8) for size in ("fr-50", "it-100") for m in methods]
+    assert folders(calls) == [*(f"F/{name}" for name in runs), "F/report"]
+    text = {name: " ".join(call) for name, call in zip(runs, calls, strict=False)}
+    seeds = "--seed 8 --slice-seed 8"
+    data = "--data my corpus"
+    assert text["crf-it-100-8"] == (
+        f"-m ner baseline {data} --train-on it --max-train-sentences 100 {seeds} --method crf "
+        "--output F/crf-it-100-8 --overwrite"
+    )
+    start = f"train.py {data} --max-validation-sentences train --lr 1"
+    end = "--output F/{} --resume auto"
+    alone = f"{start} --train-on it --max-train-sentences 100 {seeds} --min-steps 9"
+    assert text["alone-it-100-8"] == f"{alone} {end.format('alone-it-100-8')}"
+    # The same tagger for every slice: its folder is part of the recipe.
+    assert text["warm-it-100-8"] == f"{alone} --model F/de-asides-7/best {end.format('warm-it-100-8')}"
+    joined = f"{start} --train-on de it --max-train-sentences it=100 {seeds} --sampling-temperature 3"
+    assert text["joined-it-100-8"] == f"{joined} {end.format('joined-it-100-8')}"
+    changed = f"{joined} --augment mentions=2 case=0.2 asides=0.5"
+    assert text["augmented-it-100-8"] == f"{changed} {end.format('augmented-it-100-8')}"
+    taught = "--unlabelled it=a.txt it=b.jsonl --teacher F/augmented-it-100-8"
+    assert text["teacher-it-100-8"] == f"{changed} {taught} {end.format('teacher-it-100-8')}"
+    assert "--unlabelled fr --teacher F/augmented-fr-50-7" in text["teacher-fr-50-7"]
+    tested = calls[-1][1 : calls[-1].index("--languages")]
+    assert list(dict.fromkeys(tested)) == [f"F/{name}" for name in runs]
+    assert calls[-1][-5:] == ["--languages", "fr", "it", "--output", "F/report"]
+    kept = {path.name for path in (tmp_path / "F/teacher-fr-50-7").iterdir()}
+    assert kept == {"best", "metrics.json"}
+
+
+def test_few_labels_go_on_where_they_were(programs, tmp_path):
+    settings = {"SIZES": "fr=50", "SLICES": "7", "METHODS": "teacher crf"}
+    first = few(tmp_path, programs, STOPS="teacher-fr-50-7", status=75, **settings)
+    assert folders(first) == ["F/de-7", "F/de-asides-7", "F/augmented-fr-50-7", "F/teacher-fr-50-7"]
+    assert folders(few(tmp_path, programs, **settings)) == ["F/teacher-fr-50-7", "F/crf-fr-50-7", "F/report"]
+    (last,) = few(tmp_path, programs, **settings)
+    assert {"F/augmented-fr-50-7", "F/teacher-fr-50-7", "F/crf-fr-50-7"} < set(last)
+
+
+def test_a_method_that_there_is_not(programs, tmp_path):
+    done = run(["bash", LAUNCH / "few.sh", tmp_path], env=programs | {"METHODS": "crf magic"}, check=False)
+    assert done.returncode == 2
+    assert "few.sh: METHODS: there is no magic; give some of dictionary crf alone warm" in done.stderr
 
 
 @pytest.fixture
