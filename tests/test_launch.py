@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import left, line_of, run, started, wait_until
+from tests.conftest import part_of
+from tests.processes import fork, left, line_of, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 BIN = Path(sys.executable).parent  # where `python` is ours
@@ -314,6 +316,22 @@ def test_few_labels_go_on_where_they_were(programs, tmp_path):
     assert folders(few(tmp_path, programs, **settings)) == ["F/teacher-fr-50-7", "F/crf-fr-50-7", "F/report"]
     (last,) = few(tmp_path, programs, **settings)
     assert {"F/augmented-fr-50-7", "F/teacher-fr-50-7", "F/crf-fr-50-7"} < set(last)
+
+
+def test_few_labels_for_real(programs, tmp_path, corpus_folder, thin_encoder):
+    """The programs that few.sh starts, of a small corpus, and what they leave: curves of several methods."""
+    corpus = part_of(corpus_folder, tmp_path, train=20, validation=10, test=20)
+    (tmp_path / "text.txt").write_text("Anna Keller wohnt in Bern.\n", encoding="utf-8")
+    flags = ("--model", thin_encoder, "--epochs", 1, "--mixed-precision", "no")
+    variables = {"DATA": str(corpus), "SIZES": "fr=5 fr=10", "SLICES": "7", "MIN_STEPS": "1"}
+    text = {"UNLABELLED": f"fr={tmp_path}/text.txt", "METHODS": "dictionary warm teacher"}
+    for name, *arguments in few(tmp_path, programs, *flags, **variables, **text):
+        shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)
+        program = LAUNCH.parent / name if name != "-m" else LAUNCH.parent / "ner/__main__.py"
+        fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)
+    curves = json.loads((tmp_path / "F/report/curve.json").read_text(encoding="utf-8"))["test"]
+    assert len(curves) == 4  # the teachers are lines, too
+    assert all([point["train_sentences"] for point in curve["points"]] == [5, 10] for curve in curves)
 
 
 def test_a_method_that_there_is_not(programs, tmp_path):

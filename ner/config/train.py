@@ -151,7 +151,11 @@ def teacher_problems(config: TeacherOptions) -> list[str]:
 def recipe_of(config: Options) -> Options:
     """Options with languages, number of sentences, seeds and what does not change a result at their defaults.
 
-    Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
+    Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row. Of
+    teachers, which are other runs for each seed, their number is left.
     """
     names = [item for item in fields(config) if item.name in OUTSIDE_THE_RECIPE]  # type: ignore[arg-type]
-    return replace(config, **{item.name: item.default for item in names})  # type: ignore[type-var]
+    plain = {item.name: item.default for item in names}
+    if teachers := getattr(config, "teacher", ()):
+        plain["teacher"] = tuple(map(str, range(1, len(teachers) + 1)))
+    return replace(config, **plain)  # type: ignore[type-var]

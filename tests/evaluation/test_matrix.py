@@ -154,6 +154,8 @@ def test_what_makes_a_row_is_everything_but_seed_and_place():
     assert config.recipe() == TrainConfig(lr=1e-3).recipe()
     assert TrainConfig(slice_seed=7).recipe() == TrainConfig().recipe()
     assert BaselineConfig(slice_seed=7).recipe() == BaselineConfig().recipe()
+    of_one, of_another, of_two = (TrainConfig(unlabelled=("fr",), teacher=names) for names in (("a",), ("b",), ("a", "b")))
+    assert of_one.recipe() == of_another.recipe() != of_two.recipe()
     assert config.recipe() != TrainConfig(lr=1e-4).recipe()
     other = run("b", ("de",), 0.8, 0.5, 0.4, recipe=dataclasses.replace(RECIPE, lr=1.0))
     assert row_names([*OF_SEEDS[:3], *other], LANGUAGES) == {"a": "de [a]", "b": "de [b]"}
