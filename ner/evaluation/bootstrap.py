@@ -1,10 +1,11 @@
 """How far F1 may be chance: 95% intervals by bootstrap over sentences, and a paired test of two runs.
 
-Both work on entity counts of sentences, int64 [sentences, 3] (correct, predicted, gold), as `sentence_counts` gives
-them; F1 is micro F1 of their sum. What they measure is the choice of test sentences. How much another seed or another
-choice of training sentences moves a run, only further runs can tell.
+Both work on entity counts of sentences, int64 [sentences, 3] (correct, predicted, gold), of `sentence_counts`, all
+types together; F1 is micro F1 of their sum. There are intervals of macro F1, too. What they measure is the choice of
+test sentences. How much another seed or another choice of training sentences moves a run, only further runs can tell.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +42,23 @@ def f1_of(counts: np.ndarray) -> np.ndarray:
     return 2 * correct / np.maximum(predicted + gold, 1)
 
 
-def resampled_f1(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def macro_f1_of(counts: np.ndarray) -> np.ndarray:
+    """Mean F1 of the types that occur, of counts [..., types, 3]: float64 [...]; 0 where none does."""
+    return f1_of(counts).sum(axis=-1) / np.maximum(counts.any(axis=-1).sum(axis=-1), 1)
+
+
+def resampled_f1(
+    counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, average: Callable[[np.ndarray], np.ndarray] = f1_of
+) -> np.ndarray:
     """F1 of sentences drawn with replacement, as many as there are: float64 [resamples, ...].
 
-    counts: int64 [sentences, ..., 3]. The sentences drawn depend on their number and the seed alone, so results of
-    several calls on the same sentences are paired.
+    counts: int64 [sentences, ..., 3]; average: `macro_f1_of` for counts of types, [sentences, ..., types, 3]. The
+    sentences drawn depend on their number and the seed alone, so results of several calls on the same sentences are
+    paired.
     """
     num_sentences = len(counts)
     if not num_sentences:
-        return np.zeros((resamples, *counts.shape[1:-1]))
+        return average(np.zeros((resamples, *counts.shape[1:])))
     flat = counts.reshape(num_sentences, -1).astype(np.float32)  # sums below 2**24 are exact
     sums = np.empty((resamples, flat.shape[1]))
     rng = np.random.default_rng(seed)
@@ -59,7 +68,7 @@ def resampled_f1(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) 
         drawn = rng.integers(0, num_sentences, (rows, num_sentences)) + num_sentences * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * num_sentences).reshape(rows, num_sentences)
         sums[start : start + rows] = times.astype(np.float32) @ flat
-    return f1_of(sums.reshape(resamples, *counts.shape[1:]))
+    return average(sums.reshape(resamples, *counts.shape[1:]))
 
 
 def interval(samples: np.ndarray) -> Interval:

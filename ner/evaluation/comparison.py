@@ -31,7 +31,7 @@ class LabelPair:
     tags: TagSet
 
     def counts(self) -> np.ndarray:
-        """int64 [2 scorings, sentences, 3]: correct, predicted and gold entities of each sentence."""
+        """int64 [2 scorings, sentences, types, 3]: correct, predicted and gold entities of each sentence and type."""
         return np.stack(
             [sentence_counts(self.gold, self.predicted, self.word_offsets, self.tags, scoring) for scoring in SCORINGS]
         )
@@ -105,7 +105,7 @@ def comparison(
                 example(language, tuple(int(part[i]) for part in gold), run_a, of_runs, words[language])
                 for i in chosen.tolist()
             ]
-        counts[language] = [part.counts()[SCORINGS.index(scoring)] for part in (run_a, run_b)]
+        counts[language] = [part.counts()[SCORINGS.index(scoring)].sum(axis=1) for part in (run_a, run_b)]
     if len(counts) > 1:
         counts[ALL] = [np.concatenate(parts) for parts in zip(*counts.values(), strict=True)]
     f1 = {lang: (float(f1_of(a.sum(axis=0))), float(f1_of(b.sum(axis=0)))) for lang, (a, b) in counts.items()}

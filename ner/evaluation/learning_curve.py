@@ -9,59 +9,58 @@ the test sentences, the same ones for all points and the level, and over runs wh
 import csv
 import io
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ner.evaluation.bootstrap import Interval, interval
-from ner.evaluation.matrix import Result, mean_f1, resample
+from ner.evaluation.line_names import differing, line_names, others, recipe_name
+from ner.evaluation.matrix import Average, Result, Samples, mean_f1, named, resample
 from ner.utils import table
 
+AVERAGES: tuple[Average, ...] = ("micro", "macro")
 BELOW, NOT_REACHED = "below the smallest", "not reached"
-TOGETHER = "cut together"
-# Options that tell lines apart, in words; others by their names.
-WORDS = {
-    "model": "from {}",
-    "epochs": "{} epochs",
-    "max_steps": "{:,} steps",
-    "min_steps": "min {:,} steps",
-    "lr": "learning rate {:g}",
-    "sampling_temperature": "temperature {:g}",
-}
 
 
 @dataclass(frozen=True)
 class Point:
     """F1 at one number of annotated sentences: the mean over runs, which differ in their seed or slice.
 
-    train_sentences: annotated ones of the tested language.
+    train_sentences: annotated ones of the tested language; f1: micro average; macro_f1: mean F1 of the entity types.
     """
 
     train_sentences: int
     f1: float
     interval: Interval
+    macro_f1: float
+    macro_interval: Interval
     runs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Level(Point):
-    """F1 without a training sentence of the language. trained_on: the other language, of train_sentences sentences."""
+    """F1 without a training sentence of the language. trained_on: the other language, of train_sentences sentences.
+
+    name: in words, for a place that shows which language is tested.
+    """
 
     trained_on: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Curve:
     """One recipe, tested on one language. name: what it was trained on, and how, in words; trained_on: languages.
 
+    method: the name where the language is shown beside it, the same for curves of several languages.
     points: from few sentences to many; crossing: training sentences at which the curve first reaches the level,
     interpolated in log(sentences): -inf where its smallest point is there already, inf where no point is.
     level and crossing are None where no run on another single language is known.
     """
 
     name: str
+    method: str
     language: str
     trained_on: tuple[str, ...]
     points: tuple[Point, ...]
@@ -76,8 +75,10 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
     A curve is at least two numbers of annotated sentences. Runs of which these, their options or the counts are not
     known are left out.
     """
-    samples = resample(results, scoring)
-    known = [r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples]
+    samples: dict[Average, Samples] = {name: resample(results, scoring, name) for name in AVERAGES}
+    known = [
+        r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples["micro"]
+    ]
     lines: dict[Hashable, dict[Hashable, list[Result]]] = {}
     for result in known:
         if result.annotated:
@@ -89,69 +90,16 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
         several = [group for group in groups.values() if len({r.annotated for r in group}) > 1]
         of_several += several
         if not several and len({r.annotated for group in groups.values() for r in group}) > 1:
-            first = [group[0] for group in groups.values()]
-            options = " ".join(differing(first)) or "test sentences"
-            line_name = recipe_name(first[0], ())
+            of_line = [group[0] for group in groups.values()]
+            options = " ".join(differing(of_line)) or "test sentences"
+            line_name = recipe_name(of_line[0], None)
             notes.append(f"no learning curve of {line_name}: its runs of several sizes differ in {options} too")
-    names = line_names([group[0] for group in of_several])
+    first = [group[0] for group in of_several]
+    names = zip(line_names(first), line_names(first, beside_language=True), of_several, strict=True)
     found = [
-        curve(name, group, zero_shot(group[0], known), samples, scoring)
-        for name, group in zip(names, of_several, strict=True)
+        curve((name, method), group, zero_shot(group[0], known), samples, scoring) for name, method, group in names
     ]
     return found, notes
-
-
-def others(result: Result) -> str:
-    """How the languages that are not tested were cut: empty where they are whole, or there are none."""
-    sizes = result.max_train_sentences or {}
-    if not isinstance(sizes, dict):
-        return TOGETHER if len(result.trained_on) > 1 else ""
-    return ", ".join(f"{language}={size:,}" for language, size in sorted(sizes.items()) if language != result.language)
-
-
-def recipe_name(result: Result, options: Sequence[str]) -> str:
-    """What was trained on, and how: `de + fr (de=1,000), min 500 steps`. options: those to name, if given."""
-    alone = result.trained_on == (result.language,)
-    name = f"{result.language} alone" if alone else " + ".join(result.trained_on)
-    name += f" ({cut})" if (cut := others(result)) else ""
-    parts = [name, f"{result.baseline} baseline"] if result.baseline else [name]
-    items = fields(result.recipe) if result.recipe else ()
-    for item in sorted(items, key=lambda item: item.name != "model"):
-        value = getattr(result.recipe, item.name)
-        if item.name in options and value != item.default:
-            parts.append(option_in_words(item.name, value))
-    return ", ".join(parts)
-
-
-def option_in_words(name: str, value: Any) -> str:
-    """An option that was given: `min 500 steps`; of a path the last two parts."""
-    if name in ("model", "data"):
-        value = "/".join(Path(value).parts[-2:])
-    if name in WORDS:
-        return WORDS[name].format(value)
-    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return name.replace("_", " ") + ("" if value is True else f" {text}")
-
-
-def line_names(lines: Sequence[Result]) -> list[str]:
-    """A name for each line, by its first run: its recipe in words, with the options in which lines differ."""
-    options = differing([line for line in lines if not line.baseline])
-    names = [recipe_name(line, options) for line in lines]
-    for more in (", tested on {0.language}", " [{0.run}]"):
-        texts: dict[str, set[str]] = {}
-        for name, line in zip(names, lines, strict=True):
-            texts.setdefault(name, set()).add(more.format(line))
-        names = [
-            name + more.format(line) if len(texts[name]) > 1 else name for name, line in zip(names, lines, strict=True)
-        ]
-    return names
-
-
-def differing(results: Sequence[Result]) -> list[str]:
-    """Options that are not the same in the recipes of all."""
-    recipes = [result.recipe for result in results if result.recipe]
-    names = dict.fromkeys(item.name for recipe in recipes for item in fields(recipe))
-    return [name for name in names if len({getattr(recipe, name, None) for recipe in recipes}) > 1]
 
 
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
@@ -176,42 +124,49 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
 
 
 def curve(
-    name: str,
+    names: tuple[str, str],
     group: Sequence[Result],
     level: Sequence[Result],
-    samples: dict[tuple[str, str], np.ndarray],
+    samples: Mapping[Average, Samples],
     scoring: str,
 ) -> Curve:
-    """The curve of these results on one language. level: results that give the zero-shot level, possibly none."""
+    """The curve of these results on one language.
 
-    def drawn(members: Sequence[Result]) -> np.ndarray:
+    names: of the curve, and of its method; level: results that give the zero-shot level, possibly none.
+    """
+
+    def drawn(members: Sequence[Result], average: Average = "micro") -> np.ndarray:
         """float64 [resamples]: the mean F1 of resampled runs, on the same resampled sentences whatever the members."""
-        of_runs = np.stack([samples[member.run, member.language] for member in members])
+        of_runs = np.stack([samples[average][member.run, member.language] for member in members])
         chosen = np.random.default_rng(0).integers(len(members), size=of_runs.shape)
         return np.take_along_axis(of_runs, chosen, axis=0).mean(axis=0)
 
-    def runs(members: Sequence[Result]) -> tuple[str, ...]:
-        return tuple(result.run for result in members)
+    def about(members: Sequence[Result]) -> dict[str, Any]:
+        """The fields of a point but for its sentences."""
+        return {
+            "f1": mean_f1(members, scoring),
+            "interval": interval(drawn(members)),
+            "macro_f1": mean_f1(members, scoring, "macro"),
+            "macro_interval": interval(drawn(members, "macro")),
+            "runs": tuple(result.run for result in members),
+        }
 
     sizes = sorted({size for result in group if (size := result.annotated)})
     at = [[result for result in group if result.annotated == size] for size in sizes]
-    points = tuple(
-        Point(size, mean_f1(members, scoring), interval(drawn(members)), runs(members))
-        for size, members in zip(sizes, at, strict=True)
-    )
-    about = (name, group[0].language, group[0].trained_on, points)
+    points = tuple(Point(size, **about(members)) for size, members in zip(sizes, at, strict=True))
+    line = (*names, group[0].language, group[0].trained_on, points)
     if not level:
-        return Curve(*about, None, None, None)
+        return Curve(*line, None, None, None)
+    trained_on = level[0].trained_on[0]
     base = Level(
         level[0].train_sentences or 0,
-        mean_f1(level, scoring),
-        interval(drawn(level)),
-        runs(level),
-        level[0].trained_on[0],
+        **about(level),
+        trained_on=trained_on,
+        name=named(f"zero-shot from {trained_on}", level[0].baseline),
     )
     where = crossings(np.array(sizes), np.array([[point.f1 for point in points]]), np.array([base.f1]))
     resampled = crossings(np.array(sizes), np.stack([drawn(members) for members in at], axis=1), drawn(level))
-    return Curve(*about, base, float(where[0]), interval(resampled))
+    return Curve(*line, base, float(where[0]), interval(resampled))
 
 
 def crossings(sizes: np.ndarray, f1: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -268,11 +223,18 @@ def summary(curve: Curve) -> str:
 def to_markdown(curves: Sequence[Curve]) -> str:
     """Points, zero-shot levels and crossings of one split, in Markdown."""
     lines = [
-        [curve.name, curve.language, point.train_sentences, f"{point.f1:.3f}", str(point.interval), len(point.runs)]
+        [
+            curve.name,
+            curve.language,
+            point.train_sentences,
+            *(f"{point.f1:.3f}", str(point.interval), f"{point.macro_f1:.3f}", str(point.macro_interval)),
+            len(point.runs),
+        ]
         for curve in curves
         for point in curve.points
     ]
-    header = ["trained on", "tested on", "annotated sentences", "F1", "95% interval", "runs"]
+    limits = "95% interval"
+    header = ["trained on", "tested on", "annotated sentences", "F1", limits, "macro F1", limits, "runs"]
     return table(header, lines) + "\n\n" + "\n".join(f"- {summary(curve)}" for curve in curves)
 
 
@@ -302,10 +264,14 @@ def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow("split curve kind trained_on sentences sentences_low sentences_high f1 f1_low f1_high runs".split())
+    f1 = [f"{name}{end}" for name in ("f1", "macro_f1") for end in ("", "_low", "_high")]
+    writer.writerow(
+        ["split", "curve", "kind", "trained_on", "sentences", "sentences_low", "sentences_high", *f1, "runs"]
+    )
 
     def row(split: str, curve: Curve, kind: str, trained_on: str, point: Point) -> list[Any]:
-        f1 = (f"{value:.6f}" for value in (point.f1, point.interval.low, point.interval.high))
+        scores = ((point.f1, point.interval), (point.macro_f1, point.macro_interval))
+        f1 = (f"{value:.6f}" for score, limits in scores for value in (score, limits.low, limits.high))
         return [split, curve.name, kind, trained_on, point.train_sentences, "", "", *f1, len(point.runs)]
 
     for split, curves in of_split.items():
@@ -317,6 +283,6 @@ def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
                 limits = (curve.crossing, curve.crossing_interval.low, curve.crossing_interval.high)
                 sentences = (f"{value:.1f}" for value in limits)
                 writer.writerow(
-                    [split, curve.name, "crossing", trained_on, *sentences, f"{curve.level.f1:.6f}", "", "", ""]
+                    [split, curve.name, "crossing", trained_on, *sentences, f"{curve.level.f1:.6f}", *[""] * 6]
                 )
     return text.getvalue()

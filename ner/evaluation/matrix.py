@@ -7,15 +7,17 @@ trained on the language alone.
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ner.config import BaselineConfig, Sizes, TrainConfig
-from ner.evaluation.bootstrap import Interval, interval, resampled_f1
+from ner.evaluation.bootstrap import Interval, f1_of, interval, macro_f1_of, resampled_f1
 from ner.tags import SCORINGS
 
 Row = dict[str, float | None]
+Average: TypeAlias = Literal["micro", "macro"]
+Samples: TypeAlias = dict[tuple[str, str], np.ndarray]  # run and language -> float64 [resamples]
 EACH = "each"
 
 
@@ -26,9 +28,9 @@ class Result:
     run: as it was named on the command line; trained_on: its languages, empty if unknown; max_train_sentences: how
     the training data was cut, if it was; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it
     was trained on; recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64
-    [2 scorings, sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and
-    gold tags; annotated: sentences of the tested language that it was trained on. None where it is not known. baseline:
-    CRF or dictionary, None for an encoder.
+    [2 scorings, sentences, types, 3], entities of each sentence and type; content: a hash, equal for results on the
+    same sentences and gold tags; annotated: sentences of the tested language that it was trained on. None where it is
+    not known. baseline: CRF or dictionary, None for an encoder.
     """
 
     run: str
@@ -169,34 +171,37 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
     return {name: {lang: cell(row[lang], lang) for lang in languages} for name, row in rows.items()}
 
 
-def mean_f1(results: Sequence[Result], scoring: str) -> float:
-    """Micro F1, the mean over results."""
-    return float(np.mean(f1_of_runs(results, scoring)))
+def mean_f1(results: Sequence[Result], scoring: str, average: Average = "micro") -> float:
+    """F1, the mean over results."""
+    return float(np.mean(f1_of_runs(results, scoring, average)))
 
 
-def f1_of_runs(results: Sequence[Result], scoring: str) -> tuple[float, ...]:
-    """Micro F1 of each."""
-    return tuple(result.scores[scoring]["f1"] for result in results)
+def f1_of_runs(results: Sequence[Result], scoring: str, average: Average = "micro") -> tuple[float, ...]:
+    """F1 of each."""
+    scores = (result.scores[scoring] for result in results)
+    return tuple((of_run["macro"] if average == "macro" else of_run)["f1"] for of_run in scores)
 
 
-def resample(results: Sequence[Result], scoring: str) -> dict[tuple[str, str], np.ndarray]:
-    """(run, language) -> F1 of resampled sentences, float64 [resamples]; paired between results on the same sentences.
+def resample(results: Sequence[Result], scoring: str, average: Average = "micro") -> Samples:
+    """F1 of resampled sentences, paired between results on the same sentences.
 
     Results whose counts are not known are left out.
     """
-    groups: dict[tuple[str, int], list[tuple[str, np.ndarray]]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[tuple[str, np.ndarray]]] = {}
     for result in results:
         if result.counts is not None:
             counts = result.counts[SCORINGS.index(scoring)]
-            groups.setdefault((result.language, len(counts)), []).append((result.run, counts))
-    samples: dict[tuple[str, str], np.ndarray] = {}
+            counts = counts if average == "macro" else counts.sum(axis=1)
+            groups.setdefault((result.language, counts.shape), []).append((result.run, counts))
+    samples: Samples = {}
     for (language, _), group in groups.items():
-        drawn = resampled_f1(np.stack([counts for _, counts in group], axis=1))
+        stacked = np.stack([counts for _, counts in group], axis=1)
+        drawn = resampled_f1(stacked, average=macro_f1_of if average == "macro" else f1_of)
         samples |= {(run, language): column for (run, _), column in zip(group, drawn.T, strict=True)}
     return samples
 
 
-def mean_samples(results: Sequence[Result], samples: dict[tuple[str, str], np.ndarray]) -> np.ndarray | None:
+def mean_samples(results: Sequence[Result], samples: Samples) -> np.ndarray | None:
     """float64 [resamples]: of the mean over these results; None if one of them was not resampled."""
     columns = [column for r in results if (column := samples.get((r.run, r.language))) is not None]
     return np.mean(columns, axis=0) if len(columns) == len(results) else None

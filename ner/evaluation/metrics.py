@@ -116,7 +116,7 @@ def entity_counts(
 def sentence_counts(
     gold: np.ndarray, predicted: np.ndarray, word_offsets: np.ndarray, tags: TagSet, scoring: Scoring = "default"
 ) -> np.ndarray:
-    """int64 [sentences, 3]: correct, predicted and gold entities of each sentence, all types together.
+    """int64 [sentences, types, 3]: correct, predicted and gold entities of each sentence and type.
 
     gold, predicted: int64 [words]; word_offsets: int64 [sentences + 1], the words of each sentence.
     """
@@ -124,10 +124,16 @@ def sentence_counts(
     gold_entities = entities(gold, sentence_start, tags, scoring)
     predicted_entities = entities(predicted, sentence_start, tags, scoring)
     correct = is_among(gold_entities, predicted_entities, len(gold))
-    starts = (gold_entities[0][correct], predicted_entities[0], gold_entities[0])
-    sentences = [np.searchsorted(word_offsets, start, side="right") - 1 for start in starts]
-    num_sentences = len(word_offsets) - 1
-    return np.stack([np.bincount(column, minlength=num_sentences) for column in sentences], axis=1).astype(np.int64)
+    num_sentences, num_types = len(word_offsets) - 1, len(tags.types)
+
+    def counted(start: np.ndarray, type_: np.ndarray) -> np.ndarray:
+        sentence = np.searchsorted(word_offsets, start, side="right") - 1
+        places = np.bincount(sentence * num_types + type_, minlength=num_sentences * num_types)
+        return places.reshape(num_sentences, num_types).astype(np.int64)
+
+    (starts, _, types), found = gold_entities, predicted_entities
+    columns = (counted(starts[correct], types[correct]), counted(found[0], found[2]), counted(starts, types))
+    return np.stack(columns, axis=-1)
 
 
 def count(

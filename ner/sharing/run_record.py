@@ -111,7 +111,7 @@ def add_results(
     known = read_evaluation(folder)
     for result in results:
         assert result.counts is not None
-        samples = resampled_f1(result.counts.swapaxes(0, 1)).T
+        samples = resampled_f1(result.counts.sum(axis=2).swapaxes(0, 1)).T
         scores = {
             **about(source),
             "split": result.split,
