@@ -153,5 +153,7 @@ def recipe_of(config: Options) -> Options:
 
     Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
     """
-    names = [item for item in fields(config) if item.name in OUTSIDE_THE_RECIPE]  # type: ignore[arg-type]
-    return replace(config, **{item.name: item.default for item in names})  # type: ignore[type-var]
+    values = {item.name: item.default for item in fields(config) if item.name in OUTSIDE_THE_RECIPE}  # type: ignore[arg-type]
+    if getattr(config, "teacher", ()):
+        values["teacher"] = ("",)  # that there is one, not which: it is another for each slice
+    return replace(config, **values)  # type: ignore[type-var]

@@ -29,6 +29,7 @@ WORDS = {
     "min_steps": "min {:,} steps",
     "lr": "learning rate {:g}",
     "sampling_temperature": "temperature {:g}",
+    "teacher": "with a teacher",
 }
 
 
