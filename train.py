@@ -9,7 +9,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,7 +18,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ner.arguments import FAILED, command, exit_on_input_error, parse, parse_interval
+from ner.arguments import FAILED, command, exit_on_input_error, parse
 from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.errors import single_line
@@ -28,13 +28,14 @@ from ner.inputs.collators import PackedCollator, encoder_inputs, to_device
 from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.head import match_head
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import hub_names
+from ner.tagging.teacher import teach
+from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
 from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
 from ner.training.distributed import prepare
@@ -42,7 +43,8 @@ from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
-from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches
+from ner.training.selection import choice_of_whole, selection_note
+from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches, trim
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
@@ -83,14 +85,14 @@ def build(
 ) -> Job | None:
     """Everything the loop needs, checked before it starts; None for a run that is finished.
 
-    make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError for what can
-    not work.
+    make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError.
     """
     recorder = make_recorder(accelerator) if config.cuda_graphs else None
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
     with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
+    unlabelled = teach(config, accelerator, corpus)  # None without a teacher
 
     if not make_model and (match := match_head(config.model, corpus.tags)):
         say(accelerator, f"{config.model}: a tagger already; {match}")
@@ -98,11 +100,8 @@ def build(
     model = make_model(config.model, corpus.tags, config.seed)
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)
 
-    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer))
-    trimmed = trim_embedding(model, [data.train, *data.validation.values()])
-    if trimmed:
-        validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
-        data = replace(data, train=trimmed.encoded(data.train), validation=validation)
+    data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer), unlabelled)
+    data, trimmed = trim(model, data)
     model.to(accelerator.device)
     if accelerator.device.type == "cpu":
         use_cpu_kernels(model)
@@ -110,14 +109,11 @@ def build(
     if config.compile:
         compile_layers(model)
 
-    num_steps = config.max_steps or config.epochs * len(plan)
+    num_steps, evaluate_every = config.plan_steps(len(plan))
     optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
-    every, unit = parse_interval(config.evaluate_every, "--evaluate-every")
-
-    is_packed = isinstance(collator, PackedCollator)
-    if not open_run_folder(config, accelerator, start, data.corpus, data.fingerprint, is_packed=is_packed):
+    if not open_run_folder(config, accelerator, start, data, is_packed=isinstance(collator, PackedCollator)):
         return None
-    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(config.train_on)}")
+    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(data.sizes)}")
     say(accelerator, f"{why}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if trimmed:
         say(accelerator, f"embedding table: {len(trimmed.used):,} of {len(trimmed.whole):,} rows are used")
@@ -130,7 +126,7 @@ def build(
         optimizer=optimizer,
         scheduler=scheduler,
         num_steps=num_steps,
-        evaluate_every=every if unit == "steps" else every * len(plan),
+        evaluate_every=evaluate_every,
         trimmed=trimmed,
         resume_from=start.resume_from,
         recorder=recorder,
@@ -162,19 +158,21 @@ def forward_backward(
     """
     inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
+        labels = batch.get("targets", batch["labels"])  # tag ids, or with a teacher probabilities of tags
+        loss = job.loss(model(**inputs).logits, labels, num_labels, accelerator.num_processes)
         accelerator.backward(loss)
     return loss.detach()
 
 
 def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: SignalHandler | None = None) -> Metrics:
-    """The training loop. Writes best/, last/, log.jsonl and metrics.json; returns what is in metrics.json.
+    """The training loop. Writes best/, last/, average/, log.jsonl and metrics.json; returns what is in metrics.json.
 
     Raises PreemptedError when a signal has stopped it, and DivergedError.
     """
     model, optimizer = prepare(accelerator, job.model, job.optimizer, ddp=job.recorder is None)
+    average = RunningMean(config, accelerator.unwrap_model(model), job.num_steps)
     checkpointer = Checkpointer(
-        config, accelerator, model, optimizer, job.scheduler, job.data.fingerprint, len(job.plan)
+        config, accelerator, model, optimizer, job.scheduler, average, job.data.fingerprint, len(job.plan)
     )
     progress, meter = checkpointer.restore(job.resume_from)
     log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.step)
@@ -215,6 +213,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
             is_finite = step_if_finite(accelerator, optimizer, grad_norm)
             optimizer.zero_grad()
             job.scheduler.step()  # by the step's number, whether or not it changed the weights
+            average.after_step(number)  # --average on: within the last part, every few steps
             meter.add(number, step, loss, is_finite)
             progress.step = number
             bar.update()
@@ -232,6 +231,13 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     return finish(loop)
 
 
+def validate(loop: Loop) -> Metrics:
+    """Scores of the validation sentences. Raises EvaluationStoppedError."""
+    data, collator, most = loop.job.data, loop.job.collator, loop.config.max_tokens_per_micro_batch
+    parts, check = (data.validation, collator, loop.accelerator, data.corpus.tags), loop.signals.check
+    return evaluate_languages(loop.model, *parts, max_tokens=most, progress=check, chosen=data.chosen)
+
+
 def evaluate_and_keep_best(loop: Loop) -> None:
     """Scores the validation sentences, and writes best/ where F1 is higher than before.
 
@@ -240,42 +246,55 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     job, progress = loop.job, loop.progress
     point = job.point(progress.step)
     with loop.meter.paused(), contextlib.suppress(EvaluationStoppedError):
-        scores = evaluate_languages(
-            loop.model,
-            job.data.validation,
-            job.collator,
-            loop.accelerator,
-            job.data.corpus.tags,
-            max_tokens=loop.config.max_tokens_per_micro_batch,
-            progress=loop.signals.check,
-        )
+        scores = validate(loop)
         loop.log.write({**point, "validation": scores})
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
         progress.evaluations_since_best += 1
+        choice = choice_of_whole(progress.best, {**point, **scores})  # where --max-validation-sentences are fewer
         if scores["f1"] > progress.best["f1"]:
             progress.best, progress.evaluations_since_best = {**point, **scores}, 0
             loop.checkpointer.save_model("best", job.tokenizer, job.trimmed, progress.step)
+        progress.best |= choice
     set_train_mode(loop.model)
 
 
+def write_average(loop: Loop) -> Metrics:
+    """Writes average/; returns its validation scores. Raises PreemptedError when a signal has stopped that."""
+    job, point, average = loop.job, loop.job.point(loop.progress.step), loop.checkpointer.average
+    try:
+        with loop.meter.paused(), average.applied():
+            averaged = {"average": {"weights": average.count, **validate(loop)}}
+            loop.checkpointer.save_model("average", job.tokenizer, job.trimmed, loop.progress.step)
+    except EvaluationStoppedError:  # the run that goes on has nothing left to do but this
+        loop.checkpointer.after_step(point, loop.progress, loop.meter, loop.log, loop.signals)
+    loop.log.write({**point, **averaged})
+    return averaged
+
+
 def finish(loop: Loop) -> Metrics:
-    """Writes last/ and metrics.json, which says that the run is finished; returns what is in it."""
+    """Writes average/, last/ and metrics.json, which says that the run is finished; returns what is in it."""
     config, progress, corpus = loop.config, loop.progress, loop.job.data.corpus
     loop.checkpointer.log_written(loop.log, {"step": progress.step}, wait_for_it=True)
+    averaged = write_average(loop) if loop.checkpointer.average.count else {}
     loop.checkpointer.save_model("last", loop.job.tokenizer, loop.job.trimmed, progress.step)
     metrics = {
         "steps": progress.step,
         "train_sentences": loop.job.data.num_annotated,
+        "train_sentences_by_language": loop.job.data.sizes,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
         "hub": hub_names(config),
         **loop.meter.totals(),
         "best": progress.best,
+        **averaged,
     }
     if loop.accelerator.is_main_process:
         write_json(config.folder / "metrics.json", metrics)
     best = f"validation F1 {progress.best['f1']:.4f} at step {progress.best['step']}"
-    say(loop.accelerator, f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training")
+    say(
+        loop.accelerator,
+        f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training{selection_note(progress.best)}",
+    )
     return metrics
 
 

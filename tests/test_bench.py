@@ -300,7 +300,7 @@ def test_commands_of_the_quality_part():
     job = quality.Job(MATERIAL, 1000, "no", "bf16")
     commands = job.commands(Path("folder"), 43)
     config = parse(TrainConfig, commands["ours"][1:], "")
-    assert (config.seed, config.epochs, config.max_train_sentences) == (43, 3, 1000)
+    assert (config.seed, config.epochs, config.max_train_sentences) == (43, 3, ("1000",))
     assert config.evaluate_every == "4"  # an epoch has 16 steps
     assert config.log_every == 4
     assert "--seed 43 --max-train-sentences 1000" in " ".join(commands["Trainer"])

@@ -8,7 +8,7 @@ import yaml
 
 from ner.arguments import READER_GONE, exit_on_input_error, parse, parse_interval, read_config, to_yaml
 from ner.cli.corpus import CorpusConfig
-from ner.config import EvaluateConfig, TrainConfig
+from ner.config import BaselineConfig, EvaluateConfig, TrainConfig
 from ner.errors import InputError
 from tests.processes import line_of, run, started
 
@@ -17,7 +17,7 @@ FLAGS = (
     "max-train-sentences augment label-tokens max-length packing row-length max-tokens-per-micro-batch batch-size "
     "epochs max-steps lr schedule warmup weight-decay max-grad-norm evaluate-every patience seed mixed-precision "
     "output overwrite log-every trackers freeze freeze-layers config push-to-hub push-private push-dry-run "
-    "license cuda-graphs"
+    "license cuda-graphs min-steps slice-seed sampling-temperature max-validation-sentences"
 ).split()
 
 
@@ -134,6 +134,112 @@ def test_length_of_rows(config_class, tmp_path):
     for bad in ("0", "-5", "long", "1.5", "9999999999", "²"):
         with pytest.raises(ValueError, match=f"--row-length '?{bad}"):
             rows("--row-length", bad, device="cpu")
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+@pytest.mark.parametrize(
+    ("flags", "sizes"),
+    [
+        ("", None),
+        ("--max-train-sentences 250", 250),
+        ("--train-on de fr --max-train-sentences fr=100", {"fr": 100}),
+        ("--train-on de fr it --max-train-sentences fr=100 it=50", {"fr": 100, "it": 50}),
+        ("--max-train-sentences de=7", {"de": 7}),
+    ],
+)
+def test_sizes_of_training_data(config_class, flags, sizes, tmp_path):
+    config = parse(config_class, flags.split(), "about")
+    assert config.train_sizes == sizes
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    assert read_config(config_class, tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+def test_a_slice_seed_is_one_of_numpy(config_class):
+    assert config_class().slice_seed == 42
+    for bad, message in (
+        (-1, "--slice-seed -1 must not be negative"),
+        (2**31, "--slice-seed 2147483648 must be below"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config_class(slice_seed=bad)
+
+
+@pytest.mark.parametrize("text", ["max_train_sentences: 250", "max_train_sentences:"])
+def test_sizes_as_runs_used_to_store_them(text, tmp_path):
+    (tmp_path / "old.yaml").write_text(text, encoding="utf-8")
+    assert train("--config", str(tmp_path / "old.yaml")).train_sizes == (250 if "250" in text else None)
+
+
+@pytest.mark.parametrize("config_class", [TrainConfig, BaselineConfig])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ("0", "--max-train-sentences '0': give a number above 0, or one of single languages, like fr=100"),
+        ("fr=0", "--max-train-sentences 'fr=0': give a number above 0"),
+        ("-5", "--max-train-sentences '-5': give a number above 0"),
+        ("fr=", "--max-train-sentences 'fr=': give a number above 0"),
+        ("=5", "--max-train-sentences '=5': give a number above 0"),
+        ("1.5", "--max-train-sentences '1.5': give a number above 0"),
+        ("it=5", "--max-train-sentences 'it=5': 'it' is none of the languages to train on, de fr"),
+        (
+            "5 fr=5",
+            "--max-train-sentences '5 fr=5': a number cuts all languages joined; give one, or sizes like fr=100",
+        ),
+        ("5 6", "--max-train-sentences '5 6': a number cuts all languages joined; give one, or sizes like fr=100"),
+        ("fr=5 fr=6", "--max-train-sentences names one twice: 'fr=5 fr=6'"),
+    ],
+)
+def test_sizes_that_make_no_sense(config_class, sizes, message):
+    with pytest.raises(InputError) as caught:
+        config_class(train_on=("de", "fr"), max_train_sentences=tuple(sizes.split()))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_few_sentences_get_enough_steps():
+    """(steps, steps between evaluations) of epochs of 12 steps."""
+    assert train().plan_steps(12) == (36, 12)
+    assert train("--evaluate-every", "2e").plan_steps(12) == (36, 24)
+    assert train("--evaluate-every", "5").plan_steps(12) == (36, 5)
+    assert train("--max-steps", "7").plan_steps(12) == (7, 12)
+    enough = ("--min-steps", "500")
+    assert train(*enough).plan_steps(12) == (500, 167)  # three evaluations, as --epochs 3 has
+    assert train(*enough, "--evaluate-every", "5").plan_steps(12) == (500, 5)
+    assert train(*enough).plan_steps(200) == train().plan_steps(200) == (600, 200)
+    with pytest.raises(InputError, match="--max-steps 7 and --min-steps 500: give one of them"):
+        train(*enough, "--max-steps", "7")
+    with pytest.raises(InputError, match="--min-steps 0 must be above 0"):
+        train("--min-steps", "0")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sizes"), [("", None), ("train", "train"), ("de=10", {"de": 10}), ("fr=5 de=10", {"de": 10, "fr": 5})]
+)
+def test_sizes_of_validation_data(flags, sizes):
+    given = ["--max-validation-sentences", *flags.split()] if flags else []
+    assert train("--train-on", "de", "fr", *given).validation_sizes == sizes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ("10", "--max-validation-sentences 10: give train, or a number for each language, like de=10"),
+        ("train de=10", "--max-validation-sentences 'train': give a number above 0"),
+        ("it=10", "--max-validation-sentences 'it=10': 'it' is none of the languages to train on"),
+    ],
+)
+def test_sizes_of_validation_data_that_make_no_sense(sizes, message):
+    with pytest.raises(InputError) as caught:
+        train("--train-on", "de", "--max-validation-sentences", *sizes.split())
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("temperature", ["0.5", "0", "nan", "inf"])
+def test_sampling_temperature(temperature):
+    assert train("--sampling-temperature", "3").sampling_temperature == 3
+    with pytest.raises(InputError, match=f"--sampling-temperature {float(temperature)} must be 1 or more, and finite"):
+        train("--sampling-temperature", temperature)
 
 
 def test_intervals():

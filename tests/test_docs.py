@@ -87,6 +87,8 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     (yaml,) = blocks("yaml")
     Path("run.yaml").write_text(yaml, encoding="utf-8")
     Path("lines.txt").write_text("Anna Keller wohnt in Bern.\nLe canton de Vaud\n", encoding="utf-8")
+    Path("fr.txt").write_text("Le canton de Berne. Anna Keller habite à Genève.\n", encoding="utf-8")
+    Path("web.jsonl").write_text('{"text": "Anna abita a Lugano"}\n', encoding="utf-8")
     small = [
         "--model",
         str(encoder_folder),
@@ -107,6 +109,8 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
             arguments = words[words.index("train.py") + 1 :]
             if "--help" in arguments:
                 continue
+            if "--min-steps" in arguments:  # which excludes the one step of `small`
+                del arguments[(place := arguments.index("--min-steps")) : place + 2]
             train.main([*arguments, *small, *([] if "--resume" in arguments else ["--overwrite"])])
         elif "evaluate.py" in words:
             arguments = words[words.index("evaluate.py") + 1 :]

@@ -145,7 +145,7 @@ def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, 
     assert [point["runs"] for point in curve["points"]] == [[str(tmp_path / "fr-32")], [str(runs / "fr")]]
     assert curve["level"]["trained_on"] == "de"
     assert 32 < curve["crossing_interval"]["low"] <= curve["crossing"] <= curve["crossing_interval"]["high"] < 600
-    summary = f"fr: zero-shot from de (600 sentences) {curve['level']['f1']:.3f}"
+    summary = f"fr alone: zero-shot from de (600 sentences) {curve['level']['f1']:.3f}"
     assert summary in capsys.readouterr().out
     assert summary in (tmp_path / "out/curve.md").read_text(encoding="utf-8")
     for name in ("curve.csv", "curve.png", "curve.svg"):

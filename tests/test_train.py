@@ -136,6 +136,60 @@ def test_a_run_folder(run, small):
     assert {name: stored[name] for name in resolved} == resolved
 
 
+def test_a_language_is_cut_and_the_other_whole(run, small, capsys):
+    folder = run("--train-on", "de", "fr", "--max-train-sentences", "fr=40", "--max-steps", "2")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["train_sentences"] == 160
+    assert metrics["train_sentences_by_language"] == {"de": 120, "fr": 40}
+    assert "training on 160 sentences: de 120, fr 40 of 120" in capsys.readouterr().err
+    assert "160 (de 120, fr 40 of 120)" in (folder / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        run("--train-on", "de", "fr", "--max-train-sentences", "fr=121", output="many")
+    assert "--max-train-sentences fr=121: there are 120 fr training sentences" in capsys.readouterr().err
+
+
+def test_few_sentences_are_passed_over_until_there_are_enough_steps(run):
+    """Two steps an epoch; the schedule and the evaluations are those of the steps that are made."""
+    folder = run("--train-on", "de", "--max-train-sentences", "40", "--min-steps", "9")
+    points, evaluations = log_of(folder)
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["steps"] == 9
+    assert [e["step"] for e in evaluations] == [5, 9]  # two, as of --epochs 2
+    assert points[-1]["epoch"] == 4.5
+    assert [p["lr"] for p in points] == pytest.approx([1e-3 * (1 - (p["step"] - 1) / 9) for p in points])
+
+
+def test_a_small_language_is_drawn_more_often(run, capsys):
+    flags = ("--train-on", "de", "fr", "--max-train-sentences", "fr=12", "--sampling-temperature", "3", "--seed", "7")
+    whole = run(*flags)
+    assert "sentences drawn in an epoch: de 90, fr 42" in capsys.readouterr().err
+    assert json.loads((whole / "metrics.json").read_text(encoding="utf-8"))["steps"] == 10  # as without
+    assert same(weights(whole), weights(run(*flags, output="again")))
+
+
+def test_few_validation_sentences_choose_and_all_are_scored(run, capsys, small):
+    flags = ("--train-on", "de", "fr", "--max-train-sentences", "fr=20", "--epochs", "4")
+    by_all, folder = run(*flags), run(*flags, "--max-validation-sentences", "train", output="few")
+    assert same(weights(by_all), weights(folder))  # the choice alone is another
+    (_, before), (_, evaluations) = log_of(by_all), log_of(folder)
+    for old, new in zip(before, evaluations, strict=True):
+        scores = new["validation"]
+        assert (scores["sentences"], scores["whole"]["sentences"]) == (80, 120)
+        assert scores["whole"]["f1"] == old["validation"]["f1"]
+        assert scores["languages"]["de"]["f1"] == old["validation"]["languages"]["de"]["f1"]  # 60 of 120 are all
+        assert scores["languages"]["fr"]["support"] < old["validation"]["languages"]["fr"]["support"]
+    best = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["best"]
+    assert best["f1"] == max(e["validation"]["f1"] for e in evaluations)
+    choice = json.loads((by_all / "metrics.json").read_text(encoding="utf-8"))["best"]
+    assert best["choice_of_whole"] == {name: choice[name] for name in ("step", "epoch", "f1")}
+    assert "by F1 of 80 validation sentences: " in (folder / "README.md").read_text(encoding="utf-8")
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "best/ was chosen by 80 of 120 validation sentences" in said
+    assert f"all of them give it F1 {best['whole']['f1']:.4f}, and would have chosen step {choice['step']} with" in said
+    with pytest.raises(SystemExit):
+        run(*flags, "--max-validation-sentences", "fr=61", output="many")
+    assert "--max-validation-sentences fr=61: there are 60 fr validation sentences" in capsys.readouterr().err
+
+
 def test_checkpoints_are_standard_models(run):
     folder = run("--train-on", "de")
     for name in ("best", "last"):

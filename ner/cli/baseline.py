@@ -22,9 +22,9 @@ from datasets import disable_progress_bars
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse, to_yaml
 from ner.config import BaselineConfig
 from ner.config.augmentation import Augmentation
-from ner.data.augmentation import augment, part_numbers
+from ner.data.augmentation import augment
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
-from ner.data.sampling import join_languages
+from ner.data.sampling import join_languages, sizes_of
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import BaselinePredictor
 from ner.files import LOCK, write_json
@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except OSError as error:
             echo(f"ner baseline: {config.folder}: {single_line(error)}", sys.stderr)
             sys.exit(FAILED)
+    sizes = corpus.sizes(metrics["train_sentences_by_language"])
     echo(
-        f"{config.folder}: {TITLES[config.method]} of {metrics['train_sentences']:,} sentences "
-        f"({corpus.sizes(config.train_on)}), {metrics['training_seconds']:.1f} s of training; validation F1 "
+        f"{config.folder}: {TITLES[config.method]} of {metrics['train_sentences']:,} sentences ({sizes}), "
+        f"{metrics['training_seconds']:.1f} s of training; validation F1 "
         f"{metrics['best']['f1']:.4f}"
     )
 
@@ -70,11 +71,10 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
     """Writes the run folder: config.yaml, best/, and metrics.json last; returns what is in that. Raises OSError."""
     folder, best = config.folder, config.folder / "best"
-    parts = [corpus[language]["train"] for language in config.train_on]
-    sentences = join_languages(parts, config.max_train_sentences)
+    parts = {language: corpus[language]["train"] for language in config.train_on}
+    sentences, languages = join_languages(parts, config.train_sizes, config.slice_seed)
     num_annotated = len(sentences)
     if config.augment:
-        languages = join_languages(part_numbers(parts), config.max_train_sentences)
         augmented = augment(sentences, languages, config.augment, config.seed)
         sentences = augmented.sentences
         echo(f"note: {augmented.note}", sys.stderr)
@@ -95,7 +95,8 @@ def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
     prune_models(folder)
     metrics = {
         "train_sentences": num_annotated,
-        "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
+        "train_sentences_by_language": sizes_of(languages, config.train_on),
+        "sentences": {language: len(part) for language, part in parts.items()},
         "training_seconds": round(seconds, 2),
         "best": validate(BaselinePredictor(load_baseline(best, config.method)), corpus, config.train_on),
     }

@@ -42,7 +42,7 @@ class ExportOptions:
     format: Literal["onnx", "onnx-int8"] = option(
         "onnx", "onnx: model.onnx, in fp32; onnx-int8: model_quantized.onnx beside it, in 8 bits"
     )
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     output: str | None = option(None, "folder to write (RUN/onnx)", metavar="FOLDER")
     overwrite: bool = option(False, "replace the export that is in the folder")
 

@@ -9,6 +9,7 @@ Look at data
 Train and test
   train         fine-tune an encoder as a tagger             (accelerate launch train.py, of the repository)
   baseline      a CRF, or the dictionary of training mentions, in seconds: what an encoder has to beat
+  average       the mean of the weights of runs that differ in their seed
   evaluate      F1 of one or more runs on every language, learning curve, losses of every token
 
 Understand the errors
@@ -34,7 +35,19 @@ from types import ModuleType
 
 from ner.arguments import BAD_INPUT, echo
 
-COMMANDS = ("corpus", "tokens", "baseline", "errors", "label-errors", "page", "tag", "serve", "export", "demo")
+COMMANDS = (
+    "corpus",
+    "tokens",
+    "baseline",
+    "average",
+    "errors",
+    "label-errors",
+    "page",
+    "tag",
+    "serve",
+    "export",
+    "demo",
+)
 SCRIPTS = ("train", "evaluate")
 PACKAGE = Path(__file__).parent.parent
 

@@ -29,7 +29,7 @@ class ServeOptions:
     runs: tuple[str, ...] = option(
         (), "run folders of train.py, model folders, or Hub names of token classifiers", metavar="RUN", positional=True
     )
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
         "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
     )

@@ -65,7 +65,7 @@ class TagOptions:
         metavar="FILE",
     )
     overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
         "edges",
         "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "

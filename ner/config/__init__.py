@@ -1,8 +1,10 @@
 """The options: one frozen dataclass for each script, built from groups."""
 
 from ner.config.baseline import BaselineConfig
+from ner.config.data import ReadingOptions, Sizes
 from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
-from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, ReadingOptions, RunOptions
+from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, RunOptions
+from ner.config.soup import SoupConfig
 from ner.config.train import FREE_ON_RESUME, TrainConfig
 
 __all__ = [
@@ -15,5 +17,7 @@ __all__ = [
     "PrecisionOptions",
     "ReadingOptions",
     "RunOptions",
+    "Sizes",
+    "SoupConfig",
     "TrainConfig",
 ]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from ner.arguments import not_above_zero, option
-from ner.config.options import FolderOptions, TrainingDataOptions
+from ner.config.data import TrainingDataOptions
+from ner.config.options import FolderOptions
 from ner.config.train import data_problems, recipe_of
 from ner.errors import InputError
 
@@ -36,9 +37,7 @@ class BaselineConfig(BaselineOptions, TrainingDataOptions, FolderOptions):
     )
 
     def __post_init__(self) -> None:
-        if problems := not_above_zero(self, "max_train_sentences", "validation_fraction") + data_problems(
-            self, self.seed
-        ):
+        if problems := not_above_zero(self, "validation_fraction") + data_problems(self, self.seed):
             raise InputError("\n".join(problems))
 
     @property

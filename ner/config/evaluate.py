@@ -22,7 +22,7 @@ class EvaluationOptions:
         None, "languages to test on: the columns (every language that a run was trained on)", metavar="LANG"
     )
     splits: tuple[str, ...] = option(("test",), "splits to test on, a matrix each", metavar="SPLIT")
-    checkpoint: Literal["best", "last"] = option("best", "which model of a run folder")
+    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     scoring: Literal["default", "strict"] = option(
         "default", "entities of the matrix: conlleval's rules, or strict IOB2; the JSON has both"
     )

@@ -20,63 +20,6 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
-    """data"""
-
-    data_config: str = option(
-        "auto", "config of a language in Hub layout; auto: PAN-X.{lang} or {lang}, or the only one", metavar="PATTERN"
-    )
-    columns: str = option(
-        "auto",
-        "columns of words and tags: word=1,tag=2 counts from 0 in column files and names them elsewhere; auto: "
-        "tokens and ner_tags, or the first column that is no running number and the last",
-        metavar="COLUMNS",
-    )
-    tags: tuple[str, ...] | None = option(
-        None, "tag names in the order of their ids, for data that has ids without names", metavar="TAG"
-    )
-    map_tags: str | None = option(None, "entity types to read as others, or as O: MISC=O,GPE=LOC", metavar="OLD=NEW")
-    on_bad_row: Literal["stop", "skip"] = option(
-        "stop", "rows that can not be used: stop and report them all, or skip them and write them to skipped.jsonl"
-    )
-    validation_fraction: float | None = option(
-        None, "share of the training sentences to validate on, where there is no validation split", metavar="X"
-    )
-    sample: tuple[str, ...] = option(
-        ("auto",),
-        "share of every split to keep, after shuffle(seed=0): de=0.5 fr=0.1 (other languages whole); swiss: "
-        "de=0.629 fr=0.229 it=0.084 en=0.059, the published corpus; all: everything; auto: swiss for PAN-X, else all",
-        metavar="SHARE",
-    )
-
-
-@dataclass(frozen=True)
-class DataOptions(ReadingOptions):
-    """data"""
-
-    data: str = option(
-        "google/xtreme",
-        "a Hub name, a folder in Hub layout or of {lang}/{split}.jsonl, a path that holds {lang} and {split}, or a "
-        "file; JSON Lines, CoNLL columns or Parquet by the name's ending, .gz too",
-        metavar="NAME",
-    )
-
-
-@dataclass(frozen=True)
-class TrainingDataOptions(DataOptions):
-    """data"""
-
-    train_on: tuple[str, ...] = option(("de",), "languages to train on, joined and shuffled", metavar="LANG")
-    max_train_sentences: int | None = option(None, "train on the first N sentences after shuffle(seed=42)", metavar="N")
-    augment: tuple[str, ...] = option(
-        (),
-        "copies to train on beside the sentences: mentions=2 (of each sentence with an entity, with other mentions of "
-        "the same type and language) case=0.2 (of this share of the sentences, in lower or upper case)",
-        metavar="KIND=X",
-    )
-
-
-@dataclass(frozen=True)
 class EncodingOptions:
     """encoding"""
 
@@ -121,9 +64,21 @@ class OptimizerOptions:
     """training"""
 
     batch_size: int = option(64, "sentences per step, over all processes", metavar="N")
+    sampling_temperature: float = option(
+        1.0,
+        "draw languages by their number of sentences to the power of 1/T (XLM-R's alpha): above 1, an epoch repeats "
+        "sentences of small languages and takes a part of large ones, and is as long as before",
+        metavar="T",
+    )
     epochs: int = option(3, "passes over the training sentences", metavar="N")
     max_steps: int | None = option(
         None, "train for exactly N steps, however many epochs that takes; overrides --epochs", metavar="N"
+    )
+    min_steps: int | None = option(
+        None,
+        "train for N steps at least: few sentences are passed over more often than --epochs says, and an epoch of "
+        "--evaluate-every is stretched as much",
+        metavar="N",
     )
     lr: float = option(5e-5, "peak learning rate", metavar="RATE")
     schedule: Literal["linear", "cosine"] = option("linear", "decay of the learning rate to zero")
@@ -133,11 +88,33 @@ class OptimizerOptions:
     weight_decay: float = option(0.01, "AdamW's decay; never on biases and norms", metavar="X")
     max_grad_norm: float = option(1.0, "clip the gradient's norm over all parameters to this", metavar="X")
     evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
+    max_validation_sentences: tuple[str, ...] | None = option(
+        None,
+        "validation sentences that choose best/: train, as many of a language as are trained on; or numbers of single "
+        "languages (fr=100), the others whole; all are scored, and what they would have chosen is said",
+        metavar="N",
+    )
     patience: int | None = option(None, "stop after N evaluations in a row without a better validation F1", metavar="N")
     seed: int = option(42, "of the head's weights, the order of sentences, dropout and copies", metavar="N")
     compile: bool = option(False, "torch.compile the encoder's layers: slow at the start, pays on some machines")
     cuda_graphs: bool = option(
         False, "forward and backward as CUDA graphs, one for each shape of micro-batch: for GPUs, not run on one yet"
+    )
+
+
+@dataclass(frozen=True)
+class AveragingOptions:
+    """averaging"""
+
+    average: Literal["on", "off"] = option(
+        "off", "on: write average/ beside best/ and last/, the mean of the weights over the last part of training"
+    )
+    average_from: float = option(0.5, "share of all steps after which it begins", metavar="X")
+    average_every: int | None = option(
+        None, "steps between the weights that go into it (so many that 100 do, or all)", metavar="N"
+    )
+    average_decay: float | None = option(
+        None, "an exponential mean: each time it keeps this share of itself (a uniform mean)", metavar="X"
     )
 
 
@@ -202,6 +179,20 @@ class HubOptions:
     )
     push_private: bool = option(False, "make the repository a private one, if it is new")
     push_dry_run: bool = option(False, "print what would go, and upload nothing; needs no token and no network")
+
+
+def bad_average(config: AveragingOptions) -> list[str]:
+    """A message for each option of averaging that makes no sense."""
+    problems = [
+        f"{flag(name)} needs --average on"
+        for name in ("average_every", "average_decay")
+        if getattr(config, name) is not None and config.average == "off"
+    ]
+    if not 0 <= config.average_from < 1:
+        problems.append(f"--average-from {config.average_from} must be a share of the steps: 0 or more, and below 1")
+    if config.average_decay is not None and not 0 < config.average_decay < 1:
+        problems.append(f"--average-decay {config.average_decay} must be above 0 and below 1")
+    return problems
 
 
 def bad_row_length(config: BatchOptions) -> list[str]:

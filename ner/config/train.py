@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.augmentation import Augmentation
+from ner.config.data import TeacherOptions, TrainingDataOptions, parse_sizes
 from ner.config.options import (
+    AveragingOptions,
     BatchOptions,
     CheckpointOptions,
     EncodingOptions,
@@ -15,7 +17,7 @@ from ner.config.options import (
     PrecisionOptions,
     RunOptions,
     SharingOptions,
-    TrainingDataOptions,
+    bad_average,
     bad_row_length,
     pushed_nowhere,
 )
@@ -34,16 +36,18 @@ FREE_ON_RESUME = tuple(
 
 
 # What tells apart the rows and points that runs of one recipe make, or runs of one row.
-OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "seed")
+OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "slice_seed", "seed", "averaged", "teacher")
 
 
 @dataclass(frozen=True)
 class TrainConfig(
     ModelOptions,
     TrainingDataOptions,
+    TeacherOptions,
     EncodingOptions,
     BatchOptions,
     OptimizerOptions,
+    AveragingOptions,
     PrecisionOptions,
     RunOptions,
     CheckpointOptions,
@@ -53,14 +57,14 @@ class TrainConfig(
 
     def __post_init__(self) -> None:
         above_zero = """
-            batch_size epochs max_steps lr max_grad_norm patience
-            max_tokens_per_micro_batch max_length max_train_sentences log_every validation_fraction
-            keep max_bad_steps
+            batch_size epochs max_steps min_steps lr max_grad_norm patience
+            max_tokens_per_micro_batch max_length log_every validation_fraction
+            keep max_bad_steps average_every
         """
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         problems += [
             f"{flag(name)} {getattr(self, name)} must not be negative, nor infinite"
-            for name in ("warmup", "weight_decay", "freeze_layers")
+            for name in ("warmup", "weight_decay", "freeze_layers", "certainty_power")
             if not 0 <= getattr(self, name) < float("inf")
         ]
         for name, units in (("evaluate_every", "e"), ("checkpoint_every", "em")):
@@ -68,7 +72,15 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        problems += data_problems(self, self.seed) + pushed_nowhere(self)
+        try:
+            self.validation_sizes  # noqa: B018  # read for what it raises
+        except InputError as error:
+            problems.append(str(error))
+        problems += data_problems(self, self.seed) + teacher_problems(self) + bad_average(self) + pushed_nowhere(self)
+        if not 1 <= self.sampling_temperature < float("inf"):
+            problems.append(f"--sampling-temperature {self.sampling_temperature} must be 1 or more, and finite")
+        if self.max_steps and self.min_steps:
+            problems.append(f"--max-steps {self.max_steps} and --min-steps {self.min_steps}: give one of them")
         if self.resume and self.overwrite:
             problems.append("--resume goes on with a run and --overwrite replaces it; give one of them")
         if problems:
@@ -79,6 +91,29 @@ class TrainConfig(
         """The run folder, with the languages filled in."""
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
 
+    @property
+    def validation_sizes(self) -> dict[str, int] | Literal["train"] | None:
+        """What `max_validation_sentences` asks for. Raises InputError for what makes no sense."""
+        texts, name = self.max_validation_sentences or (), "--max-validation-sentences"
+        if texts == ("train",):
+            return "train"
+        sizes = parse_sizes(texts, name, self.train_on)
+        if isinstance(sizes, int):
+            each = " ".join(f"{language}={sizes}" for language in self.train_on)
+            raise InputError(f"{name} {sizes}: give train, or a number for each language, like {each}")
+        return sizes
+
+    def plan_steps(self, steps_per_epoch: int) -> tuple[int, int]:
+        """How many steps are made, and how many there are between evaluations.
+
+        Where `min_steps` makes more passes over the sentences than `epochs`, an epoch of `evaluate_every` is longer by
+        as much: there are as many evaluations as without.
+        """
+        every, unit = parse_interval(self.evaluate_every, "--evaluate-every")
+        at_least = self.min_steps or 0
+        num_steps = self.max_steps or max(self.epochs * steps_per_epoch, at_least)
+        return num_steps, every * (1 if unit == "steps" else max(steps_per_epoch, -(-at_least // self.epochs)))
+
     def recipe(self) -> "TrainConfig":
         """`recipe_of` these options."""
         return recipe_of(self)
@@ -87,19 +122,34 @@ class TrainConfig(
 def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
     """A message for each option of the training data, and the seed, that makes no sense."""
     problems = named_twice(config, "train_on")
+    try:
+        config.train_sizes  # noqa: B018  # read for what it raises
+    except InputError as error:
+        problems.append(str(error))
     if (config.validation_fraction or 0) >= 1:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
-    if not 0 <= seed < LARGEST_SEED:
-        problems.append(f"--seed {seed} must " + ("not be negative" if seed < 0 else f"be below {LARGEST_SEED}"))
     try:
         Augmentation.parse(config.augment)
     except InputError as error:
         problems.append(str(error))
+    return problems + [
+        f"{flag(name)} {value} must " + ("not be negative" if value < 0 else f"be below {LARGEST_SEED}")
+        for name, value in (("seed", seed), ("slice_seed", config.slice_seed))
+        if not 0 <= value < LARGEST_SEED
+    ]
+
+
+def teacher_problems(config: TeacherOptions) -> list[str]:
+    """A message for each option of unlabelled text that makes no sense."""
+    problems = named_twice(config, "unlabelled") + named_twice(config, "teacher")
+    if bool(config.unlabelled) != bool(config.teacher):
+        given, lacking = ("unlabelled", "teacher") if config.unlabelled else ("teacher", "unlabelled")
+        problems.append(f"{flag(given)} needs {flag(lacking)}, and the other way round")
     return problems
 
 
 def recipe_of(config: Options) -> Options:
-    """Options with languages, number of sentences, seed and what does not change a result at their defaults.
+    """Options with languages, number of sentences, seeds and what does not change a result at their defaults.
 
     Equal for runs that may stand in one learning curve, and, with the same languages and sentences, in one row.
     """

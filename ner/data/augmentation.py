@@ -21,12 +21,12 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from ner.config.augmentation import Augmentation
 from ner.data.arrow_store import ROW, TAGS, WORDS, batches, content_hash, tag_set
 from ner.data.cache import cached
-from ner.data.perturbation import Sentence, lower_case, replace_mentions, upper_case
+from ner.data.perturbation import Sentence, add_aside, lower_case, replace_mentions, upper_case
 from ner.files import read_json
 from ner.tags import entities, first_words
 from ner.utils import offsets_of, ranges, rows_of, tqdm
 
-VERSION = 1  # of the copies: raise it when they change
+VERSION = 2  # of the copies: raise it when they change
 ROWS_PER_BATCH = 1000  # bounds memory: each may be copied a hundred times
 CASES = {"lower": lower_case, "upper": upper_case}
 
@@ -36,7 +36,8 @@ class Augmented:
     """Annotated sentences, and behind them their copies.
 
     languages: int64 [sentences], of each of them, as a number; num_annotated: how many are no copies; counts: copies
-    with other mentions, in lower and in upper case, and those that would have been the same and were not made.
+    with other mentions, in lower and in upper case, with an aside, and those that would have been the same and were not
+    made.
     """
 
     sentences: Dataset
@@ -51,34 +52,28 @@ class Augmented:
         return (
             f"augmentation: {self.num_annotated:,} sentences, +{count['mentions']:,} with other mentions, "
             f"+{count['lower'] + count['upper']:,} with changed case ({count['lower']:,} lower, "
-            f"{count['upper']:,} upper)"
+            f"{count['upper']:,} upper), +{count['asides']:,} with an aside"
         ) + (f"; {n:,} copies would have been the same and are left out" if (n := count["unchanged"]) else "")
 
 
-def part_numbers(parts: Sequence[Dataset]) -> list[Dataset]:
-    """For each part as many rows, which hold its number: joined as the parts, they say where a sentence comes from."""
-    return [Dataset.from_dict({ROW: np.full(len(part), number)}) for number, part in enumerate(parts)]
-
-
-def augment(sentences: Dataset, languages: Dataset, items: Sequence[str], seed: int) -> Augmented:
+def augment(sentences: Dataset, languages: np.ndarray, items: Sequence[str], seed: int) -> Augmented:
     """Training sentences and their copies, the same wherever they are made.
 
-    languages: `part_numbers`, joined as the sentences were; items: what `Augmentation.parse` reads. The copies of one
+    languages: int64 [sentences], as of `join_languages`; items: what `Augmentation.parse` reads. The copies of one
     kind depend on the seed and the sentences, and not on what else is asked for. Raises InputError.
     """
     wanted = Augmentation.parse(items)
-    of_row = numbers(languages)
 
     def write(folder: Path) -> None:
-        counts = write_copies(sentences, of_row, wanted, seed, folder / "rows.arrow")
+        counts = write_copies(sentences, languages, wanted, seed, folder / "rows.arrow")
         (folder / "summary.json").write_text(json.dumps(counts), encoding="utf-8")
 
-    content = (content_hash(sentences), hashlib.sha256(of_row.tobytes()).hexdigest(), tag_set(sentences).names)
+    content = (content_hash(sentences), hashlib.sha256(languages.tobytes()).hexdigest(), tag_set(sentences).names)
     folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
     copies = Dataset.from_file(str(folder / "rows.arrow"))
     return Augmented(
         sentences=concatenate_datasets([sentences, copies.remove_columns(ROW)]),
-        languages=np.concatenate([of_row, of_row[numbers(copies)]]),
+        languages=np.concatenate([languages, languages[numbers(copies)]]),
         num_annotated=len(sentences),
         counts=read_json(folder / "summary.json"),
     )
@@ -93,19 +88,23 @@ def write_copies(
     sentences: Dataset, languages: np.ndarray, wanted: Augmentation, seed: int, file: Path
 ) -> dict[str, int]:
     """Writes the copies: words, tags, and the row of the sentence that each is of. Returns how many of each kind."""
-    counts = dict.fromkeys(("mentions", *CASES, "unchanged"), 0)
+    counts = dict.fromkeys(("mentions", *CASES, "asides", "unchanged"), 0)
     names = tag_set(sentences).names
     ids = {name: i for i, name in enumerate(names)}
     # Each kind has its own numbers: what is drawn for one does not change with the other.
-    of_mentions, of_case = (random.Random(f"{seed} {kind}") for kind in ("mentions", "case"))
+    of_mentions, of_case, of_asides = (random.Random(f"{seed} {kind}") for kind in ("mentions", "case", "asides"))
     pools = mention_pools(sentences, languages) if wanted.mentions else {}
-    is_drawn = draw_rows(of_case, len(sentences), wanted.case)
+    has_case = draw_rows(of_case, len(sentences), wanted.case)
+    has_aside = draw_rows(of_asides, len(sentences), wanted.asides)
+    outside = outside_words(sentences, languages) if wanted.asides else {}
 
     def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence]]:
         if any(tag[2:] for tag in tags):
             for _ in range(wanted.mentions):
                 yield "mentions", replace_mentions(words, tags, of_mentions, pools[language])
-        if next(is_drawn):
+        if next(has_aside):
+            yield "asides", add_aside(words, tags, of_asides, outside[language])
+        if next(has_case):
             kind = "lower" if of_case.random() < 0.5 else "upper"
             yield kind, CASES[kind](words, tags)
 
@@ -178,5 +177,38 @@ def mention_pools(sentences: Dataset, languages: np.ndarray) -> dict[int, dict[s
             for i, name in enumerate(tags.types)
             if len(chosen := np.flatnonzero((language == number) & (kind == i)))
         }
+        for number in np.unique(languages).tolist()
+    }
+
+
+@dataclass(frozen=True)
+class Words(Sequence[str]):
+    """Words, in Arrow. A slice is a list of them."""
+
+    words: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.words[place].to_pylist() if isinstance(place, slice) else self.words[place].as_py()
+
+
+def outside_words(sentences: Dataset, languages: np.ndarray) -> dict[int, Words]:
+    """Language -> the words of letters and digits that are in no entity, in order."""
+    outside = tag_set(sentences).outside
+    words, of_language = [], []
+    row = 0
+    for rows in batches(sentences):
+        sizes = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
+        flat = rows[WORDS].combine_chunks().flatten()
+        is_outside = rows[TAGS].combine_chunks().flatten().to_numpy() == outside
+        chosen = is_outside & pc.utf8_is_alnum(flat).to_numpy(zero_copy_only=False)
+        words.append(flat.filter(pa.array(chosen)))
+        of_language.append(languages[row + rows_of(sizes)[chosen]])
+        row += len(rows)
+    every, language = pa.concat_arrays(words), np.concatenate(of_language)
+    return {
+        number: Words(every.take(pa.array(np.flatnonzero(language == number))))
         for number in np.unique(languages).tolist()
     }

@@ -14,7 +14,7 @@ import datasets
 from ner.errors import InputError, single_line
 from ner.files import LOCK, MANIFEST, is_sound, locked, write_manifest
 
-LAYOUT = 2  # of the cached folders: raise it when what is written changes
+LAYOUT = 3  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
 HOUR = 3600  # seconds: by then the folder of a program that lives is locked
 
@@ -29,8 +29,8 @@ def cached(key: object, write: Callable[[Path], None]) -> Path:
     It is written aside and renamed; of several processes that do so at once the first wins. Raises CacheError where
     the cache can not be read or written, and what `write` raises, but for OSError.
     """
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    folder = cache / f"ner-{hashlib.sha256(repr((LAYOUT, key)).encode(errors='backslashreplace')).hexdigest()[:24]}"
+    folder = folder_of(key)
+    cache = folder.parent
     try:
         if not is_sound(folder):
             cache.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,17 @@ def cached(key: object, write: Callable[[Path], None]) -> Path:
             f"{place}: {reason}; that is the cache of data, and the variable HF_DATASETS_CACHE names another"
         ) from error
     return folder
+
+
+def is_cached(key: object) -> bool:
+    """Whether the cache has the folder for this key, whole."""
+    return is_sound(folder_of(key))
+
+
+def folder_of(key: object) -> Path:
+    """Where the cache keeps what has this key."""
+    digest = hashlib.sha256(repr((LAYOUT, key)).encode(errors="backslashreplace")).hexdigest()
+    return Path(datasets.config.HF_DATASETS_CACHE) / f"ner-{digest[:24]}"
 
 
 def make(folder: Path, write: Callable[[Path], None]) -> None:

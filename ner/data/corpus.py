@@ -88,20 +88,20 @@ class Corpus:
         """The splits of a language. Raises KeyError for one that is not here."""
         return self.languages[language]
 
-    def sizes(self, languages: Sequence[str]) -> str:
-        """Training sentences of each of these languages, and the share that was kept, for a message.
+    def sizes(self, used: Mapping[str, int]) -> str:
+        """Training sentences of languages, and the share that was kept, for a message.
 
         Args:
-            languages: Languages of the corpus that have a split train.
+            used: How many are trained on, of each language.
 
         Returns:
-            One line, such as `de 12,580 (share 0.629), fr 4,580 (share 0.229)`.
+            One line, such as `de 12,580 (share 0.629), fr 100 of 4,580 (share 0.229)`.
         """
         shares = parse_sample(self.source.sample)
-        return ", ".join(
-            f"{name} {len(self[name]['train']):,}" + (f" (share {shares[name]:g})" if name in shares else "")
-            for name in languages
-        )
+        whole = {name: len(self[name]["train"]) for name in used}
+        share = {name: f" (share {shares[name]:g})" if name in shares else "" for name in used}
+        few = {name: f"{size:,} of " if size < whole[name] else "" for name, size in used.items()}
+        return ", ".join(f"{name} {few[name]}{whole[name]:,}{share[name]}" for name in used)
 
 
 @dataclass(frozen=True)

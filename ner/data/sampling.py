@@ -1,6 +1,6 @@
 """Which sentences are used: shares of languages, sentences held out for validation, languages joined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -16,16 +16,56 @@ def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
     return dataset.select(np.setdiff1d(np.arange(len(dataset)), chosen)), dataset.select(np.sort(chosen))
 
 
-def join_languages(parts: Sequence[Dataset], max_sentences: int | None = None) -> Dataset:
-    """Training sentences of several languages in one order, shuffle(seed=42), cut to the first max_sentences."""
-    joined = concatenate_datasets(list(parts)).shuffle(seed=42, keep_in_memory=True)
-    return joined.select(range(min(max_sentences or len(joined), len(joined))))
+def join_languages(
+    parts: Mapping[str, Dataset], sizes: int | Mapping[str, int] | None = None, seed: int = 42
+) -> tuple[Dataset, np.ndarray]:
+    """Training sentences of several languages in one order, shuffle(seed=seed), and the language of each.
+
+    sizes: a number keeps the first of all of them; numbers of languages, the first of each language's own shuffle, the
+    same whatever it is joined with. Returns also int64 [sentences]: numbers of the languages, in the order of parts.
+    Raises InputError where a language has fewer sentences.
+    """
+    if isinstance(sizes, Mapping):
+        for language, size in sizes.items():
+            if size > len(parts[language]):
+                found = f"there are {len(parts[language]):,} {language} training sentences"
+                raise InputError(f"`max_train_sentences` {language}={size}: {found}")
+        if len(parts) == 1:
+            (sizes,) = sizes.values()
+        else:
+            parts = {name: take_first(part, sizes.get(name, len(part)), seed) for name, part in parts.items()}
+            sizes = None
+    joined = concatenate_datasets(list(parts.values()))
+    languages = np.repeat(np.arange(len(parts)), [len(part) for part in parts.values()])
+    order = shuffled(len(joined), seed)[:sizes]
+    return joined.select(order, keep_in_memory=True), languages[order]
+
+
+def sizes_of(languages: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    """How many sentences there are of each language. languages: int64 [sentences], as of `join_languages`."""
+    return dict(zip(names, np.bincount(languages, minlength=len(names)).tolist(), strict=True))
+
+
+def take_first(dataset: Dataset, size: int, seed: int) -> Dataset:
+    """The first rows of shuffle(seed=seed), in that order; all of them as they are."""
+    return dataset.select(shuffled(len(dataset), seed)[:size], keep_in_memory=True) if size < len(dataset) else dataset
+
+
+def shuffled(size: int, seed: int) -> np.ndarray:
+    """int64 [rows]: the rows in the order that shuffle(seed=seed) of `datasets` gives them."""
+    return np.random.default_rng(seed).permutation(size)
 
 
 def take_share(dataset: Dataset, share: float) -> Dataset:
     """The first int(share * rows) rows after shuffle(seed=0), as the published Swiss corpus is cut."""
     shuffled = dataset.shuffle(seed=0, keep_in_memory=True)  # not into the cache, which may be another user's
     return shuffled.select(range(int(share * dataset.num_rows)))
+
+
+def leave_share(dataset: Dataset, share: float) -> Dataset:
+    """The rows that `take_share` leaves."""
+    shuffled = dataset.shuffle(seed=0, keep_in_memory=True)
+    return shuffled.select(np.arange(int(share * dataset.num_rows), len(dataset)))
 
 
 def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:

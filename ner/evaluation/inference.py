@@ -1,7 +1,7 @@
 """A model over encoded sentences: the tag and the loss of every word, and the scores that follow."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from ner.evaluation.metrics import Counts, count
-from ner.inputs.batching import EpochPlan
+from ner.inputs.batching import EpochPlan, MicroBatch
 from ner.inputs.collators import Collator, PackedCollator, encoder_inputs, to_device
 from ner.inputs.encoding import IGNORED, Encoded
 from ner.inputs.masks import compute_dtype
@@ -78,6 +78,50 @@ class Predictions:
 
 
 @torch.no_grad()  # not inference_mode: what FSDP2 keeps between calls would be of no use to training
+def word_logits(
+    model: nn.Module,
+    encoded: Encoded,
+    collator: Collator,
+    processes: Processes,
+    *,
+    max_tokens: int,
+    progress: Any = None,
+) -> Iterator[tuple[MicroBatch, Tensor, Tensor]]:
+    """This process's micro-batches, each with its words and their logits.
+
+    Args:
+        model: Returns `.logits`, [rows, tokens, tags], of what the collator makes. It must be on the device of
+            `processes`, and is left in evaluation mode.
+        encoded: Sentences as windows of sub-tokens.
+        collator: Padded or packed batches, as suits the model.
+        processes: An Accelerator, or `ner.evaluation.inference.Alone(device)` for one process that does all of it.
+        max_tokens: Positions (padding included) in a micro-batch at most: bounds memory.
+        progress: Called with the number of sentences done since the last call, over all processes.
+
+    Yields:
+        The micro-batch; int64 [rows, tokens], the word that is scored at each token, and the number of words where
+        there is none; and the logits, float [rows, tokens, tags].
+
+    Raises:
+        InputError: If a window alone has more than max_tokens positions.
+    """
+    model.eval()
+    device = processes.device
+    row_length = collator.row_length if isinstance(collator, PackedCollator) else None
+    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
+    # One place more than there are words takes what belongs to no word: no host sync to find out which tokens count.
+    nowhere = len(encoded.gold)
+    rank, dtype = processes.process_index, compute_dtype(processes.mixed_precision)
+    for step, batches in prefetch(plan, collator, rank, 1, len(plan), device, with_words=True):
+        for micro_batch, batch in zip(step.micro_batches[rank], batches, strict=True):
+            batch = to_device(batch, device)
+            words = torch.where(batch["words"] < 0, nowhere, batch["words"])
+            yield micro_batch, words, model(**encoder_inputs(batch, collator, dtype)).logits
+        if progress:
+            progress(len(step.sentences))
+
+
+@torch.no_grad()
 def predict(
     model: nn.Module,
     encoded: Encoded,
@@ -91,14 +135,13 @@ def predict(
     """Tags every word of this process's share of the sentences.
 
     Args:
-        model: Returns `.logits`, [rows, tokens, tags], of what the collator makes. It must be on the device of
-            `processes`, and is left in evaluation mode.
+        model: As of `word_logits`, as are encoded, collator, processes, max_tokens and progress.
         encoded: Sentences as windows of sub-tokens.
-        collator: Padded or packed batches, as suits the model.
-        processes: An Accelerator, or `ner.evaluation.inference.Alone(device)` for one process that does all of it.
+        collator: Padded or packed batches.
+        processes: Who shares the work.
         outside: The tag id of a word that has no sub-token.
-        max_tokens: Positions (padding included) in a micro-batch at most: bounds memory.
-        progress: Called with the number of sentences done since the last call, over all processes.
+        max_tokens: Positions in a micro-batch at most.
+        progress: Called with the number of sentences done since the last call.
 
     Returns:
         Tags, losses, probabilities and entropies of the words, each [words]; `mine` tells which words are this
@@ -107,34 +150,38 @@ def predict(
     Raises:
         InputError: If a window alone has more than max_tokens positions.
     """
-    model.eval()
-    device = processes.device
-    row_length = collator.row_length if isinstance(collator, PackedCollator) else None
-    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
     num_words = len(encoded.gold)
-    gold = torch.from_numpy(np.append(encoded.gold, IGNORED)).to(device)
-    # One place more than there are words takes what belongs to no word: no host sync to find out which tokens count.
-    tags = torch.full((num_words + 1,), outside, device=device)
-    losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=device)
+    gold = torch.from_numpy(np.append(encoded.gold, IGNORED)).to(processes.device)
+    tags = torch.full((num_words + 1,), outside, device=processes.device)
+    losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=processes.device)
     mine = np.zeros(num_words, dtype=bool)
-    rank, dtype = processes.process_index, compute_dtype(processes.mixed_precision)
-    for step, batches in prefetch(plan, collator, rank, 1, len(plan), device, with_words=True):
-        for micro_batch, batch in zip(step.micro_batches[rank], batches, strict=True):
-            batch = to_device(batch, device)
-            words = torch.where(batch["words"] < 0, num_words, batch["words"])
-            logits = model(**encoder_inputs(batch, collator, dtype)).logits
-            tags[words] = logits.argmax(dim=-1)
-            losses[words] = token_loss(logits, gold[words])
-            log_p = logits.float().log_softmax(dim=-1)
-            p = log_p.exp()
-            p_predicted[words] = p.amax(dim=-1)
-            entropy[words] = -(p * log_p).sum(dim=-1)
-            if not micro_batch.filler:
-                for sentence in encoded.sentence[micro_batch.windows]:
-                    mine[encoded.word_offsets[sentence] : encoded.word_offsets[sentence + 1]] = True
-        if progress:
-            progress(len(step.sentences))
+    for micro_batch, words, logits in word_logits(
+        model, encoded, collator, processes, max_tokens=max_tokens, progress=progress
+    ):
+        tags[words] = logits.argmax(dim=-1)
+        losses[words] = token_loss(logits, gold[words])
+        log_p = logits.float().log_softmax(dim=-1)
+        p = log_p.exp()
+        p_predicted[words] = p.amax(dim=-1)
+        entropy[words] = -(p * log_p).sum(dim=-1)
+        if not micro_batch.filler:
+            for sentence in encoded.sentence[micro_batch.windows]:
+                mine[encoded.word_offsets[sentence] : encoded.word_offsets[sentence + 1]] = True
     return Predictions(mine, *(values[:-1].cpu().numpy() for values in (tags, losses, p_predicted, entropy)))
+
+
+@torch.no_grad()
+def tag_probabilities(
+    model: nn.Module, encoded: Encoded, collator: Collator, processes: Processes, *, num_tags: int, max_tokens: int
+) -> Tensor:
+    """The distribution over tags of every word: float32 [words, tags], on the device of `processes`.
+
+    All zero for a word without a sub-token, and for one of another process's share. Arguments as of `word_logits`.
+    """
+    p = torch.zeros((len(encoded.gold) + 1, num_tags), device=processes.device)
+    for _, words, logits in word_logits(model, encoded, collator, processes, max_tokens=max_tokens):
+        p[words] = logits.float().softmax(dim=-1)
+    return p[:-1]
 
 
 def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
@@ -150,9 +197,20 @@ def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
     return Predictions(np.ones_like(predictions.mine), *map(whole, parts))
 
 
-def score(predictions: Predictions, encoded: Encoded, accelerator: Accelerator, tags: TagSet) -> Counts:
-    """Counts over all sentences, each scored once at any number of processes. predictions: this process's share."""
+def score(
+    predictions: Predictions,
+    encoded: Encoded,
+    accelerator: Accelerator,
+    tags: TagSet,
+    sentences: np.ndarray | None = None,
+) -> Counts:
+    """Counts over all sentences, each scored once at any number of processes. predictions: this process's share.
+
+    sentences: bool [sentences], those that count; None for all.
+    """
     mine = predictions.mine
+    if sentences is not None:
+        mine = mine & np.repeat(sentences, np.diff(encoded.word_offsets))
     sentence_start = first_words(encoded.word_offsets)
     local = count(encoded.gold[mine], predictions.tags[mine], sentence_start[mine], predictions.losses[mine], tags)
     whole = torch.tensor([local.words, local.correct_words, local.scored_words], device=accelerator.device)
@@ -200,14 +258,37 @@ def evaluate(
 
 
 def evaluate_languages(
-    model: nn.Module, languages: Mapping[str, Encoded], *arguments: Any, **settings: Any
+    model: nn.Module,
+    languages: Mapping[str, Encoded],
+    collator: Collator,
+    accelerator: Accelerator,
+    tags: TagSet,
+    *,
+    max_tokens: int,
+    progress: Any = None,
+    chosen: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """`evaluate` of several languages: scores over all of their sentences together, and of each language.
 
-    languages: sentences of each; arguments, settings: as of `evaluate`. Returns also the seconds that it took.
+    languages: sentences of each; chosen: bool [sentences] of each, those that the scores are over, and `whole` then has
+    the scores over all, of the same predictions. Returns also the seconds that it took.
     """
     start = time.perf_counter()
-    counts = {name: evaluate(model, windows, *arguments, **settings) for name, windows in languages.items()}
-    together = reduce(add, counts.values()).scores()
-    scores = {name: part.scores() for name, part in counts.items()}
-    return {**together, "languages": scores, "seconds": round(time.perf_counter() - start, 2)}
+    whole, part = {}, {}
+    for name, windows in languages.items():
+        settings: Any = {"outside": tags.outside, "max_tokens": max_tokens, "progress": progress}
+        predictions = predict(model, windows, collator, accelerator, **settings)
+        whole[name] = score(predictions, windows, accelerator, tags)
+        if chosen:
+            part[name] = score(predictions, windows, accelerator, tags, chosen[name])
+
+    def scores(counts: Mapping[str, Counts]) -> dict[str, Any]:
+        together = reduce(add, counts.values()).scores()
+        return {**together, "languages": {name: each.scores() for name, each in counts.items()}}
+
+    found = scores(whole)
+    if chosen:
+        sizes = {"sentences": sum(windows.num_sentences for windows in languages.values())}
+        num_chosen = sum(int(sentences.sum()) for sentences in chosen.values())
+        found = {**scores(part), "sentences": num_chosen, "whole": {**found, **sizes}}
+    return {**found, "seconds": round(time.perf_counter() - start, 2)}

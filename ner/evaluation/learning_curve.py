@@ -1,28 +1,43 @@
-"""Learning curves: F1 against training sentences, and where it reaches the zero-shot level of another language.
+"""Learning curves: F1 against annotated sentences, and where it reaches the zero-shot level of another language.
 
-Runs on one language that differ in nothing but the number of training sentences (and seed) are a curve. Its zero-shot
-level is F1 of the run trained on another single language, the one with most sentences. Intervals are by bootstrap over
-the test sentences, the same ones for all points and the level.
+Runs that differ in nothing but the number of training sentences of the tested language (and seeds) are a curve, whether
+they are trained on that language alone or on others too, which are as many in all of them. Its zero-shot level is F1 of
+the run trained on another single language, the one with most sentences. Intervals are by bootstrap over
+the test sentences, the same ones for all points and the level, and over runs where a point has several.
 """
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ner.evaluation.bootstrap import Interval, interval
-from ner.evaluation.matrix import Result, mean_f1, mean_samples, named, resample
+from ner.evaluation.matrix import Result, mean_f1, resample
 from ner.utils import table
 
 BELOW, NOT_REACHED = "below the smallest", "not reached"
+TOGETHER = "cut together"
+# Options that tell lines apart, in words; others by their names.
+WORDS = {
+    "model": "from {}",
+    "epochs": "{} epochs",
+    "max_steps": "{:,} steps",
+    "min_steps": "min {:,} steps",
+    "lr": "learning rate {:g}",
+    "sampling_temperature": "temperature {:g}",
+}
 
 
 @dataclass(frozen=True)
 class Point:
-    """F1 at one number of training sentences: the mean over runs, which differ in their seed."""
+    """F1 at one number of annotated sentences: the mean over runs, which differ in their seed or slice.
+
+    train_sentences: annotated ones of the tested language.
+    """
 
     train_sentences: int
     f1: float
@@ -39,7 +54,7 @@ class Level(Point):
 
 @dataclass(frozen=True)
 class Curve:
-    """One language. name: the language, with the baseline; where it has several curves, with its first run.
+    """One recipe, tested on one language. name: what it was trained on, and how, in words; trained_on: languages.
 
     points: from few sentences to many; crossing: training sentences at which the curve first reaches the level,
     interpolated in log(sentences): -inf where its smallest point is there already, inf where no point is.
@@ -48,6 +63,7 @@ class Curve:
 
     name: str
     language: str
+    trained_on: tuple[str, ...]
     points: tuple[Point, ...]
     level: Level | None
     crossing: float | None
@@ -57,34 +73,85 @@ class Curve:
 def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[str]]:
     """The curves that these results of one split hold, and notes on runs that make none.
 
-    A curve is at least two numbers of training sentences. Runs of which these, their options or the counts are not
+    A curve is at least two numbers of annotated sentences. Runs of which these, their options or the counts are not
     known are left out.
     """
     samples = resample(results, scoring)
     known = [r for r in results if r.recipe and r.train_sentences and r.content and (r.run, r.language) in samples]
-    found: list[Curve] = []
+    lines: dict[Hashable, dict[Hashable, list[Result]]] = {}
+    for result in known:
+        if result.annotated:
+            line = (result.language, result.baseline, result.trained_on, others(result))
+            lines.setdefault(line, {}).setdefault((result.recipe, result.content), []).append(result)
+    of_several: list[list[Result]] = []
     notes: list[str] = []
-    monolingual = [r for r in known if r.trained_on == (r.language,)]
-    for language, baseline in dict.fromkeys((r.language, r.baseline) for r in monolingual):
-        line = named(language, baseline)
-        groups: dict[Any, list[Result]] = {}
-        for result in monolingual:
-            if (result.language, result.baseline) == (language, baseline):
-                groups.setdefault((result.recipe, result.content), []).append(result)
-        of_several = [group for group in groups.values() if len({r.train_sentences for r in group}) > 1]
-        for group in of_several:
-            name = line if len(of_several) == 1 else f"{line} [{group[0].run}]"
-            found.append(curve(name, group, zero_shot(group[0], known), samples, scoring))
-        if not of_several and len({r.train_sentences for group in groups.values() for r in group}) > 1:
-            options = " ".join(differing([group[0] for group in groups.values()])) or "test sentences"
-            notes.append(f"no learning curve of {line}: its runs of several sizes differ in {options} too")
+    for groups in lines.values():
+        several = [group for group in groups.values() if len({r.annotated for r in group}) > 1]
+        of_several += several
+        if not several and len({r.annotated for group in groups.values() for r in group}) > 1:
+            first = [group[0] for group in groups.values()]
+            options = " ".join(differing(first)) or "test sentences"
+            line_name = recipe_name(first[0], ())
+            notes.append(f"no learning curve of {line_name}: its runs of several sizes differ in {options} too")
+    names = line_names([group[0] for group in of_several])
+    found = [
+        curve(name, group, zero_shot(group[0], known), samples, scoring)
+        for name, group in zip(names, of_several, strict=True)
+    ]
     return found, notes
+
+
+def others(result: Result) -> str:
+    """How the languages that are not tested were cut: empty where they are whole, or there are none."""
+    sizes = result.max_train_sentences or {}
+    if not isinstance(sizes, dict):
+        return TOGETHER if len(result.trained_on) > 1 else ""
+    return ", ".join(f"{language}={size:,}" for language, size in sorted(sizes.items()) if language != result.language)
+
+
+def recipe_name(result: Result, options: Sequence[str]) -> str:
+    """What was trained on, and how: `de + fr (de=1,000), min 500 steps`. options: those to name, if given."""
+    alone = result.trained_on == (result.language,)
+    name = f"{result.language} alone" if alone else " + ".join(result.trained_on)
+    name += f" ({cut})" if (cut := others(result)) else ""
+    parts = [name, f"{result.baseline} baseline"] if result.baseline else [name]
+    items = fields(result.recipe) if result.recipe else ()
+    for item in sorted(items, key=lambda item: item.name != "model"):
+        value = getattr(result.recipe, item.name)
+        if item.name in options and value != item.default:
+            parts.append(option_in_words(item.name, value))
+    return ", ".join(parts)
+
+
+def option_in_words(name: str, value: Any) -> str:
+    """An option that was given: `min 500 steps`; of a path the last two parts."""
+    if name in ("model", "data"):
+        value = "/".join(Path(value).parts[-2:])
+    if name in WORDS:
+        return WORDS[name].format(value)
+    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return name.replace("_", " ") + ("" if value is True else f" {text}")
+
+
+def line_names(lines: Sequence[Result]) -> list[str]:
+    """A name for each line, by its first run: its recipe in words, with the options in which lines differ."""
+    options = differing([line for line in lines if not line.baseline])
+    names = [recipe_name(line, options) for line in lines]
+    for more in (", tested on {0.language}", " [{0.run}]"):
+        texts: dict[str, set[str]] = {}
+        for name, line in zip(names, lines, strict=True):
+            texts.setdefault(name, set()).add(more.format(line))
+        names = [
+            name + more.format(line) if len(texts[name]) > 1 else name for name, line in zip(names, lines, strict=True)
+        ]
+    return names
 
 
 def differing(results: Sequence[Result]) -> list[str]:
     """Options that are not the same in the recipes of all."""
-    names = [item.name for recipe in (results[0].recipe,) if recipe for item in fields(recipe)]
-    return [name for name in names if len({getattr(result.recipe, name) for result in results}) > 1]
+    recipes = [result.recipe for result in results if result.recipe]
+    names = dict.fromkeys(item.name for recipe in recipes for item in fields(recipe))
+    return [name for name in names if len({getattr(recipe, name, None) for recipe in recipes}) > 1]
 
 
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
@@ -93,19 +160,19 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
     The level of an encoder's curve is an encoder's, that of a CRF's a CRF's.
     Those with the options of the curve come first. Seeds of one training come together.
     """
-    others = [
+    elsewhere = [
         r
         for r in known
         if r.language == result.language
         and r.content == result.content
         and r.baseline == result.baseline
         and len(r.trained_on) == 1
-        and r.trained_on != result.trained_on
+        and result.language not in r.trained_on
     ]
-    if not others:
+    if not elsewhere:
         return []
-    first = max(others, key=lambda r: (r.recipe == result.recipe, r.train_sentences or 0))
-    return [r for r in others if r.training == first.training]
+    first = max(elsewhere, key=lambda r: (r.recipe == result.recipe, r.train_sentences or 0))
+    return [r for r in elsewhere if r.training == first.training]
 
 
 def curve(
@@ -118,23 +185,23 @@ def curve(
     """The curve of these results on one language. level: results that give the zero-shot level, possibly none."""
 
     def drawn(members: Sequence[Result]) -> np.ndarray:
-        """float64 [resamples]: their mean F1, on the same resamples whatever the members."""
-        resampled = mean_samples(members, samples)
-        assert resampled is not None
-        return resampled
+        """float64 [resamples]: the mean F1 of resampled runs, on the same resampled sentences whatever the members."""
+        of_runs = np.stack([samples[member.run, member.language] for member in members])
+        chosen = np.random.default_rng(0).integers(len(members), size=of_runs.shape)
+        return np.take_along_axis(of_runs, chosen, axis=0).mean(axis=0)
 
     def runs(members: Sequence[Result]) -> tuple[str, ...]:
         return tuple(result.run for result in members)
 
-    sizes = sorted({size for result in group if (size := result.train_sentences)})
-    at = [[result for result in group if result.train_sentences == size] for size in sizes]
+    sizes = sorted({size for result in group if (size := result.annotated)})
+    at = [[result for result in group if result.annotated == size] for size in sizes]
     points = tuple(
         Point(size, mean_f1(members, scoring), interval(drawn(members)), runs(members))
         for size, members in zip(sizes, at, strict=True)
     )
-    language = group[0].language
+    about = (name, group[0].language, group[0].trained_on, points)
     if not level:
-        return Curve(name, language, points, None, None, None)
+        return Curve(*about, None, None, None)
     base = Level(
         level[0].train_sentences or 0,
         mean_f1(level, scoring),
@@ -144,7 +211,7 @@ def curve(
     )
     where = crossings(np.array(sizes), np.array([[point.f1 for point in points]]), np.array([base.f1]))
     resampled = crossings(np.array(sizes), np.stack([drawn(members) for members in at], axis=1), drawn(level))
-    return Curve(name, language, points, base, float(where[0]), interval(resampled))
+    return Curve(*about, base, float(where[0]), interval(resampled))
 
 
 def crossings(sizes: np.ndarray, f1: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -195,17 +262,17 @@ def summary(curve: Curve) -> str:
     text = f"{curve.name}: zero-shot from {level.trained_on} ({level.train_sentences:,} sentences) {level.f1:.3f} "
     text += f"{level.interval}, {outcome(curve)}"
     is_open = not np.isfinite(curve.crossing or 0.0)
-    return text + " training sentences" + (f" {between(curve.crossing_interval)}" if is_open else "")
+    return text + " annotated sentences" + (f" {between(curve.crossing_interval)}" if is_open else "")
 
 
 def to_markdown(curves: Sequence[Curve]) -> str:
     """Points, zero-shot levels and crossings of one split, in Markdown."""
     lines = [
-        [curve.name, point.train_sentences, f"{point.f1:.3f}", str(point.interval), len(point.runs)]
+        [curve.name, curve.language, point.train_sentences, f"{point.f1:.3f}", str(point.interval), len(point.runs)]
         for curve in curves
         for point in curve.points
     ]
-    header = ["trained and tested on", "training sentences", "F1", "95% interval", "runs"]
+    header = ["trained on", "tested on", "annotated sentences", "F1", "95% interval", "runs"]
     return table(header, lines) + "\n\n" + "\n".join(f"- {summary(curve)}" for curve in curves)
 
 
@@ -230,7 +297,8 @@ def to_plain(curve: Curve) -> dict[str, Any]:
 def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
     """A row for each point, zero-shot level and crossing.
 
-    sentences: of training; of a crossing, and its limits, inf where not reached, -inf below the smallest point.
+    sentences: annotated ones of the language; of a crossing, and its limits, inf where not reached, -inf below the
+    smallest point.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -242,12 +310,13 @@ def to_csv(of_split: Mapping[str, Sequence[Curve]]) -> str:
 
     for split, curves in of_split.items():
         for curve in curves:
-            writer.writerows(row(split, curve, "point", curve.language, point) for point in curve.points)
+            trained_on = "+".join(curve.trained_on)
+            writer.writerows(row(split, curve, "point", trained_on, point) for point in curve.points)
             if curve.level and curve.crossing is not None and curve.crossing_interval:
                 writer.writerow(row(split, curve, "zero-shot", curve.level.trained_on, curve.level))
                 limits = (curve.crossing, curve.crossing_interval.low, curve.crossing_interval.high)
                 sentences = (f"{value:.1f}" for value in limits)
                 writer.writerow(
-                    [split, curve.name, "crossing", curve.language, *sentences, f"{curve.level.f1:.6f}", "", "", ""]
+                    [split, curve.name, "crossing", trained_on, *sentences, f"{curve.level.f1:.6f}", "", "", ""]
                 )
     return text.getvalue()

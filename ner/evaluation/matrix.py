@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ner.config import BaselineConfig, TrainConfig
+from ner.config import BaselineConfig, Sizes, TrainConfig
 from ner.evaluation.bootstrap import Interval, interval, resampled_f1
 from ner.tags import SCORINGS
 
@@ -23,16 +23,17 @@ EACH = "each"
 class Result:
     """One model on one split of one language.
 
-    run: as it was named on the command line; trained_on: its languages, empty if unknown; max_train_sentences: if the
-    training data was cut; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it was trained on;
-    recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64 [2 scorings,
-    sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and gold tags.
-    None where it is not known. baseline: CRF or dictionary, None for an encoder.
+    run: as it was named on the command line; trained_on: its languages, empty if unknown; max_train_sentences: how
+    the training data was cut, if it was; scores: scoring -> what `Counts.scores` gives; train_sentences: how many it
+    was trained on; recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64
+    [2 scorings, sentences, 3], entities of each sentence; content: a hash, equal for results on the same sentences and
+    gold tags; annotated: sentences of the tested language that it was trained on. None where it is not known. baseline:
+    CRF or dictionary, None for an encoder.
     """
 
     run: str
     trained_on: tuple[str, ...]
-    max_train_sentences: int | None
+    max_train_sentences: Sizes
     language: str
     split: str
     num_sentences: int
@@ -43,11 +44,21 @@ class Result:
     counts: np.ndarray | None = None
     content: str | None = None
     baseline: str | None = None
+    annotated: int | None = None
 
     @property
     def training(self) -> Hashable:
         """What runs of one row have in common; the run itself, where nothing is known of its training."""
-        return (self.trained_on, self.max_train_sentences, self.recipe) if self.recipe else self.run
+        return (self.trained_on, self.cut, self.recipe) if self.recipe else self.run
+
+    @property
+    def cut(self) -> str:
+        """How many sentences the training data was cut to, of all languages joined or of single ones; empty if not."""
+        sizes = self.max_train_sentences or {}
+        if not isinstance(sizes, dict):
+            return f"{sizes:,}"
+        alone = len(self.trained_on) == 1  # where both are the same
+        return " ".join(f"{size:,}" if alone else f"{language}={size:,}" for language, size in sorted(sizes.items()))
 
     def plain(self) -> dict[str, Any]:
         """What JSON takes of it."""
@@ -95,7 +106,7 @@ def row_names(results: Sequence[Result], languages: Sequence[str]) -> dict[str, 
             return result.run
         everything = len(languages) > 2 and set(result.trained_on) == set(languages)
         label = "all" if everything else "+".join(result.trained_on)
-        label += f" ({result.max_train_sentences:,})" if result.max_train_sentences else ""
+        label += f" ({result.cut})" if result.cut else ""
         return named(label, result.baseline)
 
     labels = {training: name(result) for training, result in first.items()}
@@ -119,7 +130,8 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
 
     def place(result: Result) -> tuple[Any, ...]:
         order = [languages.index(lang) if lang in languages else len(languages) for lang in result.trained_on]
-        size = -(result.max_train_sentences or 1 << 60)
+        sizes = result.max_train_sentences or 1 << 60
+        size = -sum(sizes.values()) if isinstance(sizes, dict) else -sizes
         return (result.baseline or "", not order, len(order), order, size, result.run)
 
     rows: dict[str, dict[str, list[Result]]] = {}

@@ -1,12 +1,12 @@
 """What is tested and exported: runs, baselines, other token classifiers, and whether they fit the data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from datasets import Dataset
 
-from ner.config import BaselineConfig, EvaluationDataOptions, TrainConfig
+from ner.config import BaselineConfig, EvaluationDataOptions, Sizes, TrainConfig
 from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.sampling import join_languages
@@ -28,18 +28,20 @@ class Run:
     """A model to test. model: its folder or Hub name; trained_on is empty where nothing is known of its training.
 
     max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from;
-    options: of its training; train_sentences: how many it was trained on, None while it is not finished.
+    options: of its training; train_sentences: how many it was trained on, None while it is not finished; annotated:
+    how many of each language, where it is known.
     """
 
     name: str
     model: str
     trained_on: tuple[str, ...]
-    max_train_sentences: int | None
+    max_train_sentences: Sizes
     max_length: int | None
     source: Source
     trained_from: Source | None
     options: RunConfig | None = None
     train_sentences: int | None = None
+    annotated: dict[str, int] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Method | None:
@@ -49,7 +51,7 @@ class Run:
     @property
     def has_card(self) -> bool:
         """Whether it is a run of train.py, which has a model card and can be uploaded."""
-        return isinstance(self.options, TrainConfig)
+        return type(self.options) is TrainConfig  # and not the mean of several
 
     def result(self, language: str, split: str, rows: Dataset, counts: Counts, tagged: LabelPair) -> Result:
         """What it scored on the sentences of one language and split."""
@@ -67,6 +69,7 @@ class Run:
             counts=tagged.counts(),
             content=content_key(rows),
             baseline=TITLES[self.baseline] if self.baseline else None,
+            annotated=self.annotated.get(language, 0 if self.annotated and language not in self.trained_on else None),
         )
 
 
@@ -89,12 +92,12 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
         name,
         model,
         trained.train_on,
-        trained.max_train_sentences,
+        trained.train_sizes,
         trained.max_length if isinstance(trained, TrainConfig) else None,
         source,
         trained_from,
         trained,
-        train_sentences(folder),
+        *train_sentences(folder, trained.train_on),
     )
 
 
@@ -106,16 +109,16 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
     found = [note for corpus in corpora.values() for note in corpus.notes]
     known: Seen = {}
     for run in runs:
-        if run.trained_from is None:
+        if run.trained_from is None or run.options is None:
             continue
         try:
             train_corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
+            splits = {language: train_corpus[language]["train"] for language in run.trained_on}
+            trained, _ = join_languages(splits, run.max_train_sentences, run.options.slice_seed)
         except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")
             continue
-        splits = [train_corpus[language]["train"] for language in run.trained_on]
-        trained = join_languages(splits, run.max_train_sentences)
         tested = corpora[run.source].languages
         known[run.name] = {
             (lang, split): in_both(trained, part) for lang, parts in tested.items() for split, part in parts.items()

@@ -70,6 +70,9 @@ class EpochPlan(Sequence[Step]):
         seed: Of the order of sentences; None takes them in the order of the data.
         epoch: Number of the epoch; each has an order of its own.
         num_processes: Processes that share the work.
+        languages: int64 [sentences], the language of each sentence as a number; only where temperature is not 1.
+        temperature: An epoch draws as many sentences as there are, of a language with n of them a share in proportion
+            to n ** (1 / temperature): 1 takes each sentence once, more repeats those of small languages.
 
     Raises:
         InputError: If a window alone has more than max_tokens positions.
@@ -82,6 +85,8 @@ class EpochPlan(Sequence[Step]):
     seed: int | None = None
     epoch: int = 0
     num_processes: int = 1
+    languages: np.ndarray | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         longest = int(self.encoded.lengths.max(initial=0))
@@ -100,9 +105,24 @@ class EpochPlan(Sequence[Step]):
     @cached_property
     def order(self) -> np.ndarray:
         """int64 [sentences]: the order of the epoch."""
+        sentences = np.arange(self.encoded.num_sentences)
         if self.seed is None:
-            return np.arange(self.encoded.num_sentences)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.encoded.num_sentences)
+            return sentences
+        if self.languages is not None and self.temperature != 1:
+            sentences = draw_sentences(self.languages, self.drawn_of_languages, self.seed, self.epoch)
+        return sentences[np.random.default_rng([self.seed, self.epoch]).permutation(len(sentences))]
+
+    @property
+    def drawn_of_languages(self) -> np.ndarray:
+        """int64 [languages]: sentences of each language in an epoch, repeated ones included."""
+        assert self.languages is not None
+        sizes = np.bincount(self.languages)
+        weights = sizes ** (1 / self.temperature)
+        shares = len(self.languages) * weights / weights.sum()
+        drawn = np.floor(shares).astype(np.int64)
+        rest = len(self.languages) - drawn.sum()  # goes to those that lose most by rounding
+        drawn[np.argsort(drawn - shares, kind="stable")[:rest]] += 1
+        return drawn
 
     def __getitem__(self, step: int) -> Step:  # type: ignore[override]
         """One step: its sentences, and the micro-batches of each process.
@@ -177,6 +197,20 @@ class EpochPlan(Sequence[Step]):
             for row_length, rows in sorted(by_length.items(), reverse=True)
             for part in np.array_split(np.arange(len(rows)), -(-len(rows) * row_length // self.max_tokens))
         ]
+
+
+def draw_sentences(languages: np.ndarray, drawn: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """int64 [sentences], rising: the sentences of an epoch, drawn[language] of each language.
+
+    Each language goes round in an order of its own, epoch after epoch: its sentences are taken equally often, give or
+    take one, and what an epoch leaves out comes in the next. languages: int64 [sentences].
+    """
+    parts = []
+    for language, count in enumerate(drawn):
+        own = np.flatnonzero(languages == language)
+        order = np.random.default_rng([seed, language, 1]).permutation(own)
+        parts.append(np.take(order, np.arange(epoch * count, (epoch + 1) * count), mode="wrap"))
+    return np.sort(np.concatenate(parts))
 
 
 def pack(lengths: Sequence[int], row_length: int) -> list[tuple[list[int], int]]:

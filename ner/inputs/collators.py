@@ -21,7 +21,7 @@ from ner.inputs.encoding import IGNORED, Encoded
 from ner.inputs.masks import attention_mask
 
 Features = dict[str, Any]
-FILL = {"labels": IGNORED, "words": -1}
+FILL: dict[str, Any] = {"labels": IGNORED, "words": -1, "targets": np.float32(0)}
 PADDING = -1  # the segment of padding
 
 # Their position ids start behind the padding id, because that row of the position embedding is the padding's.
@@ -162,9 +162,10 @@ Collator = PaddedCollator | PackedCollator
 
 
 def lay_out(features: Sequence[Features], rows: list[list[int]], row_length: int, pad_id: int) -> dict[str, Tensor]:
-    """Every array of the windows as an int64 tensor [rows, row_length], windows of a row side by side."""
+    """Every array of the windows as a tensor [rows, row_length, ...], windows of a row side by side."""
     fill = {"input_ids": pad_id} | FILL
-    batch = {name: np.full((len(rows), row_length), fill[name]) for name in features[0] if name in fill}
+    shapes = {name: (len(rows), row_length, *np.shape(features[0][name])[1:]) for name in features[0] if name in fill}
+    batch = {name: np.full(shape, fill[name]) for name, shape in shapes.items()}
     for name, table in batch.items():
         for r, row in enumerate(rows):
             start = 0
@@ -184,7 +185,7 @@ def collate(
     """
     features = [encoded[window] for window in micro_batch.windows]
     if not with_words:
-        features = [{"input_ids": window["input_ids"], "labels": window["labels"]} for window in features]
+        features = [{name: window[name] for name in window if name != "words"} for window in features]
     if isinstance(collator, PaddedCollator):
         batch = collator.lay_out(features)
     else:

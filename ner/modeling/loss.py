@@ -1,4 +1,7 @@
-"""Cross-entropy of every token, and its one normalisation: the sum over a step, over the step's scored labels."""
+"""Cross-entropy of every token, and its one normalisation: the sum over a step, over the step's scored labels.
+
+The labels may be tag ids or soft targets (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
+"""
 
 import torch
 from torch import Tensor
@@ -14,13 +17,14 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: float [rows, tokens, tags], of any precision.
-        labels: int64 [rows, tokens], tag ids, -100 where nothing is scored.
+        labels: int64 [rows, tokens], tag ids, -100 where nothing is scored; or float32 [rows, tokens, tags], a weight
+            for each tag: probabilities, which may be scaled down, and 0 for all tags where nothing is scored.
 
     Returns:
-        float32 [rows, tokens], in nats, 0 at -100.
+        float32 [rows, tokens], in nats, 0 where nothing is scored.
     """
-    flat = cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none", ignore_index=IGNORED)
-    return flat.view_as(labels)
+    flat = cross_entropy(logits.float().flatten(0, 1), labels.flatten(0, 1), reduction="none", ignore_index=IGNORED)
+    return flat.view(labels.shape[:2])
 
 
 def micro_batch_loss(logits: Tensor, labels: Tensor, num_labels: int | Tensor, num_processes: int) -> Tensor:
@@ -28,7 +32,7 @@ def micro_batch_loss(logits: Tensor, labels: Tensor, num_labels: int | Tensor, n
 
     Args:
         logits: float [rows, tokens, tags], of the micro-batch.
-        labels: int64 [rows, tokens], tag ids, -100 where nothing is scored.
+        labels: int64 [rows, tokens] or float32 [rows, tokens, tags], as of `token_loss`.
         num_labels: Scored labels of the whole step, over all micro-batches and processes; as a float32 scalar on the
             device where the loss is recorded in a CUDA graph, which would keep a number for ever.
         num_processes: Gradients are averaged over that many, so the share is multiplied by it.

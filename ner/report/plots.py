@@ -89,7 +89,7 @@ def heat_map(matrices: Mapping[str, Cells]) -> "Figure":
 
 
 def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
-    """F1 against training sentences on a log axis, a line for each curve with its 95% band; a panel for each split.
+    """F1 against annotated sentences on a log axis, a line for each curve with its 95% band; a panel for each split.
 
     Dashed: the zero-shot level, with its band; the thick bar on it is the 95% interval of the crossing.
     """
@@ -129,9 +129,9 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
         axes.xaxis.set_major_locator(FixedLocator(apart(sizes)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("training sentences (log axis)")
+        axes.set_xlabel("annotated sentences of the language (log axis)")
         axes.set_ylabel("F1 (entities, micro average)")
-        axes.set_title(f"Trained and tested on one language, {split}")
+        axes.set_title(f"Tested on {' and '.join(dict.fromkeys(curve.language for curve in curves))}, {split}")
         axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)

@@ -39,7 +39,7 @@ def sections(
         content: list[str | Table | Picture] = [summary(curve) for part in curves.values() for curve in part]
         if plots.can_draw():
             plot = plots.svg(plots.learning_curves(curves), "curve")
-            content.append(Picture(plot, "F1 against training sentences, and the zero-shot levels"))
+            content.append(Picture(plot, "F1 against annotated sentences, and the zero-shot levels"))
         found.append(Section("Learning curve", content))
     return [*found, Section("By entity type", [type_table(results, languages, scoring)]), *error_sections(read(losses))]
 

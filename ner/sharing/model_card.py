@@ -166,15 +166,18 @@ def training(facts: Facts) -> str:
     best = metrics["best"]
     shares = parse_sample(options.sample)
     kept = [f"{quoted(lang)} {shares[lang]:.1%}" for lang in options.train_on if lang in shares]
-    each = ", ".join(f"{quoted(language)} {number:,}" for language, number in facts.sentences.items())
-    cut = "the first after a shuffle of " if options.max_train_sentences else ""
+    used = metrics.get("train_sentences_by_language", {})
+    few = {name: f"{used[name]:,} of " for name, whole in facts.sentences.items() if used.get(name, whole) < whole}
+    each = ", ".join(f"{quoted(name)} {few.get(name, '')}{whole:,}" for name, whole in facts.sentences.items())
+    cut = "the first after a shuffle of " if options.max_train_sentences and not few else ""
+    by = f"F1 of {best['sentences']:,} validation sentences" if "sentences" in best else "validation F1"
     rows = {
         "encoder": shown(facts, "model"),
         "data": shown(facts, "data"),
         "share of each split that was read": ", ".join(kept),
         "training sentences": f"{metrics['train_sentences']:,}" + (f" ({cut}{each})" if each else ""),
         "steps": f"{metrics['steps']:,} of {options.batch_size} sentences each",
-        "best model": f"after step {best['step']:,} (epoch {best['epoch']:g}), by validation F1: {best['f1']:.3f}",
+        "best model": f"after step {best['step']:,} (epoch {best['epoch']:g}), by {by}: {best['f1']:.3f}",
         "optimizer": f"AdamW, learning rate {options.lr:g} ({options.schedule}, warm-up {options.warmup:g}), "
         f"weight decay {options.weight_decay:g}",
         "precision": {"no": "fp32", "auto": ""}.get(options.mixed_precision, options.mixed_precision),

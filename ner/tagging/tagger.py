@@ -89,7 +89,7 @@ class Tagger:
         cls,
         name: str | Path,
         *,
-        checkpoint: Literal["best", "last"] = "best",
+        checkpoint: Literal["best", "last", "average"] = "best",
         device: str | torch.device | None = None,
         precision: Literal["auto", "no", "fp16", "bf16"] = "auto",
         words: Literal["edges", "punctuation", "spaces"] = "edges",

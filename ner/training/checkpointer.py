@@ -19,6 +19,7 @@ from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.model import save_model
 from ner.runtime import main_process_first, say, warn
 from ner.training import checkpoint, state
+from ner.training.averaging import RunningMean
 from ner.training.metrics_log import JsonLinesLog, Meter
 from ner.training.signals import PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN, Snapshot
@@ -44,6 +45,7 @@ class Checkpointer:
         model: nn.Module,
         optimizer: AcceleratedOptimizer,
         scheduler: LRScheduler,
+        average: RunningMean,
         fingerprint: str,
         steps_per_epoch: int,
     ) -> None:
@@ -51,6 +53,7 @@ class Checkpointer:
         number, unit = parse_interval(config.checkpoint_every, "`checkpoint_every`", "em")
         self.run, self.keep, self.fingerprint = config.folder, config.keep, fingerprint
         self.accelerator, self.model, self.optimizer, self.scheduler = accelerator, model, optimizer, scheduler
+        self.average = average
         self.every_steps = {"steps": 1, "epochs": steps_per_epoch}.get(unit, 0) * number
         self.every_seconds = 60 * number if unit == "minutes" else float("inf")
         self.last = time.monotonic()
@@ -68,6 +71,7 @@ class Checkpointer:
             return Progress(), Meter(self.accelerator)
         kept = state.read_snapshot(folder)
         state.restore_state(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
+        self.average.restore(kept.under("average/"), kept.state.get("averaged", 0))  # 0: an older version's
         progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
         with main_process_first(self.accelerator, per_machine=False):
             best = progress.best["step"]
@@ -90,8 +94,15 @@ class Checkpointer:
         """Takes a snapshot of everything, on all processes; it is written while training goes on."""
         begin = time.monotonic()
         self.wait()
-        numbers = {**asdict(progress), "meter": meter.state(), "fingerprint": self.fingerprint}
-        taken = state.capture_state(self.accelerator, self.model, self.optimizer.optimizer, self.scheduler, numbers)
+        numbers = {
+            **asdict(progress),
+            "averaged": self.average.count,
+            "meter": meter.state(),
+            "fingerprint": self.fingerprint,
+        }
+        taken = state.capture_state(
+            self.accelerator, self.model, self.optimizer.optimizer, self.scheduler, numbers, self.average.means
+        )
         self.last = time.monotonic()
         if self.accelerator.is_main_process:
             config = (self.run / "config.yaml").read_text(encoding="utf-8")
@@ -129,7 +140,7 @@ class Checkpointer:
     def save_model(
         self, name: str, tokenizer: PreTrainedTokenizerBase, trimmed: TrimmedEmbedding | None, step: int
     ) -> None:
-        """Writes best/ or last/, on all processes. A best model that a checkpoint needs stays beside it."""
+        """Writes best/, last/ or average/, on all processes. A best model that a checkpoint needs stays beside it."""
         self.wait()  # the checkpoint that is being written may name the best model so far, which is kept then
         tensors = self.accelerator.get_state_dict(self.model)  # of a sharded model, all processes gather it
         if self.accelerator.is_main_process:

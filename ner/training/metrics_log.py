@@ -35,7 +35,8 @@ class JsonLinesLog:
             for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
                 # Half a line, of a run that was killed, or anything.
                 with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                    if json.loads(line)["step"] <= resumed_at:
+                    entry = json.loads(line)
+                    if entry["step"] <= resumed_at and "average" not in entry:  # which the end of a run makes again
                         kept.append(line + "\n")
             write_atomic(file, "".join(kept))
 

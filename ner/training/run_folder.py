@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from ner.arguments import read_config, read_yaml
-from ner.config import BaselineConfig, TrainConfig
+from ner.config import BaselineConfig, SoupConfig, TrainConfig
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import LOCK, MANIFEST, file_errors, is_sound, locked, read_json, verify, write_atomic
 from ner.runtime import decided, warn
@@ -20,7 +20,7 @@ from ner.training import checkpoint
 RunConfig: TypeAlias = TrainConfig | BaselineConfig
 EVALUATION = "evaluation.json"
 # What a run writes, beside its config and card.
-MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "onnx", checkpoint.FOLDER)
+MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
 
 CARD = "README.md"
 OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"
@@ -159,16 +159,21 @@ def find_model(name: str, checkpoint: str = "best") -> tuple[str, RunConfig | No
     """The model of that name, and how it was trained, if that is a run of train.py or `ner baseline`.
 
     name: folder of such a run, model folder, or Hub name; a model is what `from_pretrained` takes, or the folder of a
-    baseline, which has one model whatever the checkpoint. Raises InputError for anything else.
+    baseline. That and the mean of runs have one model, whatever the checkpoint. Raises InputError for anything else.
     """
     folder = Path(name)
     with file_errors(shorten(name)):  # a name that is too long, a folder that may not be looked into
         if (folder / "config.yaml").is_file():
             options = read_run_config(folder)
             is_baseline = isinstance(options, BaselineConfig)
-            model = folder / ("best" if is_baseline else checkpoint)
+            has_one = is_baseline or isinstance(options, SoupConfig)
+            model = folder / ("best" if has_one else checkpoint)
             if not (model / (MANIFEST if is_baseline else "config.json")).is_file():
-                raise InputError(f"{name}: no model in {model}; the training has not written it yet")
+                why = "the training has not written it yet"
+                if isinstance(options, TrainConfig) and checkpoint == "average":
+                    is_known = options.average == "off"
+                    why = "it was trained without `average` on" if is_known else f"{why}, or ended before it began"
+                raise InputError(f"{name}: no model in {model}; {why}")
             return str(model), options
         if folder.exists() and not (folder / "config.json").is_file():
             raise InputError(f"{name}: neither a run of train.py (config.yaml) nor a model folder (config.json)")
@@ -186,22 +191,32 @@ def find_encoder(name: str, checkpoint: str = "best") -> tuple[str, TrainConfig 
 
 
 def read_run_config(folder: Path) -> RunConfig:
-    """The options of a run; those of a baseline name its method. Raises InputError."""
+    """The options of a run; those of a baseline name its method, those of a mean its models. Raises InputError."""
     file = folder / checkpoint.CONFIG
-    both = get_type_hints(TrainConfig) | get_type_hints(BaselineConfig)
-    if "method" in read_yaml(file, both):
+    given = read_yaml(file, get_type_hints(SoupConfig) | get_type_hints(BaselineConfig))
+    if "method" in given:
         return read_config(BaselineConfig, file)
+    if "averaged" in given:
+        return read_config(SoupConfig, file)
     return read_config(TrainConfig, file)
 
 
-def train_sentences(folder: Path) -> int | None:
-    """How many sentences a run was trained on; None if it is not finished. Raises InputError for a damaged file."""
+def train_sentences(folder: Path, languages: Sequence[str]) -> tuple[int | None, dict[str, int]]:
+    """How many sentences a run was trained on, None if it is not finished, and how many of each language.
+
+    Runs of an older version have the latter where it follows: of one language, or of several that are whole. Raises
+    InputError for a damaged file.
+    """
     file = folder / "metrics.json"
     if not file.is_file():
-        return None
+        return None, {}
     try:
-        return int(read_json(file)["train_sentences"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        metrics = read_json(file)
+        number, whole = int(metrics["train_sentences"]), metrics.get("sentences", {})
+        known = {languages[0]: number} if len(languages) == 1 else whole if sum(whole.values()) == number else {}
+        of_each = metrics.get("train_sentences_by_language", known)
+        return number, {language: int(of_each[language]) for language in languages if language in of_each}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{file}: not what train.py writes ({single_line(error)}); restore or delete it") from error
 
 

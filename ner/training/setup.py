@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
+from datasets import Dataset, concatenate_datasets
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
@@ -11,37 +13,61 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from ner.arguments import read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
 from ner.config.augmentation import Augmentation
-from ner.data.augmentation import augment, part_numbers
+from ner.data.augmentation import augment
 from ner.data.corpus import Corpus, write_skipped
-from ner.data.sampling import join_languages
+from ner.data.sampling import join_languages, sizes_of
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.soft_targets import SoftEncoded, Unlabelled
+from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
 from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
+from ner.training.selection import choose_validation
 from ner.utils import progress_bar
 
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained and validated on, encoded for the model. fingerprint: equal where all of it is.
+    """What is trained and validated on, encoded for the model.
 
-    num_annotated: training sentences without the copies of `augment`, which stand behind them in `train`.
+    languages: int64 [sentences], the language of each sentence that is trained on, as a number, and behind these one
+    for each part of the unlabelled text; sizes: how many annotated ones there are of each, without copies and
+    unlabelled ones, which stand behind them in `train`; chosen: as of `choose_validation`; fingerprint: equal where all
+    of it is.
     """
 
     corpus: Corpus
     train: Encoded
     validation: dict[str, Encoded]
     fingerprint: str
-    num_annotated: int
+    languages: np.ndarray
+    sizes: dict[str, int]
+    chosen: dict[str, np.ndarray] | None
+
+    @property
+    def num_annotated(self) -> int:
+        """Annotated sentences that are trained on."""
+        return sum(self.sizes.values())
+
+
+def annotated(config: TrainConfig, corpus: Corpus) -> tuple[Dataset, np.ndarray]:
+    """The annotated sentences to train on, and the language of each, as of `join_languages`."""
+    parts = {name: corpus[name]["train"] for name in config.train_on}
+    return join_languages(parts, config.train_sizes, config.slice_seed)
 
 
 def encode_data(
-    config: TrainConfig, accelerator: Accelerator, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, longest: int
+    config: TrainConfig,
+    accelerator: Accelerator,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    unlabelled: Unlabelled | None = None,
 ) -> Data:
     """Words and tags -> sub-tokens and labels. longest: window that the encoder takes, in sub-tokens."""
     if config.max_length and config.max_length > longest:
@@ -58,20 +84,34 @@ def encode_data(
                 progress=bar.update,
             )
 
-    parts = [corpus[name]["train"] for name in config.train_on]
-    sentences = join_languages(parts, config.max_train_sentences)
-    num_annotated = len(sentences)
+    sentences, languages = annotated(config, corpus)
+    sizes = sizes_of(languages, config.train_on)
     with main_process_first(accelerator):
         if config.augment:
-            languages = join_languages(part_numbers(parts), config.max_train_sentences)
             augmented = augment(sentences, languages, config.augment, config.seed)
-            sentences, corpus = augmented.sentences, replace(corpus, notes=(*corpus.notes, augmented.note))
+            sentences, languages = augmented.sentences, augmented.languages
+            corpus = replace(corpus, notes=(*corpus.notes, augmented.note))
+        if unlabelled:
+            sentences = concatenate_datasets([sentences, unlabelled.sentences])
+            languages = np.append(languages, len(config.train_on) + unlabelled.part)
         train = encoded(sentences, "encode train")
+        if unlabelled:
+            train = SoftEncoded.of(train, unlabelled.probabilities, config.certainty_power)
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
     fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
-    return Data(corpus, train, validation, fingerprint, num_annotated)
+    chosen = choose_validation(config, sizes, {name: part.num_sentences for name, part in validation.items()})
+    return Data(corpus, train, validation, fingerprint, languages, sizes, chosen)
+
+
+def trim(model: PreTrainedModel, data: Data) -> tuple[Data, TrimmedEmbedding | None]:
+    """The data for the model without the rows of its embedding table that no sentence uses; (data, None) with all."""
+    trimmed = trim_embedding(model, [data.train, *data.validation.values()])
+    if not trimmed:
+        return data, None
+    validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
+    return replace(data, train=trimmed.encoded(data.train), validation=validation), trimmed
 
 
 def plan_batches(
@@ -88,9 +128,14 @@ def plan_batches(
         config.max_tokens_per_micro_batch,
         config.seed,
         num_processes=accelerator.num_processes,
+        languages=data.languages,
+        temperature=config.sampling_temperature,
     )
     for windows in data.validation.values():
-        replace(plan, encoded=windows)  # raises where a window does not fit
+        replace(plan, encoded=windows, languages=None)  # raises where a window does not fit
+    if config.sampling_temperature != 1:
+        drawn = zip(data.sizes, plan.drawn_of_languages, strict=False)
+        say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
     return collator, plan, why
 
 
@@ -105,18 +150,18 @@ def build_optimizer(
 
 
 def open_run_folder(
-    config: TrainConfig, accelerator: Accelerator, start: Start, corpus: Corpus, fingerprint: str, *, is_packed: bool
+    config: TrainConfig, accelerator: Accelerator, start: Start, data: Data, *, is_packed: bool
 ) -> bool:
     """Makes the run folder this run's: the last that can fail before training. False for a run that is finished.
 
-    Writes config.yaml, with what `auto` was resolved to, and skipped.jsonl; starts the trackers. fingerprint: of the
-    encoded sentences. Raises InputError for options that would change the result of a run that goes on.
+    Writes config.yaml, with what `auto` was resolved to, and skipped.jsonl; starts the trackers. Raises InputError for
+    options that would change the result of a run that goes on.
     """
     resolved = replace(
         config,
         output=str(config.folder),
-        sample=corpus.source.sample,
-        data_config=corpus.source.data_config,
+        sample=data.corpus.source.sample,
+        data_config=data.corpus.source.data_config,
         augment=Augmentation.parse(config.augment).items,
         packing="on" if is_packed else "off",
         row_length=str(config.row_length_on(accelerator.device.type)),
@@ -133,7 +178,7 @@ def open_run_folder(
             why["row_length"] = (
                 f"what auto is on {device}; `row_length` {stored.row_length} goes on with rows as they were"
             )
-        check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, fingerprint, why)
+        check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, data.fingerprint, why)
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")
@@ -144,7 +189,7 @@ def open_run_folder(
     if accelerator.is_main_process:
         with file_errors(config.folder):
             begin_run(config.folder, to_yaml(resolved), is_new=not start.resume_from)
-            write_skipped([corpus], config.folder / "skipped.jsonl")
-    for note in corpus.notes:
+            write_skipped([data.corpus], config.folder / "skipped.jsonl")
+    for note in data.corpus.notes:
         say(accelerator, f"note: {note}")
     return True

@@ -5,6 +5,7 @@ Tensors are stored as safetensors, all else as JSON: nothing that is read here c
 
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,17 @@ def read_snapshot(folder: Path) -> Snapshot:
 
 
 def capture_state(
-    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, state: dict[str, Any]
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    state: dict[str, Any],
+    means: Mapping[str, Tensor] | None = None,
 ) -> Snapshot:
-    """A snapshot of a run, taken by all processes, whole on the main process. state: whatever else is to be kept."""
+    """A snapshot of a run, taken by all processes, whole on the main process.
+
+    state: whatever else is to be kept; means: of the weights, by name.
+    """
     keep = accelerator.is_main_process
     tensors = {}
     plain = accelerator.unwrap_model(model)
@@ -66,6 +75,8 @@ def capture_state(
     for name, parameter in plain.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = whole(value, keep)
+    for name, value in (means or {}).items():
+        tensors[f"average/{name}"] = whole(value, keep)
     for rank, states in enumerate(gather_object([random_state()])):
         tensors |= {f"random/{rank}/{name}": value for name, value in states.items()}
     scaler = accelerator.scaler

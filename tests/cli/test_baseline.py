@@ -69,11 +69,12 @@ def test_a_run_folder_holds_what_evaluate_needs(runs, corpus_folder):
     assert {file.name for file in folder.iterdir()} == {"best", "config.yaml", "metrics.json"}
     assert set(verify(folder / "best")["files"]) == {"model.crfsuite", "tags.json"}
     options = read_config(BaselineConfig, folder / "config.yaml")
-    assert (options.method, options.train_on, options.max_train_sentences) == ("crf", ("fr",), 50)
+    assert (options.method, options.train_on, options.max_train_sentences) == ("crf", ("fr",), ("50",))
     assert options.sample == ("all",)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["train_sentences"] == 50
     assert metrics["sentences"] == {"fr": 200}
+    assert metrics["train_sentences_by_language"] == {"fr": 50}
     assert metrics["best"]["languages"]["fr"]["f1"] == metrics["best"]["f1"] > 0.3
     dictionary = json.loads((runs / "fr-50-dictionary/metrics.json").read_text(encoding="utf-8"))
     assert dictionary["best"]["loss"] is None
@@ -81,7 +82,8 @@ def test_a_run_folder_holds_what_evaluate_needs(runs, corpus_folder):
 
 def test_it_trains_on_the_sentences_that_train_py_takes(runs, corpus_folder):
     """The dictionary holds the mentions of those sentences, and no others."""
-    rows = join_languages([load_corpus(Source(str(corpus_folder)), ["fr"], ["train"])["fr"]["train"]], 50)
+    french = load_corpus(Source(str(corpus_folder)), ["fr"], ["train"])["fr"]["train"]
+    rows, _ = join_languages({"fr": french}, 50)
     names = rows.features["ner_tags"].feature.names
     mentions = set()
     for words, ids in sentences(rows):
@@ -96,7 +98,7 @@ def test_it_trains_on_the_sentences_that_train_py_takes(runs, corpus_folder):
 @pytest.mark.parametrize("method", ["crf", "dictionary"])
 def test_the_same_seed_is_the_same_model(runs, corpus_folder, tmp_path, method, capsys):
     train_baseline(corpus_folder, tmp_path / "again", f"--train-on fr --method {method}", 50)
-    assert "fr 200), " in capsys.readouterr().out
+    assert "fr 50 of 200), " in capsys.readouterr().out
     files = verify(runs / f"fr-50-{method}/best")["files"]
     assert verify(tmp_path / "again/best")["files"] == files
     train_baseline(corpus_folder, tmp_path / "other", f"--train-on fr --method {method} --seed 7", 50)
@@ -126,7 +128,7 @@ def test_baselines_and_an_encoder_in_one_matrix_and_one_curve(runs, tmp_path, ca
     gap = written["cells"]["test"]["de, CRF"]["fr"]["gap"]
     assert gap == pytest.approx(matrix["fr, CRF"]["fr"] - matrix["de, CRF"]["fr"])
     curves = json.loads((tmp_path / "curve.json").read_text(encoding="utf-8"))["test"]
-    assert [curve["name"] for curve in curves] == ["fr, CRF", "fr, dictionary"]
+    assert [curve["name"] for curve in curves] == ["fr alone, CRF baseline", "fr alone, dictionary baseline"]
     for curve, method in zip(curves, ("crf", "dictionary"), strict=True):
         assert [point["train_sentences"] for point in curve["points"]] == list(SIZES)
         assert curve["level"]["runs"] == [str(runs / f"de-200-{method}")]

@@ -12,7 +12,7 @@ from datasets import Dataset
 from ner.config.augmentation import Augmentation
 from ner.data import augmentation
 from ner.data.arrow_store import tag_set
-from ner.data.augmentation import Augmented, augment, part_numbers
+from ner.data.augmentation import Augmented, augment
 from ner.data.corpus import Source, load_corpus
 from ner.data.perturbation import spans
 from ner.data.sampling import join_languages
@@ -27,7 +27,7 @@ def parts(corpus_folder) -> list[Dataset]:
 
 
 def made(parts: list[Dataset], *items: str, seed: int = 42, cut: int | None = None) -> Augmented:
-    sentences, languages = (join_languages(rows, cut) for rows in (parts, part_numbers(parts)))
+    sentences, languages = join_languages(dict(zip("ab", parts, strict=False)), cut)
     return augment(sentences, languages, items, seed)
 
 
@@ -43,7 +43,7 @@ def mentions_of(sentence: tuple[list[str], list[str]]) -> list[tuple[str, str]]:
 
 def test_copies_stand_behind_the_sentences(parts):
     one = made(parts, "mentions=2", "case=0.2")
-    before, after = rows(join_languages(parts)), rows(one.sentences)
+    before, after = rows(join_languages({"a": parts[0], "b": parts[1]})[0]), rows(one.sentences)
     assert after[: len(before)] == before
     assert one.num_annotated == len(before) == 200
     with_entity = [sentence for sentence in before if mentions_of(sentence)]
@@ -53,7 +53,9 @@ def test_copies_stand_behind_the_sentences(parts):
     assert min(counts["lower"], counts["upper"]) > 5
     assert f"augmentation: 200 sentences, +{counts['mentions']:,} with other mentions" in one.note
     cased = counts["lower"] + counts["upper"]
-    assert f"+{cased} with changed case ({counts['lower']} lower, {counts['upper']} upper)" in one.note
+    assert (
+        f"+{cased} with changed case ({counts['lower']} lower, {counts['upper']} upper), +0 with an aside" in one.note
+    )
 
 
 def test_mentions_come_from_sentences_of_the_same_language_in_the_slice(parts):
@@ -72,33 +74,55 @@ def test_mentions_come_from_sentences_of_the_same_language_in_the_slice(parts):
 
 def test_what_the_copies_depend_on(parts):
     """The seed, the sentences and the option's own value; not what else is asked for, the order, or the batches."""
-    both = rows(made(parts, "mentions=1", "case=0.3").sentences)[200:]
-    assert rows(made(parts, "case=0.3", "mentions=1").sentences)[200:] == both
-    assert rows(made(parts, "mentions=1", "case=0.3", seed=1).sentences)[200:] != both
-    alone = [rows(made(parts, item).sentences)[200:] for item in ("mentions=1", "case=0.3")]
-    assert Counter(map(str, (*alone[0], *alone[1]))) == Counter(map(str, both))
+    items = ("mentions=1", "case=0.3", "asides=0.5")
+    together = rows(made(parts, *items).sentences)[200:]
+    assert rows(made(parts, *items[::-1]).sentences)[200:] == together
+    assert rows(made(parts, *items, seed=1).sentences)[200:] != together
+    alone = [copy for item in items for copy in rows(made(parts, item).sentences)[200:]]
+    assert Counter(map(str, alone)) == Counter(map(str, together))
+
+
+def test_asides_are_of_the_language_and_outside(parts):
+    """Of half of the sentences; what stands in brackets is a number, or was outside of entities in that language."""
+    one = made(parts, "asides=0.5")
+    assert one.counts["asides"] == len(one.sentences) - 200 == 100
+    assert "+100 with an aside" in one.note
+    pool = {
+        number: {
+            word
+            for (words, tags), language in zip(rows(one.sentences)[:200], one.languages[:200], strict=True)
+            for word, tag in zip(words, tags, strict=True)
+            if tag == "O" and language == number
+        }
+        for number in (0, 1)
+    }
+    originals = Counter(str(mentions_of(sentence)) for sentence in rows(one.sentences)[:200])
+    for (words, tags), language in zip(rows(one.sentences)[200:], one.languages[200:], strict=True):
+        assert originals[str(mentions_of((words, tags)))]
+        inside = [word for i, word in enumerate(words) if tags[i] == "O" and "(" in words[:i] and ")" in words[i + 1 :]]
+        assert any(word.isdecimal() or word in pool[language] for word in inside)
 
 
 def test_the_copies_do_not_depend_on_batches_or_the_cache(parts, monkeypatch, tmp_path):
-    before = rows(made(parts, "mentions=2", "case=0.3").sentences)
+    before = rows(made(parts, "mentions=2", "case=0.3", "asides=0.4").sentences)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     monkeypatch.setattr(augmentation, "ROWS_PER_BATCH", 7)
-    assert rows(made(parts, "mentions=2", "case=0.3").sentences) == before
+    assert rows(made(parts, "mentions=2", "case=0.3", "asides=0.4").sentences) == before
     assert len(list(tmp_path.glob("ner-*"))) == 1
     monkeypatch.setattr(augmentation, "write_copies", None)  # from now on they come from the cache
-    assert rows(made(parts, "mentions=2", "case=0.3").sentences) == before
+    assert rows(made(parts, "mentions=2", "case=0.3", "asides=0.4").sentences) == before
 
 
 PRINTS = """
 import sys
 from pathlib import Path
 import datasets
-from ner.data.augmentation import augment, part_numbers
+from ner.data.augmentation import augment
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 datasets.config.HF_DATASETS_CACHE = Path(sys.argv[2])
-parts = [load_corpus(Source(sys.argv[1]), ["fr"], ["train"])["fr"]["train"].select(range(50))]
-one = augment(*map(join_languages, (parts, part_numbers(parts))), ["mentions=1", "case=0.5"], 42)
+parts = {"fr": load_corpus(Source(sys.argv[1]), ["fr"], ["train"])["fr"]["train"].select(range(50))}
+one = augment(*join_languages(parts), ["mentions=1", "case=0.5"], 42)
 print(ascii(one.sentences[50:]))
 """
 
@@ -119,9 +143,9 @@ def test_sentences_that_do_not_change_are_not_copied(german):
     alone = {"tokens": [["1998", "."], ["4711"]], "ner_tags": [[0, 0], [names.index("B-LOC")]]}
     one = made([Dataset.from_dict(alone, features=features)], "mentions=2", "case=1")
     assert len(one.sentences) == 2
-    assert one.counts == {"mentions": 0, "lower": 0, "upper": 0, "unchanged": 4}
+    assert one.counts == {"mentions": 0, "lower": 0, "upper": 0, "asides": 0, "unchanged": 4}
     assert one.note == (
-        "augmentation: 2 sentences, +0 with other mentions, +0 with changed case (0 lower, 0 upper); "
+        "augmentation: 2 sentences, +0 with other mentions, +0 with changed case (0 lower, 0 upper), +0 with an aside; "
         "4 copies would have been the same and are left out"
     )
 
@@ -136,7 +160,10 @@ def test_what_is_asked_for():
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (["mention=2"], "--augment 'mention=2': no such augmentation; give mentions=2, case=0.2, or both"),
+        (
+            ["mention=2"],
+            "--augment 'mention=2': no such augmentation; give mentions=2, case=0.2, asides=0.5, or several",
+        ),
         (["2"], "--augment '2': no such augmentation"),
         (["mentions"], "--augment 'mentions': give a number of copies from 1 to 100, as in mentions=2"),
         (["mentions=two"], "--augment 'mentions=two': give a number of copies from 1 to 100"),

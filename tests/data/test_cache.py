@@ -65,9 +65,10 @@ def test_permissions_are_those_of_the_umask(cache, german, tokenizer, umask, of_
 
 def test_what_is_used_of_it_writes_nothing_into_it(corpus_folder, cache):
     """Shuffled sentences too: its folders may be another user's."""
-    parts = [load_corpus(Source(str(corpus_folder), sample=("de=0.5",)), ["de"], ["train"])["de"]["train"]]
+    part = load_corpus(Source(str(corpus_folder), sample=("de=0.5",)), ["de"], ["train"])["de"]["train"]
     names = [file.name for file in cache.glob("*/*")]
-    join_languages(parts, 10)
+    join_languages({"de": part}, 10)
+    join_languages({"de": part, "again": part}, {"de": 10})
     load_corpus(Source(str(corpus_folder), sample=("de=0.5",)), ["de"], ["train"])
     assert [file.name for file in cache.glob("*/*")] == names
     assert not [name for name in names if name.startswith("cache-")]
@@ -118,7 +119,7 @@ def test_a_folder_without_its_files_is_made_again(cache):
 def test_damage_of_sub_tokens_is_noticed(cache, german, tokenizer, damage):
     sentences = german.select(range(50))
     encode_once(sentences, tokenizer, TAGS, max_length=16)
-    (file,) = cache.glob("ner-*/encoded.safetensors")
+    (file,) = cache.glob("ner-*/labels")
     damage(file)
     again, expected = (
         encode_once(sentences, tokenizer, TAGS, max_length=16),

@@ -101,7 +101,7 @@ def test_languages_share_one_tag_set(tmp_path):
     write_json_lines(tmp_path / "fr/train.jsonl", [{"tokens": ["Berne"], "ner_tags": ["B-LOC"]}])
     corpus = load(tmp_path, ["de", "fr"])
     assert tag_set(corpus["de"]["train"]) == tag_set(corpus["fr"]["train"]) == corpus.tags
-    joined = join_languages([corpus["de"]["train"], corpus["fr"]["train"]])
+    joined, _ = join_languages({language: corpus[language]["train"] for language in ("de", "fr")})
     assert {row["tokens"][0]: used_tags(joined.select([i])) for i, row in enumerate(joined)} == {
         "Anna": ["B-PER"],
         "Berne": ["B-LOC"],

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ner.data.perturbation import lower_case, replace_mentions, upper_case
+from ner.data.perturbation import add_aside, lower_case, replace_mentions, upper_case
 from ner.tags import TagSet, entities
 
 TYPES = ("LOC", "PER")
@@ -79,3 +79,21 @@ def test_a_sentence_of_a_corpus_that_is_not_repaired():
     words, tags = replace_mentions(["Bern", "x", "Genf"], ["I-LOC", "O", "B-LOC"], random.Random(0), pool)
     assert words == ["New", "York", "x", "New", "York"]
     assert tags == ["I-LOC", "I-LOC", "O", "B-LOC", "I-LOC"]
+
+
+@given(sentences(), st.lists(WORDS, max_size=5), SEEDS)
+def test_an_aside_stands_outside_of_entities(sentence, outside, seed):
+    words, tags = add_aside(sentence[0], sentence[1], random.Random(seed), outside)
+    assert add_aside(sentence[0], sentence[1], random.Random(seed), outside) == (words, tags)
+    size = len(words) - len(sentence[0])
+    assert len(tags) == len(words)
+    assert 3 <= size <= 6
+    places = [i for i in range(len(words)) if [*words[:i], *words[i + size :]] == sentence[0] and words[i] == "("]
+    place = next(i for i in places if words[i + size - 1] == ")" and set(tags[i : i + size]) == {"O"})
+    aside = words[place + 1 : place + size - 1]
+    assert aside[0].isdecimal() or " ".join(aside) in " ".join(outside)
+
+    def mentions(words: Sequence[str], tags: Sequence[str]) -> list[tuple[str, list[str]]]:
+        return [(type_, list(words[start:end])) for start, end, type_ in entities_of(tags)]
+
+    assert mentions(words, tags) == mentions(*sentence)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from ner.data.sampling import SWISS, hold_out, join_languages, parse_sample, resolve_sample, take_share
+from ner.errors import InputError
 
 
 def test_sampling_arithmetic_of_the_published_corpus():
@@ -25,10 +26,44 @@ def test_sample_options():
 
 
 def test_max_train_sentences_is_a_prefix_of_the_seeded_order(german):
-    few, all_of_them = join_languages([german], 10), join_languages([german])
+    (few, _), (all_of_them, _) = join_languages({"de": german}, 10), join_languages({"de": german})
     assert few[:] == all_of_them[:10]
     assert all_of_them[:] == german.shuffle(seed=42)[:]
-    assert len(join_languages([german], 10**9)) == len(german)
+    assert len(join_languages({"de": german}, 10**9)[0]) == len(german)
+
+
+def rows(first: int, count: int) -> Dataset:
+    return Dataset.from_dict({"row": list(range(first, first + count))})
+
+
+def test_a_number_cuts_the_joined_sentences():
+    parts = {"de": rows(0, 100), "fr": rows(100, 50)}
+    joined, languages = join_languages(parts, 20)
+    assert joined["row"][:] == concatenate_datasets(list(parts.values())).shuffle(seed=42)["row"][:20]
+    assert languages.tolist() == [int(row >= 100) for row in joined["row"]]
+
+
+def test_single_languages_are_cut_and_the_others_whole():
+    parts = {"de": rows(0, 100), "fr": rows(100, 50), "it": rows(150, 30)}
+    joined, languages = join_languages(parts, {"fr": 10, "it": 30})
+    assert np.bincount(languages).tolist() == [100, 10, 30]
+    french = {row for row in joined["row"] if 100 <= row < 150}
+    alone, _ = join_languages({"fr": parts["fr"]}, 10)
+    assert french == set(alone["row"][:])  # whatever it is joined with
+    assert alone["row"][:] == join_languages({"fr": parts["fr"]}, {"fr": 10})[0]["row"][:]
+    assert french < {row for row in join_languages(parts, {"fr": 20})[0]["row"] if 100 <= row < 150}
+    with pytest.raises(InputError, match="`max_train_sentences` fr=51: there are 50 fr training sentences"):
+        join_languages(parts, {"fr": 51})
+
+
+def test_another_slice_seed_is_another_nested_slice():
+    parts = {"de": rows(0, 100), "fr": rows(100, 50)}
+    few, more = (set(join_languages(parts, {"fr": n}, 7)[0]["row"][:]) for n in (10, 20))
+    assert few < more
+    assert few != set(join_languages(parts, {"fr": 10})[0]["row"][:])
+    joined = join_languages(parts, 20, 7)[0]["row"][:]
+    assert joined == concatenate_datasets(list(parts.values())).shuffle(seed=7)["row"][:20]
+    assert join_languages(parts, 20, 42)[0]["row"][:] == join_languages(parts, 20)[0]["row"][:]
 
 
 def test_held_out_sentences(german):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from ner.config import TrainConfig
+from ner.config import BaselineConfig, TrainConfig
 from ner.evaluation.learning_curve import Curve, crossings, curves, in_words, to_csv, to_markdown, to_plain, to_text
 from ner.evaluation.matrix import Result
 from ner.evaluation.metrics import ratios
@@ -26,6 +26,7 @@ def result(run, trained_on, size, recall, language="fr", seed=0, **changes):
         "recipe": RECIPE,
         "counts": np.stack([counts, counts]),
         "content": "sentences",
+        "annotated": size if trained_on == language else 0,
     } | changes
     limit = None if run == trained_on else size
     return Result(run, (trained_on,), limit, language, "test", SENTENCES, scores, **values)
@@ -82,10 +83,10 @@ def test_the_interval_of_the_crossing_is_paired():
 def test_not_reached_and_below_the_smallest():
     (above,), _ = curves([*FRENCH, result("de", "de", 12580, 0.95)], "default")
     assert above.crossing == np.inf
-    assert "not reached at 4,580 training sentences [not reached, not reached]" in to_markdown([above])
+    assert "not reached at 4,580 annotated sentences [not reached, not reached]" in to_markdown([above])
     (below,), _ = curves([*FRENCH, result("de", "de", 12580, 0.001)], "default")
     assert below.crossing == -np.inf
-    assert "exceeded already at 250 training sentences [below the smallest, below the smallest]" in to_markdown([below])
+    assert "exceeded already at 250 annotated sentences [below the smallest, below" in to_markdown([below])
     assert in_words(1234.6) == "1,235"
     plain = json.loads(json.dumps(to_plain(above)))
     assert (plain["crossing"], plain["crossing_interval"]["high"]) == ("not reached", "not reached")
@@ -125,18 +126,90 @@ def test_seeds_of_one_size_are_a_point():
     assert point.f1 == pytest.approx(np.mean([r.scores["default"]["f1"] for r in (FRENCH[2], second)]))
 
 
+def test_the_interval_holds_seeds_and_slices():
+    """Runs that agree are as sure as their sentences are; of runs that do not, the interval is wider."""
+    agree = [result(f"a{i}", "fr", 1000, 0.45, counts=FRENCH[2].counts) for i in range(3)]
+    agree = [dataclasses.replace(r, scores=FRENCH[2].scores) for r in agree]
+    differ = [result(f"b{i}", "fr", 2000, recall) for i, recall in enumerate((0.3, 0.5, 0.7))]
+    (curve,), _ = curves([*FRENCH[:2], *agree, *differ, GERMAN], "default")
+    (alone,), _ = curves([*FRENCH, GERMAN], "default")
+    assert [len(point.runs) for point in curve.points] == [1, 3, 3, 1]
+    assert curve.points[1].interval == alone.points[1].interval
+    runs = [r.scores["default"]["f1"] for r in differ]
+    low, high = curve.points[2].interval.low, curve.points[2].interval.high
+    assert min(runs) - 0.05 < low < min(runs) + 0.05
+    assert max(runs) - 0.05 < high < max(runs) + 0.05
+
+
 def test_runs_of_other_options_are_no_curve_and_it_is_said():
     other = dataclasses.replace(RECIPE, lr=1e-3, epochs=9)
     found, notes = curves([FRENCH[0], dataclasses.replace(FRENCH[1], recipe=other), GERMAN], "default")
     assert found == []
-    assert notes == ["no learning curve of fr: its runs of several sizes differ in epochs lr too"]
+    assert notes == ["no learning curve of fr alone: its runs of several sizes differ in epochs lr too"]
     found, _ = curves([*FRENCH, *(dataclasses.replace(r, run=r.run + "x", recipe=other) for r in FRENCH)], "default")
-    assert [curve.name for curve in found] == ["fr [fr]", "fr [frx]"]
+    assert [curve.name for curve in found] == ["fr alone", "fr alone, 9 epochs, learning rate 0.001"]
+
+
+def joined(run, annotated, recall, cut=None, **changes):
+    """A run on German and that many French sentences. cut: as it was given."""
+    values = {"train_sentences": 12580 + annotated, "annotated": annotated} | changes
+    one = result(run, "de", annotated, recall, **values)
+    return dataclasses.replace(one, trained_on=("de", "fr"), max_train_sentences=cut)
+
+
+JOINED = [
+    joined("de+fr-50", 50, 0.6, {"fr": 50}),
+    joined("de+fr-250", 250, 0.7, {"fr": 250}),
+    joined("de+fr", 4580, 0.8),
+]
+
+
+def test_runs_on_other_languages_too_are_a_curve_of_the_tested_one():
+    found, notes = curves([*FRENCH, *JOINED, GERMAN], "default")
+    assert notes == []
+    assert [(curve.name, curve.language, curve.trained_on) for curve in found] == [
+        ("fr alone", "fr", ("fr",)),
+        ("de + fr", "fr", ("de", "fr")),
+    ]
+    assert [point.train_sentences for point in found[1].points] == [50, 250, 4580]
+    assert [curve.level.runs for curve in found if curve.level] == [("de",), ("de",)]
+    assert found[1].crossing == -np.inf
+    assert "| de + fr | fr | 250 |" in " ".join(to_markdown(found).split())
+    rows = list(csv.DictReader(io.StringIO(to_csv({"test": found}))))
+    assert {row["trained_on"] for row in rows if row["curve"] == "de + fr"} == {"de+fr", "de"}  # of points and level
+    few = [dataclasses.replace(r, run=r.run + "x", max_train_sentences={"de": 1000, "fr": r.annotated}) for r in JOINED]
+    assert [curve.name for curve in curves([*few, *JOINED], "default")[0]] == ["de + fr (de=1,000)", "de + fr"]
+
+
+def test_a_number_of_joined_sentences_is_a_curve_of_each_language():
+    both = [joined(f"j{n}", n, recall, 2 * n) for n, recall in ((50, 0.5), (500, 0.7))]
+    german = [dataclasses.replace(r, language="de") for r in both]
+    found, _ = curves([*both, *german], "default")
+    assert [curve.name for curve in found] == [f"de + fr (cut together), tested on {lang}" for lang in ("fr", "de")]
+
+
+def test_lines_are_named_by_the_options_in_which_they_differ():
+    recipes = {
+        "fr alone": RECIPE,
+        "fr alone, min 500 steps": dataclasses.replace(RECIPE, min_steps=500),
+        "fr alone, learning rate 0.0002, from de/best": dataclasses.replace(RECIPE, model="runs/de/best", lr=2e-4),
+        "fr alone, cuda graphs": dataclasses.replace(RECIPE, cuda_graphs=True),
+        "fr alone, label tokens all": dataclasses.replace(RECIPE, label_tokens="all"),
+        "fr alone, max validation sentences train": dataclasses.replace(RECIPE, max_validation_sentences=("train",)),
+    }
+    runs = [dataclasses.replace(r, run=r.run + n, recipe=recipe) for n, recipe in recipes.items() for r in FRENCH]
+    crf = [dataclasses.replace(r, run=r.run + "c", recipe=BaselineConfig(), baseline="CRF") for r in FRENCH]
+    found, _ = curves([*runs, *crf, GERMAN], "default")
+    assert [curve.name for curve in found] == [*recipes, "fr alone, CRF baseline"]
+    elsewhere = [dataclasses.replace(r, run=r.run + "x", content="others") for r in FRENCH]
+    found, _ = curves([*FRENCH, *elsewhere], "default")
+    assert [curve.name for curve in found] == ["fr alone [fr]", "fr alone [frx]"]
 
 
 def test_runs_of_which_too_little_is_known_are_left_out():
     assert curves([GERMAN, FRENCH[0]], "default") == ([], [])
     assert curves([dataclasses.replace(r, train_sentences=None) for r in FRENCH], "default") == ([], [])
+    assert curves([dataclasses.replace(r, annotated=None) for r in FRENCH], "default") == ([], [])
     assert curves([dataclasses.replace(r, counts=None) for r in FRENCH], "default") == ([], [])
 
 

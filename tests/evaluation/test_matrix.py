@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ner.config import TrainConfig
+from ner.config import BaselineConfig, TrainConfig
 from ner.evaluation.bootstrap import f1_interval
 from ner.evaluation.matrix import Result, best_rows, f1_cells, f1_of_cells, row_names
 from ner.evaluation.metrics import ratios
@@ -58,6 +58,18 @@ def test_runs_of_the_same_training_are_told_apart():
     again = [*results("a", ("de",), 1, 1, 1), *results("b", ("de",), 0, 0, 0), *results("hub/x", (), 0, 0, 0)]
     assert row_names(again, LANGUAGES) == {"a": "de [a]", "b": "de [b]", "hub/x": "hub/x"}
     assert list(f1_matrix(again, LANGUAGES, "default")) == ["de [a]", "de [b]", "hub/x"]
+
+
+def test_single_languages_that_were_cut_are_named_with_their_sizes():
+    cut = [
+        *results("few", ("de", "fr"), 0, 0, 0, limit={"fr": 100}),
+        *results("more", ("de", "fr"), 0, 0, 0, limit={"fr": 1000}),
+        *results("alone", ("fr",), 0, 0, 0, limit={"fr": 250}),
+        *results("joined", LANGUAGES, 0, 0, 0, limit={"fr": 100, "it": 50}),
+    ]
+    names = ["de+fr", "de+fr (fr=1,000)", "de+fr (fr=100)", "all (fr=100 it=50)", "fr (250) [alone]"]
+    cells = f1_cells([*cut, *ALL], LANGUAGES, "default")
+    assert [name for name in cells if name in names] == ["fr (250) [alone]", *names[:-1]]
 
 
 def test_two_languages_together_are_not_called_all():
@@ -138,8 +150,10 @@ def test_seeds_of_a_row_are_averaged_with_their_spread():
 
 
 def test_what_makes_a_row_is_everything_but_seed_and_place():
-    config = TrainConfig(train_on=("fr",), max_train_sentences=9, seed=7, output="elsewhere", keep=5, lr=1e-3)
+    config = TrainConfig(train_on=("fr",), max_train_sentences=("9",), seed=7, output="elsewhere", keep=5, lr=1e-3)
     assert config.recipe() == TrainConfig(lr=1e-3).recipe()
+    assert TrainConfig(slice_seed=7).recipe() == TrainConfig().recipe()
+    assert BaselineConfig(slice_seed=7).recipe() == BaselineConfig().recipe()
     assert config.recipe() != TrainConfig(lr=1e-4).recipe()
     other = run("b", ("de",), 0.8, 0.5, 0.4, recipe=dataclasses.replace(RECIPE, lr=1.0))
     assert row_names([*OF_SEEDS[:3], *other], LANGUAGES) == {"a": "de [a]", "b": "de [b]"}

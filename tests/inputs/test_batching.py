@@ -41,6 +41,53 @@ def test_the_order_is_a_function_of_seed_and_epoch(encoded):
     assert plan(encoded, seed=None).order.tolist() == list(range(encoded.num_sentences))
 
 
+def languages_of(encoded, *sizes) -> np.ndarray:
+    """That many sentences of each of several languages, the rest of one more, mixed."""
+    numbers = np.repeat(np.arange(len(sizes) + 1), [*sizes, encoded.num_sentences - sum(sizes)])
+    return np.random.default_rng(0).permutation(numbers)
+
+
+def test_a_temperature_of_1_and_a_single_language_change_no_order(encoded):
+    languages = languages_of(encoded, 100, 20)
+    for same in (
+        plan(encoded, languages=languages),
+        plan(encoded, languages=languages * 0, temperature=5.0),
+        plan(encoded, languages=languages, temperature=5.0, seed=None),
+    ):
+        assert same.order.tolist() == plan(encoded, seed=same.seed).order.tolist()
+
+
+def test_languages_are_drawn_by_their_size_to_the_power_of_1_over_t(encoded):
+    languages = languages_of(encoded, 100, 20)
+    epoch = plan(encoded, languages=languages, temperature=3.0)
+    assert len(epoch.order) == encoded.num_sentences == 1000
+    weights = np.array([100, 20, 880]) ** (1 / 3)
+    drawn = np.bincount(languages[epoch.order])
+    assert drawn.tolist() == epoch.drawn_of_languages.tolist()
+    assert np.abs(drawn - 1000 * weights / weights.sum()).max() < 1
+    times = np.bincount(epoch.order, minlength=1000)
+    for number, size in enumerate((100, 20, 880)):
+        assert set(times[languages == number]) <= {drawn[number] // size, drawn[number] // size + 1}
+    assert plan(encoded, languages=languages, temperature=3.0).order.tolist() == epoch.order.tolist()
+    for other in ({"epoch": 1}, {"seed": 8}):
+        another = plan(encoded, languages=languages, temperature=3.0, **other).order
+        assert sorted(another) != sorted(epoch.order)
+    step = epoch[0]
+    windows = sorted(w for mine in step.micro_batches for m in mine for w in m.windows)
+    first = encoded.first_window
+    assert windows == sorted(w for sentence in step.sentences for w in range(first[sentence], first[sentence + 1]))
+
+
+def test_what_an_epoch_leaves_out_the_next_ones_take(encoded):
+    """After some epochs each sentence of a language was drawn equally often, give or take one."""
+    languages = languages_of(encoded, 100)
+    times = np.zeros(1000, dtype=int)
+    for number in range(4):
+        times += np.bincount(plan(encoded, languages=languages, temperature=2.0, epoch=number).order, minlength=1000)
+        for language in (0, 1):
+            assert np.ptp(times[languages == language]) <= 1
+
+
 def test_an_step_holds_the_same_sentences_at_any_split(encoded):
     for number in (0, 5, len(plan(encoded)) - 1):
         one = plan(encoded)[number]

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -202,11 +203,26 @@ def test_encoded_once(german, tokenizer, monkeypatch, tmp_path):
     assert not list(tmp_path.glob("ner-unfinished-*"))
 
 
+@pytest.mark.parametrize("label_tokens", ["first", "all"])
+def test_sentences_are_encoded_in_parts(german, tokenizer, monkeypatch, tmp_path, label_tokens):
+    """As if at once, at every size of a part; nothing is kept in memory."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    settings = {"max_length": 16, "label_tokens": label_tokens}
+    for size, part in ((50, 7), (50, 50), (50, 25), (1, 1), (0, 5)):
+        monkeypatch.setattr("ner.inputs.encoding.SENTENCES_PER_PART", part)
+        rows = german.select(np.arange(size))
+        found = encode_once(rows, tokenizer, TAGS, **settings)
+        assert same(found, encode(rows, tokenizer, TAGS, **settings))
+        assert isinstance(found.input_ids, np.memmap) == (size > 0)
+        shutil.rmtree(tmp_path)
+
+
 def test_a_damaged_cache_is_made_again(german, tokenizer, monkeypatch, tmp_path):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
     rows = german.select(range(50))
-    first = encode_once(rows, tokenizer, TAGS, max_length=16)
-    (file,) = tmp_path.glob("ner-*/encoded.safetensors")
+    first = encode(rows, tokenizer, TAGS, max_length=16)
+    encode_once(rows, tokenizer, TAGS, max_length=16)
+    (file,) = tmp_path.glob("ner-*/input_ids")
     for damage in (lambda: file.write_bytes(file.read_bytes()[:100]), file.unlink):
         damage()
         assert same(encode_once(rows, tokenizer, TAGS, max_length=16), first)
@@ -226,5 +242,5 @@ print(encode_once(corpus["de"]["train"], tokenizer, corpus.tags, max_length=16).
     with forked(program) as one, forked(program) as two:
         assert [one.wait(SECONDS), two.wait(SECONDS)] == [0, 0]
         assert one.output.splitlines()[-1] == two.output.splitlines()[-1] != ""
-    assert len(list(tmp_path.glob("ner-*/encoded.safetensors"))) == 1
+    assert len(list(tmp_path.glob("ner-*/input_ids"))) == 1
     assert not list(tmp_path.glob("ner-unfinished-*"))

@@ -42,8 +42,9 @@ def test_the_curve_shows_points_level_and_crossing(level, outcome):
     axes: Any
     (axes,) = learning_curves({"test": found}).axes
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend[0] == "fr"
-    assert legend[1].startswith(f"fr: zero-shot from de, {outcome} at")
+    assert legend[0] == "fr alone"
+    assert axes.get_title() == "Tested on fr, test"
+    assert legend[1].startswith(f"fr alone: zero-shot from de, {outcome} at")
     assert [bar.lines[0].get_marker() for bar in axes.containers] == (["D"] if outcome == "reached" else [])
     assert axes.get_xscale() == "log"
     (line, *_) = axes.lines

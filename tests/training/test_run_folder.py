@@ -10,10 +10,10 @@ import pytest
 from accelerate import Accelerator
 
 from ner.errors import InputError
-from ner.files import MANIFEST
+from ner.files import MANIFEST, write_json
 from ner.training import checkpoint, run_folder
 from ner.training.checkpoint import CONFIG, of_step, write_folder
-from ner.training.run_folder import find_start, held
+from ner.training.run_folder import find_start, held, train_sentences
 from tests.processes import fork_ranks
 
 
@@ -186,3 +186,29 @@ def test_two_processes_take_the_word_of_the_main_one(run, tmp_path):
     assert output.count("step-00000020: not there on ") == 2
     assert output.count("(1 of 2 processes); put the run folder on a disk that all machines see") == 2
     assert output.count(f"refused: {tmp_path}/file: File exists") == 2
+
+
+@pytest.mark.parametrize(
+    ("metrics", "languages", "expected"),
+    [
+        ({"train_sentences": 250, "sentences": {"fr": 4580}}, ["fr"], (250, {"fr": 250})),
+        ({"train_sentences": 9, "sentences": {"de": 6, "fr": 3}}, ["de", "fr"], (9, {"de": 6, "fr": 3})),
+        ({"train_sentences": 5, "sentences": {"de": 6, "fr": 3}}, ["de", "fr"], (5, {})),
+        ({"train_sentences": 3, "train_sentences_by_language": {"de": 2, "fr": 1}}, ["de"], (3, {"de": 2})),
+        (None, ["fr"], (None, {})),
+    ],
+)
+def test_sentences_of_each_language(tmp_path, metrics, languages, expected):
+    if metrics:
+        write_json(tmp_path / "metrics.json", metrics)
+    assert train_sentences(tmp_path, languages) == expected
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{}, {"train_sentences": 1, "train_sentences_by_language": {"fr": "x"}}, {"train_sentences": 1, "sentences": [3]}],
+)
+def test_sentences_of_a_damaged_file(tmp_path, damage):
+    write_json(tmp_path / "metrics.json", damage)
+    with pytest.raises(InputError, match=r"metrics\.json: not what train\.py writes"):
+        train_sentences(tmp_path, ["de", "fr"])
