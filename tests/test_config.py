@@ -318,3 +318,14 @@ def test_the_command_line_adds_the_flag(capsys):
     with pytest.raises(SystemExit), exit_on_input_error():
         raise InputError("`max_length` 9: raise `max_length`, `de` or `os.path`")
     assert capsys.readouterr().err.endswith(": --max-length 9: raise --max-length, `de` or `os.path`\n")
+
+
+def test_the_recipe_says_that_there_is_a_teacher_not_which():
+    with_teacher = [TrainConfig(unlabelled=("fr.txt",), teacher=(name,), seed=i) for i, name in enumerate("ab")]
+    assert with_teacher[0].recipe() == with_teacher[1].recipe() != TrainConfig().recipe()
+
+
+@pytest.mark.parametrize("given", [{"teacher": ("a",)}, {"unlabelled": ("fr",)}])
+def test_unlabelled_text_needs_a_teacher(given):
+    with pytest.raises(InputError, match="needs --"):
+        TrainConfig(**given)

@@ -193,7 +193,7 @@ def test_lines_are_named_by_the_options_in_which_they_differ():
     recipes = {
         "fr alone": RECIPE,
         "fr alone, min 500 steps": dataclasses.replace(RECIPE, min_steps=500),
-        "fr alone, learning rate 0.0002, from de/best": dataclasses.replace(RECIPE, model="runs/de/best", lr=2e-4),
+        "fr alone, from de/best, learning rate 0.0002": dataclasses.replace(RECIPE, model="runs/de/best", lr=2e-4),
         "fr alone, cuda graphs": dataclasses.replace(RECIPE, cuda_graphs=True),
         "fr alone, label tokens all": dataclasses.replace(RECIPE, label_tokens="all"),
         "fr alone, max validation sentences train": dataclasses.replace(RECIPE, max_validation_sentences=("train",)),

@@ -1,5 +1,7 @@
 """Kills, stops and damages runs, lets them go on, and compares the result with a run that nobody touched.
 
+The runs average their weights, train on copies of their sentences, and have a teacher on unlabelled text.
+
 python -m tests.stress.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # none: all
 
 Not part of the suite: it takes a quarter of an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
@@ -26,6 +28,7 @@ from ner.data import synthetic
 from ner.files import MANIFEST
 from ner.training.checkpoint import found
 from tests.processes import left, wait_until
+from tests.taggers import write_tagger
 
 ROOT = Path(__file__).parent.parent.parent
 EVALUATE, CHECKPOINT = 7, 3  # steps between evaluations, and between checkpoints
@@ -46,6 +49,10 @@ OPTIONS = [
     "no",
     "--average",
     "on",
+    "--augment",
+    "mentions=1",
+    "case=0.2",
+    "asides=0.2",
     "--resume",
     "auto",
 ]
@@ -62,6 +69,9 @@ class Runs:
                 (folder / "corpus/de").mkdir(parents=True, exist_ok=True)
                 rows = [json.dumps(row) + "\n" for row in synthetic.sentences("de", split)[:size]]
                 (folder / "corpus/de" / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
+            texts = [" ".join(row["tokens"]) + "\n" for row in synthetic.sentences("fr", "train")[:300]]
+            (folder / "fr.txt").write_text("".join(texts), encoding="utf-8")
+            write_tagger(folder / "teacher", folder / "encoder")
         self.expected = self.result(self.finish("untouched"))
 
     def start(self, name: str, *options: str) -> subprocess.Popen:
@@ -75,6 +85,10 @@ class Runs:
             str(self.folder / "corpus"),
             "--output",
             str(self.folder / name),
+            "--unlabelled",
+            str(self.folder / "fr.txt"),
+            "--teacher",
+            str(self.folder / "teacher"),
             *OPTIONS,
             *options,
         ]
