@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What pays with few labels: F1 on French, Italian and English against annotated sentences of that language, for each of
-# these methods, on several slices of the annotated sentences, as one picture (curve.png) and one table (few.md).
+# these methods, on several slices of the annotated sentences, as one picture (curve.png) and one table (curve.md).
 #   dictionary, crf: `ner baseline`           alone: the encoder, with enough steps
 #   warm: a German tagger that goes on        joined: German and they together, languages drawn less unequally
 #   augmented: joined, with changed copies    teacher: augmented, and unlabelled text with the tags of that run

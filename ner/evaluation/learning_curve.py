@@ -8,8 +8,9 @@ the test sentences, the same ones for all points and the level, and over runs wh
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,15 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
     found = [
         curve((name, method), group, zero_shot(group[0], known), samples, scoring) for name, method, group in names
     ]
-    return found, notes
+    levels = {(c.language, c.level.name, c.level.runs) for c in found if c.level}
+    several = {place for place, count in Counter(level[:2] for level in levels).items() if count > 1}
+    return [level_told_apart(c) if c.level and (c.language, c.level.name) in several else c for c in found], notes
+
+
+def level_told_apart(curve: Curve) -> Curve:
+    """The curve, its level named with the first run of it."""
+    assert curve.level
+    return replace(curve, level=replace(curve.level, name=f"{curve.level.name} [{curve.level.runs[0]}]"))
 
 
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:

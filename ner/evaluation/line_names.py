@@ -26,8 +26,7 @@ def line_names(lines: Sequence[Result], *, beside_language: bool = False) -> lis
     What most lines have is named where names would be the same without it. beside_language: for a place that shows
     which language is tested, and where lines of several languages have one name: `alone`, `with de`.
     """
-    encoders = [line.recipe for line in lines if line.recipe and not line.baseline]
-    of_most, of_all = (usual_values(encoders, count) for count in (len(encoders) // 2 + 1, len(encoders)))
+    of_most, of_all = usual_values([line.recipe for line in lines if line.recipe])
     names = [recipe_name(line, of_most, beside_language=beside_language) for line in lines]
     places = [line.language if beside_language else "" for line in lines]
 
@@ -58,7 +57,7 @@ def recipe_name(result: Result, usual: Mapping[str, Any] | None, *, beside_langu
     items = fields(result.recipe) if result.recipe and usual is not None else ()
     for item in sorted(items, key=lambda item: item.name != "model"):
         value = getattr(result.recipe, item.name)
-        if value not in (item.default, (usual or {}).get(item.name, item.default)):
+        if item.name != "method" and value not in (item.default, (usual or {}).get(item.name, item.default)):
             parts.append(option_in_words(item.name, value, result.language))
     return ", ".join(filter(None, parts))
 
@@ -85,14 +84,17 @@ def option_in_words(name: str, value: Any, language: str) -> str:
     return name.replace("_", " ") + ("" if value is True else f" {text}")
 
 
-def usual_values(recipes: Sequence[Any], count: int) -> dict[str, Any]:
-    """Option -> the value that at least so many recipes have, more than half of them; without those that have none."""
-    found = {}
+def usual_values(recipes: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Option -> the value of more than half of the recipes that have it, and the value of all of them."""
+    of_most, of_all = {}, {}
     for name in option_names(recipes):
-        ((value, times),) = Counter(getattr(recipe, name, None) for recipe in recipes).most_common(1)
-        if times >= count:
-            found[name] = value
-    return found
+        values = [getattr(recipe, name) for recipe in recipes if hasattr(recipe, name)]
+        ((value, times),) = Counter(values).most_common(1)
+        if 2 * times > len(values):
+            of_most[name] = value
+        if times == len(values):
+            of_all[name] = value
+    return of_most, of_all
 
 
 def differing(results: Sequence[Result]) -> list[str]:

@@ -6,19 +6,23 @@ The same numbers give the same files: no dates, no random ids.
 import importlib.util
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ner.evaluation.learning_curve import Curve, outcome
-from ner.evaluation.matrix import Cells, best_rows, f1_of_cells
+from ner.evaluation.bootstrap import Interval
+from ner.evaluation.learning_curve import AVERAGES, Curve, Point, outcome
+from ner.evaluation.matrix import Average, Cells, best_rows, f1_of_cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MISSING = "matplotlib is not installed; pip install matplotlib, or the extra: pip install 'crosslingual-ner[report]'"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by the colour-blind
+MARKERS = "osD^vPXp"  # one more than colours: both together repeat late
 INCHES_PER_CHARACTER = 0.085
+Y_LABELS = {"micro": "F1 (entities, micro average)", "macro": "F1 (macro: mean of the types)"}
 
 
 def can_draw() -> bool:
@@ -89,53 +93,91 @@ def heat_map(matrices: Mapping[str, Cells]) -> "Figure":
 
 
 def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
-    """F1 against annotated sentences on a log axis, a line for each curve with its 95% band; a panel for each split.
+    """F1 against annotated sentences on a log axis, a line for each method with its 95% band.
 
-    Dashed: the zero-shot level, with its band; the thick bar on it is the 95% interval of the crossing.
+    A column for each split and tested language; a row for micro F1 and one for macro F1. A method looks the same in all
+    of them. Dashed: the zero-shot level, with its band. A single curve has micro F1 alone, and the thick bar on its
+    level is the 95% interval of the crossing.
     """
     from matplotlib.figure import Figure
+
+    columns: dict[tuple[str, str], list[Curve]] = {}
+    for split, curves in of_split.items():
+        for curve in curves:
+            columns.setdefault((split, curve.language), []).append(curve)
+    is_single = all(len(curves) == 1 for curves in of_split.values())
+    averages = AVERAGES[:1] if is_single else AVERAGES
+    methods = dict.fromkeys(curve.method for curves in columns.values() for curve in curves)
+    styles = dict(zip(methods, zip(cycle(COLORS), cycle(MARKERS), strict=False), strict=False))
+    width, height = (7.2, 4.3) if is_single else (max(4.0, 8.0 / len(columns)), 4.4)
+    figure = Figure(layout="constrained")
+    panels = figure.subplots(len(averages), len(columns), squeeze=False, sharex="col", sharey=True)
+    for average, row in zip(averages, panels, strict=True):
+        row[0].set_ylabel(Y_LABELS[average])
+        for axes, curves in zip(row, columns.values(), strict=True):
+            draw_panel(axes, curves, average, styles, is_single=is_single)
+    for (split, language), axes in zip(columns, panels[0], strict=True):
+        axes.set_title(f"Tested on {language}, {split}")
+    for axes in panels[-1]:
+        axes.set_xlabel("annotated sentences of the language (log axis)")
+        if is_single:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    lines_of_legend = 2 if is_single else draw_legend(figure, panels.flat, methods, width * len(columns))
+    figure.set_size_inches(width * len(columns), height * len(averages) + 0.22 * lines_of_legend)
+    return figure
+
+
+def draw_panel(
+    axes: Any, curves: Sequence[Curve], average: Average, styles: Mapping[str, tuple[str, str]], *, is_single: bool
+) -> None:
+    """The curves of one language. styles: colour and marker of each method."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    lines_of_legend = 2 * max(map(len, of_split.values()))
-    figure = Figure(figsize=(7.2 * len(of_split), 4.3 + 0.22 * lines_of_legend), layout="constrained")
-    panels: Sequence[Any] = figure.subplots(1, len(of_split), squeeze=False, sharey=True)[0]
-    for axes, (split, curves) in zip(panels, of_split.items(), strict=True):
-        axes.set_xscale("log")
-        sizes = sorted({point.train_sentences for curve in curves for point in curve.points})
-        for curve, color in zip(curves, COLORS * len(curves), strict=False):
-            x = [point.train_sentences for point in curve.points]
-            axes.fill_between(
-                x,
-                [point.interval.low for point in curve.points],
-                [point.interval.high for point in curve.points],
-                color=color,
-                alpha=0.2,
-                linewidth=0,
-            )
-            axes.plot(
-                x,
-                [point.f1 for point in curve.points],
-                "o-",
-                color=color,
-                markersize=5,
-                label=curve.name,
-                clip_on=False,
-            )
-            if curve.level:
-                label = f"{curve.name}: zero-shot from {curve.level.trained_on}, {outcome(curve)}"
-                axes.axhspan(curve.level.interval.low, curve.level.interval.high, color=color, alpha=0.1, linewidth=0)
-                axes.axhline(curve.level.f1, color=color, linestyle="--", linewidth=1.3, label=label)
-                draw_crossing(axes, curve, color)
-        axes.xaxis.set_major_locator(FixedLocator(apart(sizes)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("annotated sentences of the language (log axis)")
-        axes.set_ylabel("F1 (entities, micro average)")
-        axes.set_title(f"Tested on {' and '.join(dict.fromkeys(curve.language for curve in curves))}, {split}")
-        axes.set_ylim(0, 1)
-        axes.grid(alpha=0.3)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
-    return figure
+    axes.set_xscale("log")
+    levels: dict[Point, list[Curve]] = {}
+    for curve in curves:
+        color, marker = styles[curve.method]
+        x = [point.train_sentences for point in curve.points]
+        f1, limits = zip(*(score(point, average) for point in curve.points), strict=True)
+        low, high = [each.low for each in limits], [each.high for each in limits]
+        label = curve.name if is_single else curve.method
+        axes.fill_between(x, low, high, color=color, alpha=0.2 if is_single else 0.13, linewidth=0)
+        axes.plot(x, f1, f"{marker}-", color=color, markersize=5, label=label, clip_on=False)
+        if curve.level:
+            levels.setdefault(curve.level, []).append(curve)
+        if is_single:
+            draw_crossing(axes, curve, color)
+    for level, of_level in levels.items():
+        level_f1, level_limits = score(level, average)
+        color = styles[of_level[0].method][0] if len(of_level) == 1 else "dimgrey"
+        label = f"{of_level[0].name}: {level.name}, {outcome(of_level[0])}" if is_single else level.name
+        axes.axhspan(level_limits.low, level_limits.high, color=color, alpha=0.1, linewidth=0)
+        axes.axhline(level_f1, color=color, linestyle="--", linewidth=1.3, label=label)
+    sizes = sorted({point.train_sentences for curve in curves for point in curve.points})
+    axes.xaxis.set_major_locator(FixedLocator(apart(sizes)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+
+
+def draw_legend(figure: "Figure", panels: Iterable[Any], methods: Container[str], width: float) -> int:
+    """One legend below all panels, the methods first. width: of the figure, in inches. Returns its number of lines."""
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    labels = sorted(handles, key=lambda label: label not in methods)
+    columns = max(1, int(width / (INCHES_PER_CHARACTER * max(map(len, labels)) + 0.5)))
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="outside lower center", ncols=columns, frameon=False
+    )
+    return -(-len(labels) // columns)
+
+
+def score(point: Point, average: Average) -> tuple[float, Interval]:
+    """F1 of a point, and its interval."""
+    return (point.f1, point.interval) if average == "micro" else (point.macro_f1, point.macro_interval)
 
 
 def draw_crossing(axes: Any, curve: Curve, color: str) -> None:

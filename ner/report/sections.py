@@ -13,7 +13,7 @@ from ner.evaluation.learning_curve import Curve, summary
 from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_names
 from ner.report import plots
 from ner.report.page import Picture, Section, Table
-from ner.report.tables import title
+from ner.report.tables import by_size, title
 
 TOP = 20  # rows of long tables
 LIKELY = 20  # one sentence in so many is called a likely label error
@@ -40,6 +40,8 @@ def sections(
         if plots.can_draw():
             plot = plots.svg(plots.learning_curves(curves), "curve")
             content.append(Picture(plot, "F1 against annotated sentences, and the zero-shot levels"))
+        for split, part in curves.items():
+            content += matrix_tables(by_size(part), split) if len(part) > 1 else []
         found.append(Section("Learning curve", content))
     return [*found, Section("By entity type", [type_table(results, languages, scoring)]), *error_sections(read(losses))]
 

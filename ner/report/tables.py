@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ner.evaluation.bootstrap import Interval
+from ner.evaluation.learning_curve import Curve, Point
 from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
 from ner.utils import DASH, aligned, escape_line, table
 
@@ -40,7 +41,42 @@ def to_markdown(matrix: dict[str, Row], best: dict[str, set[str]] | None = None)
     return aligned(languages, [[name, *(text(name, lang) for lang in languages)] for name in matrix])
 
 
-def tables(cells: Cells, heading: str) -> str:
+def by_size(curves: Sequence[Curve]) -> Cells:
+    """Zero-shot levels and methods (rows) by language and number of annotated sentences (columns, like `fr 100`)."""
+    sizes: dict[str, set[int]] = {}
+    for curve in curves:
+        sizes.setdefault(curve.language, set()).update(point.train_sentences for point in curve.points)
+    levels: dict[str, dict[tuple[str, int], Point]] = {}
+    methods: dict[str, dict[tuple[str, int], Point]] = {}
+    for curve in curves:
+        points = {(curve.language, point.train_sentences): point for point in curve.points}
+        methods.setdefault(curve.method, {}).update(points)
+        if curve.level:
+            everywhere = {(curve.language, size): curve.level for size in sizes[curve.language]}
+            levels.setdefault(curve.level.name, {}).update(everywhere)
+    places = [(language, size) for language, of_language in sizes.items() for size in sorted(of_language)]
+
+    def cell(point: Point | None) -> Cell | None:
+        return Cell(point.f1, (), point.interval) if point else None
+
+    rows = (levels | methods).items()
+    return {name: {f"{lang} {size:,}": cell(row.get((lang, size))) for lang, size in places} for name, row in rows}
+
+
+def sizes_to_text(of_split: Mapping[str, Sequence[Curve]], scoring: str) -> str:
+    """Methods by number of annotated sentences in Markdown, of each split that has several curves."""
+    return "\n\n".join(
+        tables(
+            by_size(curves),
+            f"{title(split, scoring)}, by annotated sentences of the tested language",
+            "95% intervals (bootstrap over test sentences and runs)",
+        )
+        for split, curves in of_split.items()
+        if len(curves) > 1
+    )
+
+
+def tables(cells: Cells, heading: str, about_intervals: str = "95% intervals (bootstrap over test sentences)") -> str:
     """The matrix and what belongs to it (intervals, spread over runs, gaps), as far as it is known, in Markdown."""
     matrix = f1_of_cells(cells)
     languages = list(next(iter(matrix.values())))
@@ -52,7 +88,7 @@ def tables(cells: Cells, heading: str) -> str:
 
     parts = {
         heading: to_markdown(matrix, best_rows(matrix)),
-        "95% intervals (bootstrap over test sentences)": view(lambda c: str(c.interval or "")),
+        about_intervals: view(lambda c: str(c.interval or "")),
         "Standard deviation over the runs of a row [lowest, highest] (runs)": view(
             lambda c: "" if c.spread is None else f"{c.spread:.3f} {Interval(min(c.runs), max(c.runs))} ({len(c.runs)})"
         ),

@@ -39,11 +39,16 @@ def summarize(results: Sequence[Result], splits: Sequence[str], languages: Seque
     found = {split: learning_curve.curves(part, scoring) for split, part in of_split.items()}
     curves = {split: split_curves for split, (split_curves, _) in found.items() if split_curves}
     notes = dict.fromkeys(f"note: {note}" for _, split_notes in found.values() for note in split_notes)
-    parts = (tables.to_text(cells, scoring), learning_curve.to_text(curves), *notes)
+    parts = (tables.to_text(cells, scoring), curve_text(curves, scoring), *notes)
     text = "\n\n".join(filter(None, parts))
     return Summary(
         results=results, of_split=of_split, languages=languages, scoring=scoring, cells=cells, curves=curves, text=text
     )
+
+
+def curve_text(curves: Mapping[str, Sequence[Curve]], scoring: Scoring) -> str:
+    """Learning curves in Markdown: methods by size where there are several, then every point."""
+    return "\n\n".join(filter(None, (tables.sizes_to_text(curves, scoring), learning_curve.to_text(curves))))
 
 
 def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *, report: bool = False) -> list[str]:
@@ -66,7 +71,7 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
     if curves:
         plain = {split: [learning_curve.to_plain(curve) for curve in part] for split, part in curves.items()}
         texts |= {
-            "curve.md": learning_curve.to_text(curves),
+            "curve.md": curve_text(curves, scoring),
             "curve.csv": learning_curve.to_csv(curves),
             "curve.json": to_json(plain),
         }
