@@ -261,12 +261,12 @@ for folder in ("best", "last", "checkpoints"):
 FEW = {"SLICES": "7 8", "DATA": "my corpus", "MIN_STEPS": "9", "UNLABELLED": "it=a.txt it=b.jsonl"}
 
 
-def few(tmp_path: Path, programs: dict[str, str], *flags: object, status: int = 0, **variables: str) -> list[list[str]]:
+def few(tmp_path: Path, environment: dict[str, str], *flags: str, status: int = 0) -> list[list[str]]:
     """The programs that few.sh starts, without running them: script and arguments, with F for its folder."""
     calls = tmp_path / "calls"
     calls.write_text("", encoding="utf-8")
     script(tmp_path / "bin/python", RECORDED.format(python=sys.executable, calls=calls))
-    done = run(["bash", LAUNCH / "few.sh", tmp_path / "F", *flags], env=programs | FEW | variables, check=False)
+    done = run(["bash", LAUNCH / "few.sh", tmp_path / "F", *flags], env=environment, check=False)
     assert done.returncode == status, done.stderr
     lines = calls.read_text(encoding="utf-8").replace(f"{tmp_path}/", "").splitlines()
     return [[Path(first).name, *rest] for first, *rest in map(json.loads, lines)]
@@ -277,7 +277,7 @@ def folders(calls: list[list[str]]) -> list[str]:
 
 
 def test_few_labels_by_every_method(programs, tmp_path):
-    calls = few(tmp_path, programs, "--lr", "1", SIZES="fr=50 it=100")
+    calls = few(tmp_path, programs | FEW | {"SIZES": "fr=50 it=100"}, "--lr", "1")
     methods = ["dictionary", "crf", "alone", "warm", "joined", "augmented", "teacher"]
     runs = [f"{name}-{slice_}" for slice_ in (7, 8) for name in ("de", "de-asides")]
     runs += [f"{m}-{size}-{slice_}" for slice_ in (7, 8) for size in ("fr-50", "it-100") for m in methods]
@@ -310,11 +310,11 @@ def test_few_labels_by_every_method(programs, tmp_path):
 
 
 def test_few_labels_go_on_where_they_were(programs, tmp_path):
-    settings = {"SIZES": "fr=50", "SLICES": "7", "METHODS": "teacher crf"}
-    first = few(tmp_path, programs, STOPS="teacher-fr-50-7", status=75, **settings)
+    environment = programs | {"SIZES": "fr=50", "SLICES": "7", "METHODS": "teacher crf"}
+    first = few(tmp_path, environment | {"STOPS": "teacher-fr-50-7"}, status=75)
     assert folders(first) == ["F/de-7", "F/de-asides-7", "F/augmented-fr-50-7", "F/teacher-fr-50-7"]
-    assert folders(few(tmp_path, programs, **settings)) == ["F/teacher-fr-50-7", "F/crf-fr-50-7", "F/report"]
-    (last,) = few(tmp_path, programs, **settings)
+    assert folders(few(tmp_path, environment)) == ["F/teacher-fr-50-7", "F/crf-fr-50-7", "F/report"]
+    (last,) = few(tmp_path, environment)
     assert {"F/augmented-fr-50-7", "F/teacher-fr-50-7", "F/crf-fr-50-7"} < set(last)
 
 
@@ -322,10 +322,10 @@ def test_few_labels_for_real(programs, tmp_path, corpus_folder, thin_encoder):
     """The programs that few.sh starts, of a small corpus, and what they leave: curves of several methods."""
     corpus = part_of(corpus_folder, tmp_path, train=20, validation=10, test=20)
     (tmp_path / "text.txt").write_text("Anna Keller wohnt in Bern.\n", encoding="utf-8")
-    flags = ("--model", thin_encoder, "--epochs", 1, "--mixed-precision", "no")
+    flags = ("--model", str(thin_encoder), "--epochs", "1", "--mixed-precision", "no")
     variables = {"DATA": str(corpus), "SIZES": "fr=5 fr=10", "SLICES": "7", "MIN_STEPS": "1"}
     text = {"UNLABELLED": f"fr={tmp_path}/text.txt", "METHODS": "dictionary warm teacher"}
-    for name, *arguments in few(tmp_path, programs, *flags, **variables, **text):
+    for name, *arguments in few(tmp_path, programs | variables | text, *flags):
         shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)
         program = LAUNCH.parent / name if name != "-m" else LAUNCH.parent / "ner/__main__.py"
         fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ner.evaluation.bootstrap import Interval
-from ner.evaluation.learning_curve import AVERAGES, Curve, Point, outcome
+from ner.evaluation.learning_curve import AVERAGES, Curve, Level, Point, outcome
 from ner.evaluation.matrix import Average, Cells, best_rows, f1_of_cells
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def draw_panel(
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")
-    levels: dict[Point, list[Curve]] = {}
+    levels: dict[Level, list[Curve]] = {}
     for curve in curves:
         color, marker = styles[curve.method]
         x = [point.train_sentences for point in curve.points]
@@ -149,7 +149,8 @@ def draw_panel(
             draw_crossing(axes, curve, color)
     for level, of_level in levels.items():
         level_f1, level_limits = score(level, average)
-        color = styles[of_level[0].method][0] if len(of_level) == 1 else "dimgrey"
+        is_own = len(of_level) == 1 and (is_single or len(levels) > 1)
+        color = styles[of_level[0].method][0] if is_own else "dimgrey"
         label = f"{of_level[0].name}: {level.name}, {outcome(of_level[0])}" if is_single else level.name
         axes.axhspan(level_limits.low, level_limits.high, color=color, alpha=0.1, linewidth=0)
         axes.axhline(level_f1, color=color, linestyle="--", linewidth=1.3, label=label)

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from ner.evaluation.bootstrap import RESAMPLES, compare, f1_interval, f1_of, interval, resampled_f1, swap_test
+from ner.evaluation.bootstrap import (
+    RESAMPLES,
+    compare,
+    f1_interval,
+    f1_of,
+    interval,
+    macro_f1_of,
+    resampled_f1,
+    swap_test,
+)
+from ner.evaluation.metrics import Counts
 
 
 def corpus(rng, num_sentences, recall=0.85, spurious=0.2):
@@ -58,6 +68,17 @@ def test_an_interval_may_be_open():
     assert interval(samples).low == -np.inf
     assert interval(samples).high == np.inf
     assert str(interval(np.full(10, 0.5))) == "[0.500, 0.500]"
+
+
+def test_macro_f1_is_that_of_the_scores():
+    """Of types that occur: the third does not, the fourth is predicted alone."""
+    entities = np.array([[[3, 4, 5], [1, 2, 9], [0, 0, 0], [0, 1, 0]]] * 2)
+    scores = Counts(("A", "B", "C", "D"), entities, 1, 1, 0.0, 1).scores()
+    assert macro_f1_of(entities[0]) == pytest.approx(scores["macro"]["f1"])
+    assert macro_f1_of(np.zeros((2, 4, 3))).tolist() == [0, 0]
+    of_one_type = corpus(np.random.default_rng(0), 50)
+    samples = resampled_f1(of_one_type[:, None, None], average=macro_f1_of)  # [sentences, runs, types, 3]
+    assert (samples[:, 0] == resampled_f1(of_one_type)).all()
 
 
 def test_the_paired_test_says_nothing_where_there_is_nothing():

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,6 +206,74 @@ def test_lines_are_named_by_the_options_in_which_they_differ():
     elsewhere = [dataclasses.replace(r, run=r.run + "x", content="others") for r in FRENCH]
     found, _ = curves([*FRENCH, *elsewhere], "default")
     assert [curve.name for curve in found] == ["fr alone [fr]", "fr alone [frx]"]
+
+
+def test_what_most_lines_have_is_not_named():
+    """Where names tell apart without it; the same method has one name beside each language."""
+    few: dict[str, Any] = {"model": "models/small", "min_steps": 300}
+    augmented: dict[str, Any] = {"model": "models/small", "augment": ("case=0.2",)}
+
+    def lines(lang: str) -> list[Result]:
+        taught = augmented | {"unlabelled": (f"{lang}=text.txt",), "teacher": ("1",)}
+        by_several = taught | {"teacher": ("1", "2")}
+        alone = [few, few | {"model": "runs/de/best"}]
+        runs = [
+            result(f"{lang}-{i}-{n}", lang, n, 0.5, lang, recipe=dataclasses.replace(RECIPE, **options))
+            for i, options in enumerate(alone)
+            for n in (50, 100)
+        ]
+        for i, options in enumerate([few | {"min_steps": None}, augmented, taught, by_several]):
+            recipe = dataclasses.replace(RECIPE, **options)
+            joined_runs = [joined(f"{lang}+{i}-{n}", n, 0.6, {lang: n}, recipe=recipe) for n in (50, 100)]
+            runs += [dataclasses.replace(r, trained_on=("de", lang), language=lang) for r in joined_runs]
+        return runs
+
+    found, _ = curves([*lines("fr"), *lines("it")], "default")
+    methods = [
+        "alone, min 300 steps",
+        "alone, from de/best, min 300 steps",
+        "with de",
+        "with de, augment case=0.2",
+        "with de, unlabelled text, augment case=0.2",
+        "with de, unlabelled text, 2 teachers, augment case=0.2",
+    ]
+    assert [curve.method for curve in found if curve.language == "fr"] == methods
+    assert [curve.method for curve in found if curve.language == "it"] == methods
+    assert [curve.name for curve in found][:3] == [
+        "fr alone, min 300 steps",
+        "fr alone, from de/best, min 300 steps",
+        "de + fr",
+    ]
+
+
+def test_levels_of_one_name_are_told_apart():
+    other = dataclasses.replace(RECIPE, lr=1e-3)
+    again = [dataclasses.replace(r, run=r.run + "x", recipe=other) for r in (*FRENCH, GERMAN)]
+    found, _ = curves([*FRENCH, GERMAN, *again], "default")
+    names = [curve.level.name for curve in found if curve.level]
+    assert names == ["zero-shot from de [de]", "zero-shot from de [dex]"]
+    (curve,), _ = curves([*FRENCH, GERMAN], "default")
+    assert curve.level is not None
+    assert curve.level.name == "zero-shot from de"
+
+
+def test_macro_f1_is_the_mean_of_the_types():
+    """Of two types, one never found: half the F1, with half the interval."""
+    halved = []
+    for r in FRENCH:
+        assert r.counts is not None
+        none = r.counts * [0, 0, 1]
+        scores = {key: {**row, "macro": {"f1": row["f1"] / 2}} for key, row in r.scores.items()}
+        halved.append(dataclasses.replace(r, counts=np.concatenate([r.counts, none], axis=2), scores=scores))
+    (whole,), _ = curves(FRENCH, "default")
+    (half,), _ = curves(halved, "default")
+    for one, two in zip(whole.points, half.points, strict=True):
+        assert (one.macro_f1, one.macro_interval) == (one.f1, one.interval)  # of one type
+        assert two.macro_f1 == pytest.approx(one.f1 / 2)
+        assert two.macro_interval.low == pytest.approx(one.interval.low / 2)
+        assert two.macro_interval.high == pytest.approx(one.interval.high / 2)
+    (row, *_) = csv.DictReader(io.StringIO(to_csv({"test": [half]})))
+    assert float(row["macro_f1"]) == pytest.approx(half.points[0].macro_f1, abs=1e-6)
 
 
 def test_runs_of_which_too_little_is_known_are_left_out():

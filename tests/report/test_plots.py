@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -5,9 +6,10 @@ from typing import Any
 import pytest
 
 from ner.evaluation.learning_curve import curves
-from ner.evaluation.matrix import f1_cells
+from ner.evaluation.matrix import Cell, f1_cells
 from ner.report.plots import apart, can_draw, heat_map, learning_curves, save
-from tests.evaluation.test_learning_curve import FRENCH, GERMAN, result
+from ner.report.tables import by_size, sizes_to_text
+from tests.evaluation.test_learning_curve import FRENCH, GERMAN, JOINED, result
 from tests.evaluation.test_matrix import ALL, LANGUAGES, OF_SEEDS
 
 
@@ -51,6 +53,55 @@ def test_the_curve_shows_points_level_and_crossing(level, outcome):
     assert line.get_xdata().tolist() == [250, 1000, 2000, 4580]
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
     assert [label.get_text() for label in labels] == ["250", "1,000", "2,000", "4,580"]
+
+
+SEVERAL = [*FRENCH, *JOINED, GERMAN]
+ITALIAN = [
+    dataclasses.replace(
+        r,
+        run=f"it {r.run}",
+        language="it",
+        trained_on=tuple({"fr": "it"}.get(name, name) for name in r.trained_on),
+        max_train_sentences={"it": r.annotated or 0} if len(r.trained_on) > 1 else None,
+    )
+    for r in SEVERAL
+]
+
+
+def test_curves_of_several_methods_and_languages():
+    """A column for each language, micro and macro F1, a method in one colour, one legend that covers nothing."""
+    found, _ = curves([*SEVERAL, *ITALIAN], "default")
+    figure = learning_curves({"test": found})
+    panels: Any = figure.axes
+    assert [axes.get_title() for axes in panels] == ["Tested on fr, test", "Tested on it, test", "", ""]
+    assert [axes.get_ylabel() for axes in panels] == [
+        "F1 (entities, micro average)",
+        "",
+        "F1 (macro: mean of the types)",
+        "",
+    ]
+    looks = [[(line.get_label(), line.get_color(), line.get_marker()) for line in axes.lines] for axes in panels]
+    assert looks == [looks[0]] * 4
+    assert len({look[1:] for look in looks[0]}) == 3
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["alone", "with de", "zero-shot from de"]
+    (box, *drawn) = boxes(figure, [legend, *panels, *(axes.xaxis.label for axes in panels)])
+    assert not any(box.overlaps(other) for other in drawn)
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
+def test_the_table_by_size():
+    found, _ = curves([*SEVERAL, *ITALIAN], "default")
+    cells = by_size(found)
+    assert list(cells) == ["zero-shot from de", "alone", "with de"]
+    assert list(cells["alone"]) == [f"{lang} {n}" for lang in ("fr", "it") for n in "50 250 1,000 2,000 4,580".split()]
+    assert cells["alone"]["fr 50"] is None
+    point = found[1].points[0]
+    assert cells["with de"]["fr 50"] == Cell(point.f1, (), point.interval)
+    text = sizes_to_text({"test": found}, "default")
+    assert f"**{point.f1:.3f}**" in text
+    assert str(point.interval) in text
+    assert sizes_to_text({"test": found[:1]}, "default") == ""
 
 
 def test_labels_of_sizes_keep_apart():
