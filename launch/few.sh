@@ -8,7 +8,7 @@
 # What makes a method comes after the flags. Variables, and what they are without:
 #   SIZES="fr=50 fr=100 fr=250 fr=1000 it=100 it=250 en=100 en=250"   SLICES="42 43 44"   SOURCE=de
 #   METHODS="dictionary crf alone warm joined augmented teacher"   DATA=google/xtreme (of the baselines, too)
-#   MIN_STEPS=300   TEMPERATURE=3   NUM_PROCESSES=1   UNLABELLED="fr=news.txt it=web.jsonl"
+#   MIN_STEPS=300   TEMPERATURE=3   AUGMENT=asides=0.5   NUM_PROCESSES=1   UNLABELLED="fr=news.txt it=web.jsonl"
 # A curve takes at least two sizes of a language. A language that UNLABELLED does not name takes the training
 # sentences that --sample leaves out, without their tags.
 # Run again after an interruption it leaves alone what is finished, and goes on with what is not. A finished run keeps
@@ -32,7 +32,7 @@ for method in $methods; do
     fi
 done
 flags=(--data "$data" --max-validation-sentences train "$@")
-changes=(mentions=2 case=0.2 asides=0.5)
+read -ra changes <<<"${AUGMENT:-asides=0.5}"
 runs=()
 
 . "$here/launch/forward.sh"

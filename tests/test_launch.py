@@ -258,7 +258,13 @@ for folder in ("best", "last", "checkpoints"):
     (output / folder).mkdir(parents=True, exist_ok=True)
 (output / "metrics.json").write_text("{{}}", encoding="utf-8")
 """
-FEW = {"SLICES": "7 8", "DATA": "my corpus", "MIN_STEPS": "9", "UNLABELLED": "it=a.txt it=b.jsonl"}
+FEW = {
+    "SLICES": "7 8",
+    "DATA": "my corpus",
+    "MIN_STEPS": "9",
+    "UNLABELLED": "it=a.txt it=b.jsonl",
+    "AUGMENT": "case=1 asides=0.5",
+}
 
 
 def few(tmp_path: Path, environment: dict[str, str], *flags: str, status: int = 0) -> list[list[str]]:
@@ -297,7 +303,7 @@ def test_few_labels_by_every_method(programs, tmp_path):
     assert text["warm-it-100-8"] == f"{alone} --model F/de-asides-7/best {end.format('warm-it-100-8')}"
     joined = f"{start} --train-on de it --max-train-sentences it=100 {seeds} --sampling-temperature 3"
     assert text["joined-it-100-8"] == f"{joined} {end.format('joined-it-100-8')}"
-    changed = f"{joined} --augment mentions=2 case=0.2 asides=0.5"
+    changed = f"{joined} --augment case=1 asides=0.5"
     assert text["augmented-it-100-8"] == f"{changed} {end.format('augmented-it-100-8')}"
     taught = "--unlabelled it=a.txt it=b.jsonl --teacher F/augmented-it-100-8"
     assert text["teacher-it-100-8"] == f"{changed} {taught} {end.format('teacher-it-100-8')}"

@@ -101,8 +101,8 @@ def curves(results: Sequence[Result], scoring: str) -> tuple[list[Curve], list[s
         curve((name, method), group, zero_shot(group[0], known), samples, scoring) for name, method, group in names
     ]
     levels = {(c.language, c.level.name, c.level.runs) for c in found if c.level}
-    several = {place for place, count in Counter(level[:2] for level in levels).items() if count > 1}
-    return [level_told_apart(c) if c.level and (c.language, c.level.name) in several else c for c in found], notes
+    ambiguous = {place for place, count in Counter(level[:2] for level in levels).items() if count > 1}
+    return [level_told_apart(c) if c.level and (c.language, c.level.name) in ambiguous else c for c in found], notes
 
 
 def level_told_apart(curve: Curve) -> Curve:

@@ -14,6 +14,7 @@ from ner.tagging import teacher
 from ner.tagging.tagger import Tagger
 from ner.tagging.teacher import soft_targets
 from tests.conftest import TAGS, part_of
+from tests.processes import fork_ranks
 from tests.runs import train_run
 from tests.taggers import LABELS, write_tagger
 
@@ -62,6 +63,32 @@ def test_targets_come_from_the_cache_until_a_teacher_changes(teachers, german, t
     write_tagger(name, teachers[0], num_layers=1)
     with pytest.raises(AssertionError):
         targets([str(name)], sentences)
+
+
+TWO = """
+import sys
+from pathlib import Path
+import datasets
+import numpy as np
+from accelerate import Accelerator
+from ner.data.corpus import Source, load_corpus
+from ner.tagging import teacher
+datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
+teacher.SENTENCES_PER_CHUNK = 7
+corpus = load_corpus(Source(sys.argv[2]), ["de"], ["train"])
+accelerator = Accelerator(mixed_precision="no")
+sentences = corpus["de"]["train"].select(range(30))
+table = teacher.soft_targets(sys.argv[3:], sentences, corpus.tags, accelerator, max_tokens=2048)
+np.save(f"{sys.argv[1]}-{accelerator.process_index}.npy", table)
+accelerator.end_training()
+"""
+
+
+def test_processes_share_the_work_of_teachers(teachers, german, corpus_folder, tmp_path):
+    fork_ranks(2, TWO, tmp_path / "cache", corpus_folder, *teachers)
+    both = [np.load(tmp_path / f"cache-{rank}.npy") for rank in range(2)]
+    assert (both[0] == both[1]).all()
+    np.testing.assert_allclose(both[0], targets(teachers, german.select(range(30))), atol=1e-3)
 
 
 def test_a_teacher_of_other_tags_is_refused(narrow_encoder, german, tmp_path):
