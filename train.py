@@ -93,7 +93,6 @@ def build(
         corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
         tokenizer = load_tokenizer(config.model)
     unlabelled = teach(config, accelerator, corpus)  # None without a teacher
-
     if not make_model and (match := match_head(config.model, corpus.tags)):
         say(accelerator, f"{config.model}: a tagger already; {match}")
     make_model = make_model or partial(build_model, allow_pickle=config.allow_pickle)
@@ -108,7 +107,6 @@ def build(
     collator, plan, why = plan_batches(config, accelerator, model, data)
     if config.compile:
         compile_layers(model)
-
     num_steps, evaluate_every = config.plan_steps(len(plan))
     optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
     if not open_run_folder(config, accelerator, start, data, is_packed=isinstance(collator, PackedCollator)):
@@ -158,8 +156,7 @@ def forward_backward(
     """
     inputs = encoder_inputs(batch, job.collator, compute_dtype(accelerator.mixed_precision))
     with contextlib.nullcontext() if is_last else accelerator.no_sync(model):
-        labels = batch.get("targets", batch["labels"])  # tag ids, or with a teacher probabilities of tags
-        loss = job.loss(model(**inputs).logits, labels, num_labels, accelerator.num_processes)
+        loss = job.loss(model(**inputs).logits, batch["labels"], num_labels, accelerator.num_processes)
         accelerator.backward(loss)
     return loss.detach()
 

@@ -40,7 +40,7 @@ runs=()
 train() { # NAME FLAGS ...
     local name=$1
     shift
-    runs+=("$folder/$name")
+    if [[ " ${runs[*]-} " != *" $folder/$name "* ]]; then runs+=("$folder/$name"); fi # the teacher asks for it, too
     [ -s "$folder/$name/metrics.json" ] && return 0
     run bash "$here/launch/spawn.sh" "${NUM_PROCESSES:-1}" python "$here/train.py" "${flags[@]}" "$@" \
         --output "$folder/$name" --resume auto

@@ -21,7 +21,7 @@ from ner.inputs.encoding import IGNORED, Encoded
 from ner.inputs.masks import attention_mask
 
 Features = dict[str, Any]
-FILL: dict[str, Any] = {"labels": IGNORED, "words": -1, "targets": np.float32(0)}
+FILL = {"labels": IGNORED, "words": -1}
 PADDING = -1  # the segment of padding
 
 # Their position ids start behind the padding id, because that row of the position embedding is the padding's.
@@ -162,10 +162,15 @@ Collator = PaddedCollator | PackedCollator
 
 
 def lay_out(features: Sequence[Features], rows: list[list[int]], row_length: int, pad_id: int) -> dict[str, Tensor]:
-    """Every array of the windows as a tensor [rows, row_length, ...], windows of a row side by side."""
+    """Every array of the windows as a tensor [rows, row_length, ...], windows of a row side by side.
+
+    int64, and float32 for soft targets, [tokens, tags] of each window, which are 0 at padding.
+    """
     fill = {"input_ids": pad_id} | FILL
-    shapes = {name: (len(rows), row_length, *np.shape(features[0][name])[1:]) for name in features[0] if name in fill}
-    batch = {name: np.full(shape, fill[name]) for name, shape in shapes.items()}
+    batch = {}
+    for name in (name for name in features[0] if name in fill):
+        tags = np.shape(features[0][name])[1:]
+        batch[name] = np.full((len(rows), row_length, *tags), np.float32(0) if tags else fill[name])
     for name, table in batch.items():
         for r, row in enumerate(rows):
             start = 0
@@ -193,7 +198,7 @@ def collate(
         batch = collator.lay_out(features, [[next(numbers) for _ in row] for row in micro_batch.rows])
     if micro_batch.filler:
         for name in FILL.keys() & batch.keys():
-            batch[name].fill_(FILL[name])
+            batch[name].fill_(0 if batch[name].is_floating_point() else FILL[name])
     return batch
 
 

@@ -28,7 +28,7 @@ class Unlabelled:
 class SoftEncoded(Encoded):
     """Encoded sentences, the last of which have soft targets.
 
-    A window brings `targets` for a collator, float32 [tokens, tags]: 1 at the gold tag of a scored token; the teacher's
+    The `labels` of a window are float32 [tokens, tags]: 1 at the gold tag of a scored token; the teacher's
     probabilities where there is no gold tag, times the weight of the word; 0 at tokens that are not scored. The weight
     is the largest of the word's probabilities to the power `certainty_power`: 1 for a teacher that is sure.
 
@@ -57,7 +57,7 @@ class SoftEncoded(Encoded):
         return len(self.gold) - len(self.probabilities)
 
     def __getitem__(self, window: int) -> dict[str, np.ndarray]:
-        """As of `Encoded`, with `targets`."""
+        """As of `Encoded`, with soft targets as `labels`."""
         features = super().__getitem__(window)
         labels, words = features["labels"], features["words"]
         targets = np.zeros((len(labels), self.probabilities.shape[1]), np.float32)
@@ -68,7 +68,7 @@ class SoftEncoded(Encoded):
         else:
             scored = np.flatnonzero(labels != IGNORED)
             targets[scored, labels[scored]] = 1
-        return {**features, "targets": targets}
+        return {**features, "labels": targets}
 
     def fingerprint(self) -> str:
         """A hash of all of it, soft targets included."""

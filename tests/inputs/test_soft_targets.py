@@ -30,7 +30,8 @@ def test_targets_are_gold_tags_then_probabilities(german, tokenizer, label_token
     for window in range(len(made)):
         features = made[window]
         is_soft = encoded.sentence[window] >= 20
-        for label, word, target in zip(features["labels"], features["words"], features["targets"], strict=True):
+        labels = made.labels[made.offsets[window] : made.offsets[window + 1]]
+        for label, word, target in zip(labels, features["words"], features["labels"], strict=True):
             if is_soft and word >= 0:
                 row = p[word - first].astype(np.float32)
                 np.testing.assert_allclose(target, row * row.max() ** power, rtol=1e-6)
@@ -53,13 +54,11 @@ def test_without_probabilities_the_loss_is_that_of_tags(german, tokenizer):
         plan = EpochPlan(made, batch_size=16, row_length=row_length, max_tokens=256, seed=1)
         for step in plan:
             for micro_batch in step.micro_batches[0]:
-                batch = collate(made, micro_batch, collator, with_words=False)
-                assert "words" not in batch
-                logits = torch.randn(
-                    *batch["labels"].shape, len(TAGS.names), generator=torch.Generator().manual_seed(5)
-                )
-                by_tag = micro_batch_loss(logits, batch["labels"], step.num_labels, 1)
-                torch.testing.assert_close(micro_batch_loss(logits, batch["targets"], step.num_labels, 1), by_tag)
+                soft, hard = (collate(part, micro_batch, collator, with_words=False) for part in (made, encoded))
+                assert "words" not in soft
+                logits = torch.randn(*soft["labels"].shape, generator=torch.Generator().manual_seed(5))
+                by_tag = micro_batch_loss(logits, hard["labels"], step.num_labels, 1)
+                torch.testing.assert_close(micro_batch_loss(logits, soft["labels"], step.num_labels, 1), by_tag)
 
 
 def test_a_soft_target_is_the_cross_entropy_between_distributions():
@@ -74,7 +73,7 @@ def test_a_filler_has_no_targets(german, tokenizer):
     made = soft(german, tokenizer)[0]
     step = EpochPlan(made, batch_size=1, row_length=None, max_tokens=64, num_processes=2)[0]
     filler = next(part for rank in step.micro_batches for part in rank if part.filler)
-    assert not collate(made, filler, PaddedCollator(1))["targets"].any()
+    assert not collate(made, filler, PaddedCollator(1))["labels"].any()
 
 
 def test_the_fingerprint_is_of_probabilities_and_power_too(german, tokenizer):
