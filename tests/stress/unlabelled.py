@@ -56,7 +56,7 @@ def measure(folder: Path, num_sentences: int) -> str:
             time.sleep(0.2)
     finally:
         process.kill()
-    if process.wait():
+    if process.wait(timeout=60):
         raise SystemExit((folder / "errors").read_text(encoding="utf-8")[-3000:])
     size = sum(file.stat().st_size for file in (folder / "cache").rglob("*") if file.is_file())
     return (
