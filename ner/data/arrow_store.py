@@ -252,7 +252,9 @@ def batches(dataset: Dataset, size: int = 10_000) -> Iterator[pa.Table]:
 
 def content_hash(dataset: Dataset) -> str:
     """A hash of words and tag ids, whatever files or batches they come from."""
-    content = hashlib.sha256(flat_column(dataset, TAGS)[0].data)
+    content = hashlib.sha256()
+    for rows in batches(dataset):
+        content.update(np.ascontiguousarray(rows[TAGS].combine_chunks().flatten().to_numpy(zero_copy_only=False)).data)
     for rows in batches(dataset):
         words = rows[WORDS].combine_chunks().cast(pa.list_(pa.string()))
         content.update(np.diff(words.offsets.to_numpy()).data)

@@ -47,8 +47,10 @@ class SoftEncoded(Encoded):
         first_word = len(encoded.gold) - len(probabilities)
         first_sentence = np.searchsorted(encoded.word_offsets, first_word, side="left")
         first_token = encoded.offsets[encoded.first_window[first_sentence]]
-        is_soft = np.arange(len(encoded.labels)) >= first_token
-        arrays["labels"] = np.where(is_soft & (encoded.words < 0), IGNORED, encoded.labels)
+        is_extra = (encoded.labels[first_token:] != IGNORED) & (encoded.words[first_token:] < 0)
+        if is_extra.any():  # label_tokens all: what a teacher says of a word is learned at its first sub-token
+            arrays["labels"] = encoded.labels.copy()
+            arrays["labels"][first_token:][is_extra] = IGNORED
         return cls(**arrays, probabilities=probabilities, certainty_power=certainty_power)
 
     @property

@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from ner.config import TrainConfig
-from ner.data.arrow_store import TAGS, content_hash, flat_column
+from ner.data.arrow_store import TAGS, batches, content_hash
 from ner.data.cache import cached, is_cached
 from ner.data.corpus import Corpus
 from ner.errors import InputError, listed
@@ -76,7 +76,7 @@ def soft_targets(
     chunks = probabilities(teachers, sentences, tags, accelerator)
 
     def write(folder: Path) -> None:
-        num_words = len(flat_column(sentences, TAGS)[0])
+        num_words = sum(len(rows[TAGS].combine_chunks().flatten()) for rows in batches(sentences))
         table = open_memmap(folder / TARGETS, mode="w+", dtype=np.float16, shape=(num_words, len(tags.names)))
         end = 0
         for chunk in chunks:
