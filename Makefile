@@ -27,7 +27,8 @@ docs: .venv/docs
 	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 # The tested versions: constraints.txt narrows the ranges of pyproject.toml. The demo needs no extras; the tests do.
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# Modules are compiled when they are first imported: most of torch's never are, and it took a third of the time.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
