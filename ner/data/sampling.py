@@ -58,14 +58,13 @@ def shuffled(size: int, seed: int) -> np.ndarray:
 
 def take_share(dataset: Dataset, share: float) -> Dataset:
     """The first int(share * rows) rows after shuffle(seed=0), as the published Swiss corpus is cut."""
-    shuffled = dataset.shuffle(seed=0, keep_in_memory=True)  # not into the cache, which may be another user's
-    return shuffled.select(range(int(share * dataset.num_rows)))
+    # In memory, not in the cache, which may be another user's.
+    return dataset.select(shuffled(len(dataset), 0)[: int(share * len(dataset))], keep_in_memory=True)
 
 
 def leave_share(dataset: Dataset, share: float) -> Dataset:
     """The rows that `take_share` leaves."""
-    shuffled = dataset.shuffle(seed=0, keep_in_memory=True)
-    return shuffled.select(np.arange(int(share * dataset.num_rows), len(dataset)))
+    return dataset.select(shuffled(len(dataset), 0)[int(share * len(dataset)) :], keep_in_memory=True)
 
 
 def resolve_sample(sample: Sequence[str], pattern: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.lib.format import open_memmap
 from torch import Tensor
@@ -23,7 +24,7 @@ from ner.errors import InputError, listed
 from ner.evaluation.inference import tag_probabilities
 from ner.inputs.encoding import encode
 from ner.inputs.soft_targets import Unlabelled
-from ner.runtime import decided, main_process_first, say
+from ner.runtime import main_process_first, say
 from ner.tagging.tagger import Tagger
 from ner.tagging.unlabelled import read_unlabelled
 from ner.tags import TagSet
@@ -83,9 +84,12 @@ def soft_targets(
             start, end = end, end + len(chunk)
             table[start:end] = chunk
         table.flush()
+        assert end == num_words
 
-    if not decided(accelerator, lambda: is_cached(key)) and not accelerator.is_main_process:
-        collections.deque(chunks, maxlen=0)  # the main process writes what all have computed
+    if any(gather_object([not is_cached(key)])):
+        if accelerator.is_local_main_process:  # one on each machine: they need not share the cache
+            cached(key, write)
+        collections.deque(chunks, maxlen=0)  # what a process does not write, it computes with the others
     with main_process_first(accelerator):
         folder = cached(key, write)
     table: np.ndarray = np.load(folder / TARGETS, mmap_mode="r")

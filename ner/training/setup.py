@@ -30,6 +30,8 @@ from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.training.selection import choose_validation
 from ner.utils import progress_bar
 
+UNLABELLED = "unlabelled"
+
 
 @dataclass(frozen=True)
 class Data:
@@ -134,7 +136,8 @@ def plan_batches(
     for windows in data.validation.values():
         replace(plan, encoded=windows, languages=None)  # raises where a window does not fit
     if config.sampling_temperature != 1:
-        drawn = zip(data.sizes, plan.drawn_of_languages, strict=False)
+        groups = [*data.sizes, *[UNLABELLED] * (len(plan.drawn_of_languages) - len(data.sizes))]
+        drawn = zip(groups, plan.drawn_of_languages, strict=True)
         say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
     return collator, plan, why
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of `ner tag`."""
+"""Shared by the tests of the commands."""
 
 from pathlib import Path
 
@@ -7,10 +7,17 @@ from accelerate.state import AcceleratorState
 
 from ner.cli import tag
 from ner.data import synthetic
+from tests.conftest import part_of
 
 TEXTS = [
     " ".join(row["tokens"]) for language in synthetic.LANGUAGES for row in synthetic.sentences(language, "validation")
 ]
+
+
+@pytest.fixture(scope="session")
+def small_corpus(corpus_folder, tmp_path_factory) -> Path:
+    """A part of the embedded corpus, for commands that train."""
+    return part_of(corpus_folder, tmp_path_factory.mktemp("small"), train=200, validation=60, test=80)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 import evaluate
 from ner.cli import average, tag
 from ner.files import MANIFEST, write_manifest
-from tests.conftest import part_of
 from tests.runs import train_run
 from tests.test_train import weights
 
@@ -19,17 +18,12 @@ pytestmark = pytest.mark.usefixtures("fresh_accelerator")
 
 
 @pytest.fixture(scope="module")
-def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
-    return part_of(corpus_folder, tmp_path_factory.mktemp("part"), train=200, validation=60, test=80)
-
-
-@pytest.fixture(scope="module")
-def runs(corpus_folder, thin_encoder, tmp_path_factory) -> Path:
+def runs(small_corpus, thin_encoder, tmp_path_factory) -> Path:
     """Runs on de of three seeds, and one at another rate."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (1, 2, 3):
-        train_run(thin_encoder, corpus_folder, folder / f"de-{seed}", f"--train-on de --max-steps 4 --seed {seed}")
-    train_run(thin_encoder, corpus_folder, folder / "faster", "--train-on de --max-steps 4 --lr 1e-2")
+        train_run(thin_encoder, small_corpus, folder / f"de-{seed}", f"--train-on de --max-steps 4 --seed {seed}")
+    train_run(thin_encoder, small_corpus, folder / "faster", "--train-on de --max-steps 4 --lr 1e-2")
     return folder
 
 

@@ -21,7 +21,6 @@ from ner.data.sampling import join_languages
 from ner.files import verify
 from ner.modeling.baselines import load_baseline, sentences
 from ner.modeling.dictionary import MentionDictionary
-from tests.conftest import part_of
 from tests.runs import train_run
 
 SIZES = (50, 200)
@@ -29,21 +28,16 @@ pytestmark = pytest.mark.usefixtures("fresh_accelerator")
 
 
 @pytest.fixture(scope="module")
-def corpus_folder(corpus_folder, tmp_path_factory) -> Path:
-    return part_of(corpus_folder, tmp_path_factory.mktemp("part"), train=200, validation=60, test=80)
-
-
-@pytest.fixture(scope="module")
-def runs(corpus_folder, thin_encoder, tmp_path_factory) -> Path:
+def runs(small_corpus, thin_encoder, tmp_path_factory) -> Path:
     """Baselines on fr, of two sizes, and on de; an encoder on fr and on de."""
     folder = tmp_path_factory.mktemp("runs")
     for method in ("crf", "dictionary"):
         for language, size in (("fr", SIZES[0]), ("fr", SIZES[1]), ("de", SIZES[1])):
             train_baseline(
-                corpus_folder, folder / f"{language}-{size}-{method}", f"--train-on {language} --method {method}", size
+                small_corpus, folder / f"{language}-{size}-{method}", f"--train-on {language} --method {method}", size
             )
     for language in ("fr", "de"):
-        train_run(thin_encoder, corpus_folder, folder / language, f"--train-on {language} --max-steps 4")
+        train_run(thin_encoder, small_corpus, folder / language, f"--train-on {language} --max-steps 4")
     return folder
 
 
@@ -64,7 +58,7 @@ def failure(capsys, main, *arguments) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_a_run_folder_holds_what_evaluate_needs(runs, corpus_folder):
+def test_a_run_folder_holds_what_evaluate_needs(runs, small_corpus):
     folder = runs / "fr-50-crf"
     assert {file.name for file in folder.iterdir()} == {"best", "config.yaml", "metrics.json"}
     assert set(verify(folder / "best")["files"]) == {"model.crfsuite", "tags.json"}
@@ -80,9 +74,9 @@ def test_a_run_folder_holds_what_evaluate_needs(runs, corpus_folder):
     assert dictionary["best"]["loss"] is None
 
 
-def test_it_trains_on_the_sentences_that_train_py_takes(runs, corpus_folder):
+def test_it_trains_on_the_sentences_that_train_py_takes(runs, small_corpus):
     """The dictionary holds the mentions of those sentences, and no others."""
-    french = load_corpus(Source(str(corpus_folder)), ["fr"], ["train"])["fr"]["train"]
+    french = load_corpus(Source(str(small_corpus)), ["fr"], ["train"])["fr"]["train"]
     rows, _ = join_languages({"fr": french}, 50)
     names = rows.features["ner_tags"].feature.names
     mentions = set()
@@ -96,12 +90,12 @@ def test_it_trains_on_the_sentences_that_train_py_takes(runs, corpus_folder):
 
 
 @pytest.mark.parametrize("method", ["crf", "dictionary"])
-def test_the_same_seed_is_the_same_model(runs, corpus_folder, tmp_path, method, capsys):
-    train_baseline(corpus_folder, tmp_path / "again", f"--train-on fr --method {method}", 50)
+def test_the_same_seed_is_the_same_model(runs, small_corpus, tmp_path, method, capsys):
+    train_baseline(small_corpus, tmp_path / "again", f"--train-on fr --method {method}", 50)
     assert "fr 50 of 200), " in capsys.readouterr().out
     files = verify(runs / f"fr-50-{method}/best")["files"]
     assert verify(tmp_path / "again/best")["files"] == files
-    train_baseline(corpus_folder, tmp_path / "other", f"--train-on fr --method {method} --seed 7", 50)
+    train_baseline(small_corpus, tmp_path / "other", f"--train-on fr --method {method} --seed 7", 50)
     assert (verify(tmp_path / "other/best")["files"] == files) == (method == "dictionary")
 
 
@@ -142,12 +136,12 @@ def test_baselines_and_an_encoder_in_one_matrix_and_one_curve(runs, tmp_path, ca
     assert (runs / "fr/evaluation.json").is_file()
 
 
-def test_a_cell_is_what_seqeval_says_of_the_crf(runs, corpus_folder, tmp_path):
+def test_a_cell_is_what_seqeval_says_of_the_crf(runs, small_corpus, tmp_path):
     run(runs / "fr-200-crf", "--languages", "fr", "--output", tmp_path)
     ours = json.loads((tmp_path / "matrix.json").read_text(encoding="utf-8"))["results"][0]["scores"]
     model = load_baseline(runs / "fr-200-crf/best", "crf")
     gold, predicted = [], []
-    for line in (corpus_folder / "fr/test.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (small_corpus / "fr/test.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         gold.append(row["ner_tags"])
         predicted.append([model.tags.names[i] for i in model.tag(row["tokens"])[0]])
@@ -191,8 +185,8 @@ def test_a_baseline_compared_with_an_encoder(runs, tmp_path, capsys):
     assert f"B is {runs / 'fr-200-crf'}" in capsys.readouterr().out
 
 
-def test_seeds_of_a_baseline_are_one_row(runs, corpus_folder, tmp_path):
-    train_baseline(corpus_folder, tmp_path / "other", "--train-on fr --seed 7")
+def test_seeds_of_a_baseline_are_one_row(runs, small_corpus, tmp_path):
+    train_baseline(small_corpus, tmp_path / "other", "--train-on fr --seed 7")
     run(runs / "fr-200-crf", tmp_path / "other", "--languages", "fr", "--output", tmp_path / "out")
     cells = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["cells"]["test"]
     assert list(cells) == ["fr, CRF"]
@@ -205,7 +199,7 @@ def test_checkpoints_are_of_encoders(runs, capsys):
     assert "fr, CRF" in capsys.readouterr().out
 
 
-def test_what_takes_encoders_alone_says_so(runs, corpus_folder, thin_encoder, capsys):
+def test_what_takes_encoders_alone_says_so(runs, small_corpus, thin_encoder, capsys):
     folder = runs / "fr-50-crf"
     message = f"{folder}: a baseline (crf), which evaluate.py tests and nothing else takes"
     assert message in failure(capsys, tag.main, folder, "--text", "Bern")
@@ -213,14 +207,14 @@ def test_what_takes_encoders_alone_says_so(runs, corpus_folder, thin_encoder, ca
     assert message in failure(capsys, export.main, folder)
     pushed = failure(capsys, evaluate.main, folder, "--push-to-hub", "me/{run}", "--push-dry-run")
     assert f"{folder}: --push-to-hub uploads run folders of train.py, and this is none" in pushed
-    given = ["--model", str(thin_encoder), "--data", str(corpus_folder), "--train-on", "fr", "--output", str(folder)]
+    given = ["--model", str(thin_encoder), "--data", str(small_corpus), "--train-on", "fr", "--output", str(folder)]
     AcceleratorState._reset_state(reset_partial_state=True)
     assert "config.yaml: no option method" in failure(capsys, train.main, *given, "--resume", "auto")
 
 
-def test_a_folder_that_is_taken(runs, corpus_folder, tmp_path, capsys):
+def test_a_folder_that_is_taken(runs, small_corpus, tmp_path, capsys):
     folder = shutil.copytree(runs / "fr-50-crf", tmp_path / "run")
-    given = ["--data", corpus_folder, "--train-on", "fr", "--method", "dictionary", "--output", folder]
+    given = ["--data", small_corpus, "--train-on", "fr", "--method", "dictionary", "--output", folder]
     assert "is not empty; --overwrite replaces the run that is there" in failure(capsys, baseline.main, *given)
     assert (folder / "best/model.crfsuite").is_file()
     baseline.main([*map(str, given), "--overwrite"])
@@ -228,15 +222,15 @@ def test_a_folder_that_is_taken(runs, corpus_folder, tmp_path, capsys):
     assert (folder / "best/mentions.jsonl").is_file()
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.tex").touch()
-    other = ["--data", corpus_folder, "--output", tmp_path / "other", "--overwrite"]
+    other = ["--data", small_corpus, "--output", tmp_path / "other", "--overwrite"]
     assert "not a run of train.py" in failure(capsys, baseline.main, *other)
 
 
-def test_a_run_of_train_py_makes_room_and_takes_it_back(runs, corpus_folder, thin_encoder, tmp_path):
+def test_a_run_of_train_py_makes_room_and_takes_it_back(runs, small_corpus, thin_encoder, tmp_path):
     folder = shutil.copytree(runs / "fr", tmp_path / "run")
-    baseline.main(["--data", str(corpus_folder), "--train-on", "fr", "--output", str(folder), "--overwrite"])
+    baseline.main(["--data", str(small_corpus), "--train-on", "fr", "--output", str(folder), "--overwrite"])
     assert {file.name for file in folder.iterdir()} <= {"best", "config.yaml", "metrics.json", "README.md"}
-    train_run(thin_encoder, corpus_folder, folder, "--train-on fr --max-steps 1 --overwrite")
+    train_run(thin_encoder, small_corpus, folder, "--train-on fr --max-steps 1 --overwrite")
     assert read_config(TrainConfig, folder / "config.yaml").train_on == ("fr",)
     assert not (folder / "best/model.crfsuite").exists()
 
@@ -259,8 +253,8 @@ def run_of(folder: Path):
     return lambda arguments: run(folder, *arguments)
 
 
-def test_bad_options(corpus_folder, capsys, monkeypatch, tmp_path):
-    given = ["--data", corpus_folder, "--output", tmp_path / "run"]
+def test_bad_options(small_corpus, capsys, monkeypatch, tmp_path):
+    given = ["--data", small_corpus, "--output", tmp_path / "run"]
     assert "--seed -1 must not be negative" in failure(capsys, baseline.main, *given, "--seed", "-1")
     assert "--train-on names one twice" in failure(capsys, baseline.main, *given, "--train-on", "de", "de")
     assert "no language rm" in failure(capsys, baseline.main, *given, "--train-on", "rm")
@@ -270,10 +264,10 @@ def test_bad_options(corpus_folder, capsys, monkeypatch, tmp_path):
     assert 'python-crfsuite is not installed; pip install "crosslingual-ner[baseline]"' in message
 
 
-def test_copies_with_other_mentions(corpus_folder, tmp_path, capsys):
+def test_copies_with_other_mentions(small_corpus, tmp_path, capsys):
     """A dictionary of them knows no other mentions: those come from the same sentences."""
     for name, flags in (("plain", ""), ("more", " --augment mentions=2")):
-        train_baseline(corpus_folder, tmp_path / name, f"--train-on fr --method dictionary{flags}", 50)
+        train_baseline(small_corpus, tmp_path / name, f"--train-on fr --method dictionary{flags}", 50)
     assert "note: augmentation: 50 sentences, +" in capsys.readouterr().err
     metrics, options = (tmp_path / "more" / file for file in ("metrics.json", "config.yaml"))
     assert json.loads(metrics.read_text(encoding="utf-8"))["train_sentences"] == 50
