@@ -24,7 +24,7 @@ from ner.data.corpus import load_corpus
 from ner.errors import InputError, single_line
 from ner.evaluation.runs import check_tags, find_run
 from ner.files import MANIFEST
-from ner.inputs.encoding import encode_once
+from ner.inputs.encoding_cache import encode_once
 from ner.modeling.model import load_tagger, max_positions
 from ner.modeling.pretrained import load_tokenizer
 from ner.sharing.onnx import INT8, SOURCE, export, missing, to_markdown

@@ -18,7 +18,8 @@ from ner.evaluation.inference import Predictions, gather, predict
 from ner.evaluation.metrics import Counts, count
 from ner.evaluation.runs import Run, content_key
 from ner.inputs.collators import Collator, choose_collator
-from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.encoding import Encoded
+from ner.inputs.encoding_cache import encode_once
 from ner.modeling.baselines import Baseline, load_baseline, sentences
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions

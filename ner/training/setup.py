@@ -20,7 +20,8 @@ from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
-from ner.inputs.encoding import Encoded, encode_once
+from ner.inputs.encoding import Encoded
+from ner.inputs.encoding_cache import encode_once
 from ner.inputs.soft_targets import SoftEncoded, Unlabelled
 from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone

@@ -23,7 +23,8 @@ from ner.config import TrainConfig
 from ner.data.corpus import Source, load_corpus
 from ner.evaluation.inference import evaluate
 from ner.inputs.collators import collate, encoder_inputs, to_device
-from ner.inputs.encoding import Encoded, encode, encode_once
+from ner.inputs.encoding import Encoded, encode
+from ner.inputs.encoding_cache import encode_once
 from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.loss import micro_batch_loss

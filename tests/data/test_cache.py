@@ -19,7 +19,8 @@ from ner.data.cache import cached
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.errors import InputError
-from ner.inputs.encoding import Encoded, encode, encode_once
+from ner.inputs.encoding import Encoded, encode
+from ner.inputs.encoding_cache import encode_once
 from tests.conftest import TAGS, write_json_lines
 from tests.processes import line_of, started
 

@@ -6,8 +6,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ner.cli import tokens as tokens_command
-from ner.inputs import encoding
-from ner.inputs.encoding import IGNORED, encode, encode_once
+from ner.inputs import encoding, encoding_cache
+from ner.inputs.encoding import IGNORED, encode
+from ner.inputs.encoding_cache import encode_once
 from ner.modeling.pretrained import load_tokenizer
 from tests.conftest import TAGS
 from tests.processes import SECONDS, forked
@@ -192,7 +193,7 @@ def test_encoded_once(german, tokenizer, monkeypatch, tmp_path):
         raise AssertionError("encoded again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoding, "encode", broken)
+        patch.setattr(encoding_cache, "encode", broken)
         copy = Dataset.from_dict(rows[:], rows.features)  # equal content, another fingerprint
         assert same(encode_once(copy, tokenizer, TAGS, max_length=16), first)
         for changed in ({"max_length": 17}, {"label_tokens": "all"}):
@@ -209,11 +210,11 @@ def test_sentences_are_encoded_in_parts(german, tokenizer, monkeypatch, tmp_path
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
     settings = {"max_length": 16, "label_tokens": label_tokens}
     for size, part in ((50, 7), (50, 50), (50, 25), (1, 1), (0, 5)):
-        monkeypatch.setattr("ner.inputs.encoding.SENTENCES_PER_PART", part)
+        monkeypatch.setattr("ner.inputs.encoding_cache.SENTENCES_PER_PART", part)
         rows = german.select(np.arange(size))
         found = encode_once(rows, tokenizer, TAGS, **settings)
         assert same(found, encode(rows, tokenizer, TAGS, **settings))
-        assert isinstance(found.input_ids, np.memmap) == (size > 0)
+        assert isinstance(found.input_ids.base, np.memmap) == (size > 0)
         shutil.rmtree(tmp_path)
 
 
@@ -233,7 +234,7 @@ def test_two_processes_encode_at_once(corpus_folder, encoder_folder, tmp_path):
 import datasets
 datasets.config.HF_DATASETS_CACHE = {str(tmp_path)!r}
 from ner.data.corpus import Source, load_corpus
-from ner.inputs.encoding import encode_once
+from ner.inputs.encoding_cache import encode_once
 from ner.modeling.pretrained import load_tokenizer
 corpus = load_corpus(Source({str(corpus_folder)!r}), ["de"], ["train"])
 tokenizer = load_tokenizer({str(encoder_folder)!r})
