@@ -261,7 +261,7 @@ for folder in ("best", "last", "checkpoints"):
 FEW = {
     "SLICES": "7 8",
     "DATA": "my corpus",
-    "MIN_STEPS": "9",
+    "STEPS": "9",
     "UNLABELLED": "it=a.txt it=b.jsonl",
     "AUGMENT": "case=1 asides=0.5",
 }
@@ -285,7 +285,7 @@ def folders(calls: list[list[str]]) -> list[str]:
 def test_few_labels_by_every_method(programs, tmp_path):
     calls = few(tmp_path, programs | FEW | {"SIZES": "fr=50 it=100"}, "--lr", "1")
     methods = ["dictionary", "crf", "alone", "warm", "joined", "augmented", "teacher"]
-    runs = [f"{name}-{slice_}" for slice_ in (7, 8) for name in ("de", "de-asides")]
+    runs = [f"{name}-{slice_}" for slice_ in (7, 8) for name in ("de", "de-augmented")]
     runs += [f"{m}-{size}-{slice_}" for slice_ in (7, 8) for size in ("fr-50", "it-100") for m in methods]
     assert folders(calls) == [*(f"F/{name}" for name in runs), "F/report"]
     text = {name: " ".join(call) for name, call in zip(runs, calls, strict=False)}
@@ -299,15 +299,14 @@ def test_few_labels_by_every_method(programs, tmp_path):
     end = "--output F/{} --resume auto"
     alone = f"{start} --train-on it --max-train-sentences 100 {seeds} --min-steps 9"
     assert text["alone-it-100-8"] == f"{alone} {end.format('alone-it-100-8')}"
-    # The same tagger for every slice: its folder is part of the recipe.
-    assert text["warm-it-100-8"] == f"{alone} --model F/de-asides-7/best {end.format('warm-it-100-8')}"
-    joined = f"{start} --train-on de it --max-train-sentences it=100 {seeds} --sampling-temperature 3"
-    assert text["joined-it-100-8"] == f"{joined} {end.format('joined-it-100-8')}"
-    changed = f"{joined} --augment case=1 asides=0.5"
-    assert text["augmented-it-100-8"] == f"{changed} {end.format('augmented-it-100-8')}"
-    taught = "--unlabelled it=a.txt it=b.jsonl --teacher F/augmented-it-100-8"
-    assert text["teacher-it-100-8"] == f"{changed} {taught} {end.format('teacher-it-100-8')}"
-    assert "--unlabelled fr --teacher F/augmented-fr-50-7" in text["teacher-fr-50-7"]
+    plain, changed = "--model F/de-8/best", "--model F/de-augmented-8/best --augment case=1 asides=0.5"
+    assert text["warm-it-100-8"] == f"{alone} {plain} {end.format('warm-it-100-8')}"
+    joined = f"{start} --train-on de it --max-train-sentences it=100 {seeds} --sampling-temperature 3 --max-steps 9"
+    assert text["joined-it-100-8"] == f"{joined} {plain} {end.format('joined-it-100-8')}"
+    assert text["augmented-it-100-8"] == f"{joined} {changed} {end.format('augmented-it-100-8')}"
+    taught = "--unlabelled it=a.txt it=b.jsonl --teacher F/augmented-it-100-8/best"
+    assert text["teacher-it-100-8"] == f"{joined} {changed} {taught} {end.format('teacher-it-100-8')}"
+    assert "--unlabelled fr --teacher F/augmented-fr-50-7/best" in text["teacher-fr-50-7"]
     tested = calls[-1][1 : calls[-1].index("--languages")]
     assert list(dict.fromkeys(tested)) == [f"F/{name}" for name in runs]
     assert calls[-1][-5:] == ["--languages", "fr", "it", "--output", "F/report"]
@@ -318,7 +317,7 @@ def test_few_labels_by_every_method(programs, tmp_path):
 def test_few_labels_go_on_where_they_were(programs, tmp_path):
     environment = programs | {"SIZES": "fr=50", "SLICES": "7", "METHODS": "teacher crf"}
     first = few(tmp_path, environment | {"STOPS": "teacher-fr-50-7"}, status=75)
-    assert folders(first) == ["F/de-7", "F/de-asides-7", "F/augmented-fr-50-7", "F/teacher-fr-50-7"]
+    assert folders(first) == ["F/de-7", "F/de-augmented-7", "F/augmented-fr-50-7", "F/teacher-fr-50-7"]
     assert folders(few(tmp_path, environment)) == ["F/teacher-fr-50-7", "F/crf-fr-50-7", "F/report"]
     (last,) = few(tmp_path, environment)
     assert {"F/augmented-fr-50-7", "F/teacher-fr-50-7", "F/crf-fr-50-7"} < set(last)
@@ -329,7 +328,7 @@ def test_few_labels_for_real(programs, tmp_path, corpus_folder, thin_encoder):
     corpus = part_of(corpus_folder, tmp_path, train=20, validation=10, test=20)
     (tmp_path / "text.txt").write_text("Anna Keller wohnt in Bern.\n", encoding="utf-8")
     flags = ("--model", str(thin_encoder), "--epochs", "1", "--mixed-precision", "no")
-    variables = {"DATA": str(corpus), "SIZES": "fr=5 fr=10", "SLICES": "7", "MIN_STEPS": "1"}
+    variables = {"DATA": str(corpus), "SIZES": "fr=5 fr=10", "SLICES": "7", "STEPS": "1"}
     text = {"UNLABELLED": f"fr={tmp_path}/text.txt", "METHODS": "dictionary warm teacher"}
     for name, *arguments in few(tmp_path, programs | variables | text, *flags):
         shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)

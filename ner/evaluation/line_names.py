@@ -73,7 +73,7 @@ def others(result: Result) -> str:
 def option_in_words(name: str, value: Any, language: str) -> str:
     """An option that was given: `min 500 steps`; of a path the last two parts. language: what is tested."""
     if name in ("model", "data"):
-        value = "/".join(Path(value).parts[-2:])
+        value = "/".join(Path(str(value)).parts[-2:])
     if name in WORDS:
         return WORDS[name].format(value)
     if name == "teacher":  # its number is what a recipe has; one goes without saying

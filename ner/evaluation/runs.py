@@ -18,9 +18,41 @@ from ner.evaluation.metrics import Counts
 from ner.modeling.baselines import TITLES, Method, read_tags
 from ner.modeling.pretrained import load_config
 from ner.tags import SCORINGS, TagSet
-from ner.training.run_folder import RunConfig, find_model, train_sentences
+from ner.training.run_folder import RunConfig, find_model, read_run_config, train_sentences
 
+CHECKPOINTS = ("best", "last", "average")
 Seen = dict[str, dict[tuple[str, str], int]]  # run -> (language, split) -> sentences tested on that it was trained on
+
+
+@dataclass(frozen=True)
+class InitialModel:
+    """The run that a run goes on from: equal for runs of one recipe that differ in their seeds.
+
+    model: its folder, by which it is named; cut: how its training sentences were cut.
+    """
+
+    model: str = field(compare=False)
+    checkpoint: str
+    trained_on: tuple[str, ...]
+    cut: tuple[str, ...] | int | None
+    recipe: RunConfig
+
+    def __str__(self) -> str:
+        return self.model
+
+
+def recipe_of_run(options: RunConfig) -> RunConfig:
+    """The recipe of these options; a tagger that they go on from is an `InitialModel`, if its run folder is there."""
+    recipe = options.recipe()
+    if isinstance(recipe, BaselineConfig):
+        return recipe
+    folder = Path(recipe.model)
+    if folder.name not in CHECKPOINTS or not (folder.parent / "config.yaml").is_file():
+        return recipe
+    start = read_run_config(folder.parent)
+    cut = start.max_train_sentences
+    model = InitialModel(str(folder), folder.name, start.train_on, cut, recipe_of_run(start))
+    return replace(recipe, model=model)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -65,7 +97,7 @@ class Run:
             scores={scoring: counts.scores(scoring) for scoring in SCORINGS},
             train_sentences=self.train_sentences,
             seed=self.options.seed if self.options else None,
-            recipe=self.options.recipe() if self.options else None,
+            recipe=recipe_of_run(self.options) if self.options else None,
             counts=tagged.counts(),
             content=content_key(rows),
             baseline=TITLES[self.baseline] if self.baseline else None,
