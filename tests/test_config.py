@@ -329,3 +329,10 @@ def test_the_recipe_says_that_there_is_a_teacher_not_which():
 def test_unlabelled_text_needs_a_teacher(given):
     with pytest.raises(InputError, match="needs --"):
         TrainConfig(**given)
+
+
+def test_copies_of_unlabelled_text():
+    with pytest.raises(InputError, match="--augment-unlabelled needs --unlabelled"):
+        TrainConfig(augment_unlabelled=("case=0.2",))
+    with pytest.raises(InputError, match="--augment-unlabelled 'case=2': give a share"):
+        TrainConfig(unlabelled=("fr",), teacher=("a",), augment_unlabelled=("case=2",))

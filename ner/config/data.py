@@ -120,3 +120,6 @@ class TeacherOptions:
     certainty_power: float = option(
         1.0, "a word of unlabelled text counts by the teacher's highest probability to this power", metavar="X"
     )
+    augment_unlabelled: tuple[str, ...] = option(
+        (), "copies of unlabelled sentences, as of --augment, with the teacher's targets", metavar="WHAT"
+    )

@@ -1,5 +1,6 @@
 """The options of train.py, and which of them may change when a run goes on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -128,10 +129,7 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
         problems.append(str(error))
     if (config.validation_fraction or 0) >= 1:
         problems.append(f"--validation-fraction {config.validation_fraction} must be below 1")
-    try:
-        Augmentation.parse(config.augment)
-    except InputError as error:
-        problems.append(str(error))
+    problems += augmentation_problems(config.augment, "--augment")
     return problems + [
         f"{flag(name)} {value} must " + ("not be negative" if value < 0 else f"be below {LARGEST_SEED}")
         for name, value in (("seed", seed), ("slice_seed", config.slice_seed))
@@ -145,7 +143,18 @@ def teacher_problems(config: TeacherOptions) -> list[str]:
     if bool(config.unlabelled) != bool(config.teacher):
         given, lacking = ("unlabelled", "teacher") if config.unlabelled else ("teacher", "unlabelled")
         problems.append(f"{flag(given)} needs {flag(lacking)}, and the other way round")
-    return problems
+    if config.augment_unlabelled and not config.unlabelled:
+        problems.append("--augment-unlabelled needs --unlabelled")
+    return problems + augmentation_problems(config.augment_unlabelled, "--augment-unlabelled")
+
+
+def augmentation_problems(items: Sequence[str], name: str) -> list[str]:
+    """What is wrong with these items of an option."""
+    try:
+        Augmentation.parse(items, name)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def recipe_of(config: Options) -> Options:

@@ -26,8 +26,9 @@ from ner.files import read_json
 from ner.tags import entities, first_words
 from ner.utils import offsets_of, ranges, rows_of, tqdm
 
-VERSION = 2  # of the copies: raise it when they change
+VERSION = 3  # of the copies: raise it when they change
 ROWS_PER_BATCH = 1000  # bounds memory: each may be copied a hundred times
+SOURCE = "source"  # a column: where in its sentence each word of a copy stands, -1 for one that is new
 CASES = {"lower": lower_case, "upper": upper_case}
 
 
@@ -37,13 +38,14 @@ class Augmented:
 
     languages: int64 [sentences], of each of them, as a number; num_annotated: how many are no copies; counts: copies
     with other mentions, in lower and in upper case, with an aside, and those that would have been the same and were not
-    made.
+    made; origins: of each copy, the row of its sentence and the `SOURCE` of its words.
     """
 
     sentences: Dataset
     languages: np.ndarray
     num_annotated: int
     counts: dict[str, int]
+    origins: Dataset
 
     @property
     def note(self) -> str:
@@ -72,10 +74,11 @@ def augment(sentences: Dataset, languages: np.ndarray, items: Sequence[str], see
     folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
     copies = Dataset.from_file(str(folder / "rows.arrow"))
     return Augmented(
-        sentences=concatenate_datasets([sentences, copies.remove_columns(ROW)]),
+        sentences=concatenate_datasets([sentences, copies.remove_columns([ROW, SOURCE])]),
         languages=np.concatenate([languages, languages[numbers(copies)]]),
         num_annotated=len(sentences),
         counts=read_json(folder / "summary.json"),
+        origins=copies.select_columns([ROW, SOURCE]),
     )
 
 
@@ -87,7 +90,7 @@ def numbers(dataset: Dataset) -> np.ndarray:
 def write_copies(
     sentences: Dataset, languages: np.ndarray, wanted: Augmentation, seed: int, file: Path
 ) -> dict[str, int]:
-    """Writes the copies: words, tags, and the row of the sentence that each is of. Returns how many of each kind."""
+    """Writes the copies: words, tags, and the row and `SOURCE` of each. Returns how many there are of each kind."""
     counts = dict.fromkeys(("mentions", *CASES, "asides", "unchanged"), 0)
     names = tag_set(sentences).names
     ids = {name: i for i, name in enumerate(names)}
@@ -98,17 +101,24 @@ def write_copies(
     has_aside = draw_rows(of_asides, len(sentences), wanted.asides)
     outside = outside_words(sentences, languages) if wanted.asides else {}
 
-    def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence]]:
+    def copies(words: list[str], tags: list[str], language: int) -> Iterator[tuple[str, Sentence, list[int]]]:
+        places = range(len(words))
+
+        def copy(mixed: list[int | str], tags: list[str]) -> tuple[Sentence, list[int]]:
+            """mixed: positions of words, and new words."""
+            new_words = [words[word] if isinstance(word, int) else word for word in mixed]
+            return (new_words, tags), [word if isinstance(word, int) else -1 for word in mixed]
+
         if any(tag[2:] for tag in tags):
             for _ in range(wanted.mentions):
-                yield "mentions", replace_mentions(words, tags, of_mentions, pools[language])
+                yield "mentions", *copy(*replace_mentions(places, tags, of_mentions, pools[language]))
         if next(has_aside):
-            yield "asides", add_aside(words, tags, of_asides, outside[language])
+            yield "asides", *copy(*add_aside(places, tags, of_asides, outside[language]))
         if next(has_case):
             kind = "lower" if of_case.random() < 0.5 else "upper"
-            yield kind, CASES[kind](words, tags)
+            yield kind, CASES[kind](words, tags), list(places)
 
-    schema = Features({**sentences.features, ROW: Value("int64")}).arrow_schema
+    schema = Features({**sentences.features, ROW: Value("int64"), SOURCE: [Value("int32")]}).arrow_schema
     row = 0
     with (
         pa.ipc.new_stream(str(file), schema) as arrow,
@@ -118,13 +128,14 @@ def write_copies(
             made: dict[str, list[Any]] = {name: [] for name in schema.names}
             for words, tag_ids in zip(rows[WORDS].to_pylist(), rows[TAGS].to_pylist(), strict=True):
                 tags = [names[i] for i in tag_ids]
-                for kind, copy in copies(words, tags, int(languages[row])):
+                for kind, copy, source in copies(words, tags, int(languages[row])):
                     is_new = copy != (words, tags)
                     counts[kind if is_new else "unchanged"] += 1
                     if is_new:
                         made[WORDS].append(copy[0])
                         made[TAGS].append([ids[tag] for tag in copy[1]])
                         made[ROW].append(row)
+                        made[SOURCE].append(source)
                 row += 1
             arrow.write_table(pa.table(made, schema=schema))
             bar.update(len(rows))

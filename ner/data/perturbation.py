@@ -1,12 +1,15 @@
 """Sentences changed on purpose, and their tags with them: other mentions, another case, an aside in brackets.
 
 Pure functions: words and IOB2 tags -> words and tags, new lists. Chance comes from `rng.random()` alone, which Python
-promises to give the same numbers in every version.
+promises to give the same numbers in every version. Where words are added, the others may be anything, such as their
+positions: so one learns which are new.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
+Word = TypeVar("Word")
 Sentence = tuple[list[str], list[str]]  # words and tags, as many of one as of the other
 Mention = Sequence[str]  # the words of an entity
 
@@ -27,8 +30,8 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def replace_mentions(
-    words: Sequence[str], tags: Sequence[str], rng: random.Random, pool: Mapping[str, Sequence[Mention]]
-) -> Sentence:
+    words: Sequence[Word], tags: Sequence[str], rng: random.Random, pool: Mapping[str, Sequence[Mention]]
+) -> tuple[list[Word | str], list[str]]:
     """Each entity becomes one that is drawn from those of its type; one whose type the pool lacks stays.
 
     Mention replacement: Dai and Adel, An Analysis of Simple Data Augmentation for Named Entity Recognition, COLING 2020
@@ -36,10 +39,11 @@ def replace_mentions(
 
     pool: type -> mentions to draw from, none of them empty.
     """
-    new_words: list[str] = []
+    new_words: list[Word | str] = []
     new_tags: list[str] = []
     for start, end, type_ in spans(tags):
-        mention, mentions = words[start:end], pool.get(type_)
+        mention: Sequence[Word | str] = words[start:end]
+        mentions = pool.get(type_)
         if type_ and mentions:
             mention = mentions[int(rng.random() * len(mentions))]
         new_words += mention
@@ -57,7 +61,9 @@ def upper_case(words: Sequence[str], tags: Sequence[str]) -> Sentence:
     return [word.upper() for word in words], list(tags)
 
 
-def add_aside(words: Sequence[str], tags: Sequence[str], rng: random.Random, outside: Sequence[str]) -> Sentence:
+def add_aside(
+    words: Sequence[Word], tags: Sequence[str], rng: random.Random, outside: Sequence[str]
+) -> tuple[list[Word | str], list[str]]:
     """An aside in brackets, outside of every entity: `Anna Keller ( 1987 ) wohnt in Bern`.
 
     It stands behind an entity 7 times of 10 where there is one, else behind any word outside. Of 10 asides 3 are a

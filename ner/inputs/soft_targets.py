@@ -1,6 +1,7 @@
 """Sentences whose targets are a teacher's tag probabilities, beside sentences with gold tags."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -8,7 +9,7 @@ from datasets import Dataset
 
 from ner.inputs.encoding import IGNORED, Encoded
 
-ROWS_PER_HASH = 1 << 20  # bounds memory
+ROWS_PER_PART = 1 << 20  # bounds memory
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class SoftEncoded(Encoded):
     def fingerprint(self) -> str:
         """A hash of all of it, soft targets included."""
         whole = hashlib.sha256(f"{super().fingerprint()} {self.certainty_power}".encode())
-        for start in range(0, len(self.probabilities), ROWS_PER_HASH):
-            whole.update(np.ascontiguousarray(self.probabilities[start : start + ROWS_PER_HASH]).data)
+        for part in in_parts(self.probabilities):
+            whole.update(part.data)
         return whole.hexdigest()
+
+
+def in_parts(probabilities: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows, in memory, a bounded number at a time."""
+    for start in range(0, len(probabilities), ROWS_PER_PART):
+        yield np.ascontiguousarray(probabilities[start : start + ROWS_PER_PART])

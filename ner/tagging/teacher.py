@@ -25,6 +25,7 @@ from ner.evaluation.inference import tag_probabilities
 from ner.inputs.encoding import encode
 from ner.inputs.soft_targets import Unlabelled
 from ner.runtime import main_process_first, say
+from ner.tagging.noisy_student import add_copies
 from ner.tagging.tagger import Tagger
 from ner.tagging.unlabelled import read_unlabelled
 from ner.tags import TagSet
@@ -39,7 +40,8 @@ TARGETS = "probabilities.npy"
 def teach(config: TrainConfig, accelerator: Accelerator, corpus: Corpus) -> Unlabelled | None:
     """The unlabelled sentences of `--unlabelled` and their soft targets; None where there are none.
 
-    Says what was left out of them. Raises InputError as `read_unlabelled` and `soft_targets` do.
+    Says what was left out of them, and which copies were made. Raises InputError as `read_unlabelled` and
+    `soft_targets` do.
     """
     if not config.unlabelled:
         return None
@@ -48,7 +50,13 @@ def teach(config: TrainConfig, accelerator: Accelerator, corpus: Corpus) -> Unla
     say(accelerator, f"unlabelled: {pool}")
     max_tokens = config.max_tokens_per_micro_batch
     targets = soft_targets(config.teacher, pool.sentences, corpus.tags, accelerator, max_tokens=max_tokens)
-    return Unlabelled(pool.sentences, rows_of(np.array([len(part) for part in pool.parts])), targets)
+    unlabelled = Unlabelled(pool.sentences, rows_of(np.array([len(part) for part in pool.parts])), targets)
+    if not config.augment_unlabelled:
+        return unlabelled
+    with main_process_first(accelerator):
+        unlabelled, note = add_copies(unlabelled, config.augment_unlabelled, config.seed)
+    say(accelerator, f"unlabelled: {note}")
+    return unlabelled
 
 
 def soft_targets(

@@ -167,6 +167,7 @@ def open_run_folder(
         sample=data.corpus.source.sample,
         data_config=data.corpus.source.data_config,
         augment=Augmentation.parse(config.augment).items,
+        augment_unlabelled=Augmentation.parse(config.augment_unlabelled).items,
         packing="on" if is_packed else "off",
         row_length=str(config.row_length_on(accelerator.device.type)),
         mixed_precision=accelerator.mixed_precision,

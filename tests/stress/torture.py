@@ -89,6 +89,9 @@ class Runs:
             str(self.folder / "fr.txt"),
             "--teacher",
             str(self.folder / "teacher"),
+            "--augment-unlabelled",
+            "case=0.2",
+            "asides=0.2",
             *OPTIONS,
             *options,
         ]

@@ -116,13 +116,16 @@ def weights(folder):
 def test_training_with_a_teacher(teachers, small, narrow_encoder, tmp_path, capsys):
     """The sentences are counted, and a run goes on as if it had not been stopped."""
     flags = f"--batch-size 16 --epochs 2 --sample fr=0.2 --unlabelled fr --teacher {teachers[0]} {teachers[1]}"
-    flags += " --sampling-temperature 2"
+    flags += " --sampling-temperature 2 --augment-unlabelled case=0.3 asides=0.5"
     train_run(narrow_encoder, small, tmp_path / "whole", flags)
     said = capsys.readouterr().err
     found = re.search(r"unlabelled: (\d+) sentences: fr (\d+); left out", said)
     assert found
     assert found[1] == found[2]
-    num_sentences = 60 + int(found[1])
+    copies = re.search(rf"unlabelled: augmentation: {found[1]} sentences, .* \+(\d+) with changed .* \+(\d+) with an", said)
+    assert copies
+    assert min(map(int, copies.groups())) > 0
+    num_sentences = 60 + int(found[1]) + sum(map(int, copies.groups()))
     drawn = re.search(r"sentences drawn in an epoch: de (\d+), unlabelled (\d+)", said)
     assert drawn
     assert sum(map(int, drawn.groups())) == num_sentences
