@@ -122,7 +122,8 @@ def test_training_with_a_teacher(teachers, small, narrow_encoder, tmp_path, caps
     found = re.search(r"unlabelled: (\d+) sentences: fr (\d+); left out", said)
     assert found
     assert found[1] == found[2]
-    copies = re.search(rf"unlabelled: augmentation: {found[1]} sentences, .* \+(\d+) with changed .* \+(\d+) with an", said)
+    made = rf"unlabelled: augmentation: {found[1]} sentences, .* \+(\d+) with changed .* \+(\d+) with an aside"
+    copies = re.search(made, said)
     assert copies
     assert min(map(int, copies.groups())) > 0
     num_sentences = 60 + int(found[1]) + sum(map(int, copies.groups()))
