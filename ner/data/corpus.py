@@ -22,9 +22,9 @@ from ner.data.cache import CacheError
 from ner.data.conversion import Converted, convert
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
+from ner.data.notes import overlap_notes, scheme_notes, skip_notes
 from ner.data.parquet import as_rows, class_names, word_and_tag
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
-from ner.data.summary import in_both
 from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
 from ner.errors import InputError, listed, single_line
 from ner.tags import OUTSIDE, TagSet
@@ -277,31 +277,6 @@ def parse_columns(text: str) -> dict[str, str]:
     if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
         raise InputError(f"`columns` {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
     return {key: value for key, _, value in pairs}
-
-
-def scheme_notes(stats: Mapping[tuple[str, str], SchemeStats]) -> Iterator[str]:
-    """What was converted to IOB2, and how much of it was illegal."""
-    for (language, split), tally in stats.items():
-        if tally.scheme != "IOB2":
-            yield f"{language} {split}: {tally.scheme}, converted to IOB2"
-        if tally.repaired:
-            yield f"{language} {split}: {tally.repaired:,} words with a tag that {tally.scheme} forbids; {tally.repair}"
-
-
-def skip_notes(parts: Parts, converted: Mapping[tuple[str, str], Sequence[Converted]]) -> Iterator[str]:
-    """How many rows of each place were left out."""
-    for key, shards in parts.items():
-        for part, iob2 in zip(shards, converted[key], strict=True):
-            if bad := part.rows.num_faults + iob2.num_faults:
-                yield f"{part.rows.place}: {bad:,} of {bad + len(iob2.data):,} rows skipped"
-
-
-def overlap_notes(corpus: Mapping[str, DatasetDict]) -> Iterator[str]:
-    """Sentences that stand in train and in another split too."""
-    for language, splits in corpus.items():
-        for split, part in splits.items():
-            if "train" in splits and split != "train" and (both := in_both(splits["train"], part)):
-                yield f"{language}: {both:,} of {len(part):,} {split} sentences also stand in train"
 
 
 def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:
