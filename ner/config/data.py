@@ -39,6 +39,9 @@ class ReadingOptions:
         "de=0.629 fr=0.229 it=0.084 en=0.059, the published corpus; all: everything; auto: swiss for PAN-X, else all",
         metavar="SHARE",
     )
+    corrections: str | None = option(
+        None, "reviewed sentences of ner label-errors --output: their tags replace those of the data", metavar="FILE"
+    )
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class EvaluationDataOptions:
     on_bad_row: Literal["stop", "skip"] | None = option(None, "as in train.py; skipped.jsonl goes to --output")
     validation_fraction: float | None = option(None, "as in train.py", metavar="X")
     sample: tuple[str, ...] | None = option(None, "as in train.py", metavar="SHARE")
+    corrections: str | None = option(None, "as in train.py; those of the run are not used", metavar="FILE")
 
 
 @dataclass(frozen=True)

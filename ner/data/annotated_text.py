@@ -1,4 +1,4 @@
-"""Annotated text -> tagged words: the spans that spaCy, Prodigy, Doccano and Label Studio export.
+"""Annotated text -> tagged words: the spans that spaCy, Prodigy, Doccano, Label Studio and Argilla export.
 
 A row is one JSON object: a text, and spans of characters with a label. Words are the row's own `tokens` where it has
 them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
@@ -18,7 +18,18 @@ Span = tuple[int, int, str]  # first character, the one behind the last, label
 
 def is_spans(row: dict[str, Any]) -> bool:
     """Whether a row is annotated text."""
-    return "text" in row or (isinstance(row.get("data"), dict) and "annotations" in row)
+    return "text" in row or any(
+        isinstance(row.get(texts), dict) and work in row
+        for texts, work in (("data", "annotations"), ("fields", "responses"))
+    )
+
+
+def text_of(row: dict[str, Any]) -> str:
+    """The text of such a row. Raises InputError for what is none."""
+    text = row["text"] if "text" in row else row["data" if "annotations" in row else "fields"].get("text")
+    if not isinstance(text, str):
+        raise InputError(f"text is {shorten(text)}, not a text")
+    return text
 
 
 def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -27,14 +38,17 @@ def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     Raises InputError for a row that is not annotated text, and for a span that is empty, lies outside of the text,
     cuts a word or overlaps another.
     """
-    text = row["text"] if "text" in row else row["data"].get("text")
-    if not isinstance(text, str):
-        raise InputError(f"text is {shorten(text)}, not a text")
+    text = text_of(row)
     if row.get("answer", "accept") != "accept":
         raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
-    spans = [span_of(item, text) for item in annotations(row)]
+    spans = spans_of(row, text)
     words = token_offsets(row, text) or split_offsets(text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
+
+
+def spans_of(row: dict[str, Any], text: str) -> list[Span]:
+    """The spans of a row. Raises InputError for what is none."""
+    return [span_of(item, text) for item in annotations(row)]
 
 
 def annotations(row: dict[str, Any]) -> list[Any]:
@@ -45,6 +59,11 @@ def annotations(row: dict[str, Any]) -> list[Any]:
             raise InputError(f"{len(done)} annotations of one text; keep one")
         results = items(done[0], "result")
         return [item.get("value") for item in results if isinstance(item, dict) and item.get("type") == "labels"]
+    if isinstance(row.get("responses"), dict):  # Argilla: a record with the answers to each question
+        answers = [answer for name in row["responses"] for answer in items(row["responses"], name)]
+        if len(answers) != 1 or not isinstance(answers[0], dict):
+            raise InputError(f"{len(answers)} responses to one text; keep one")
+        return items(answers[0], "value")
     name = next((name for name in SPANS if name in row), None)
     if name is None:
         raise InputError(f"text without spans: no {', '.join(SPANS)}; the row has {listed(map(str, row))}")

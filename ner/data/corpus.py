@@ -20,6 +20,7 @@ from ner.data import arrow_store, faults, readers
 from ner.data.arrow_store import TAGS, Rows
 from ner.data.cache import CacheError
 from ner.data.conversion import Converted, convert
+from ner.data.corrections import correct
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
 from ner.data.notes import overlap_notes, scheme_notes, skip_notes
@@ -43,6 +44,7 @@ class Source:
         map_tags: Entity types to read as others, or as O: `MISC=O,GPE=LOC`.
         validation_fraction: Share of train to validate on, where there is no validation split.
         on_bad_row: `stop` reports all bad rows as one error; `skip` leaves them out.
+        corrections: A file of corrected sentences, as of `ner.data.corrections`.
     """
 
     data: str
@@ -53,6 +55,7 @@ class Source:
     map_tags: str | None = None
     validation_fraction: float | None = None
     on_bad_row: Literal["stop", "skip"] = "stop"
+    corrections: str | None = None
 
     @classmethod
     def of(cls, options: Any) -> "Source":
@@ -72,7 +75,7 @@ class Corpus:
         source: Where they come from, with `auto` of `sample` and `data_config` resolved.
         languages: Splits of each language, all with the same tags.
         tags: The IOB2 tags of all languages.
-        notes: What was converted, repaired, left out, and stands in two splits; a line each.
+        notes: What was converted, repaired, left out, corrected, and stands in two splits; a line each.
         stats: Tag scheme and illegal tags of each (language, split) that was read.
         skipped: Files of the rows left out, with the reasons.
     """
@@ -156,7 +159,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         found = chain.from_iterable(faults.read(item.faults) for item in left_out)
         raise InputError(faults.report(problems, found, num_bad if source.on_bad_row == "stop" else 0))
 
-    corpus = {}
+    corpus, wholes = {}, {}
     for language, wanted_splits in wanted.items():
         whole = {
             split: concatenate_datasets([shard.data for shard in shards])
@@ -168,11 +171,15 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         kept = {split: whole[split] for split in wanted_splits}
         if language in shares:
             kept = {split: take_share(part, shares[language]) for split, part in kept.items()}
-        corpus[language] = DatasetDict(kept)
-        if empty := [split for split, part in corpus[language].items() if not len(part)]:
+        corpus[language], wholes[language] = DatasetDict(kept), whole
+    corrected: tuple[str, ...] = ()
+    if source.corrections:
+        corpus, corrected = correct(Path(source.corrections), wholes, corpus)
+    for language, parts_of_it in corpus.items():
+        if empty := [split for split, part in parts_of_it.items() if not len(part)]:
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
-    notes = (*scheme_notes(stats), *skip_notes(parts, converted), *overlap_notes(corpus))
+    notes = (*scheme_notes(stats), *skip_notes(parts, converted), *corrected, *overlap_notes(corpus))
     return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults))
 
 

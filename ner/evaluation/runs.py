@@ -117,7 +117,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
     if data.data or trained_from is None:  # what a run says about its own data does not hold for another
         source = replace(Source(TrainConfig().data), **given)
     else:
-        source = replace(trained_from, **given)
+        source = replace(trained_from, **{"corrections": None} | given)
     if trained is None:
         return Run(name, name, (), None, None, source, None)
     return Run(
