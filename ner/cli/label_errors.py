@@ -1,21 +1,37 @@
-"""Shows the sentences whose gold tags are most likely wrong, the likeliest first.
+"""Shows the sentences whose gold tags are most likely wrong, the likeliest first, or writes them to be corrected.
 
     ner label-errors reports/token_losses.parquet --top 20
+    ner label-errors reports/token_losses.parquet --top 100 --output review.jsonl
 
-The file is what `evaluate.py --token-losses` writes. Losses are in nats.
+The first file is what `evaluate.py --token-losses` writes. Losses are in nats. In the second, correct `ner_tags`, or
+set `drop` to true, and give it to train.py and evaluate.py as --corrections.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from ner.analysis.label_errors import rank_label_errors
-from ner.arguments import command, echo, exit_on_input_error, not_above_zero, parse
+from ner.analysis.review import review, to_text
+from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
 from ner.cli.errors import WhichOptions, cut, sentences_to_markdown
 from ner.errors import InputError
+from ner.files import file_errors, write_atomic
 
 
 @dataclass(frozen=True)
-class LabelErrorsConfig(WhichOptions):
+class ReviewOptions:
+    """a file to correct"""
+
+    output: str | None = option(None, "write the sentences to this new file", metavar="FILE")
+    format: Literal["jsonl", "label-studio", "argilla", "doccano", "prodigy"] = option(
+        "jsonl", "of --output: to edit, or for the import of an annotation tool"
+    )
+
+
+@dataclass(frozen=True)
+class LabelErrorsConfig(WhichOptions, ReviewOptions):
     """Everything that decides what `ner label-errors` shows."""
 
     def __post_init__(self) -> None:
@@ -28,5 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner label-errors`."""
     with exit_on_input_error():
         options = parse(LabelErrorsConfig, arguments, __doc__)
-        table = cut(options.file, options.run, options.language, options.split)
-    echo(sentences_to_markdown(rank_label_errors(table, options.top)))
+        if options.output and Path(options.output).exists():
+            raise InputError(f"`output` {options.output} is there, and may hold somebody's work; name a new file")
+        found = rank_label_errors(cut(options.file, options.run, options.language, options.split), options.top)
+        if not options.output:
+            echo(sentences_to_markdown(found))
+            return
+        rows = review(found, options.format)
+        with file_errors(options.output):
+            write_atomic(Path(options.output), to_text(rows, options.format))
+    echo(f"{options.output}: {len(rows):,} sentences to review")

@@ -18,15 +18,20 @@ Span = tuple[int, int, str]  # first character, the one behind the last, label
 
 def is_spans(row: dict[str, Any]) -> bool:
     """Whether a row is annotated text."""
-    return "text" in row or any(
-        isinstance(row.get(texts), dict) and work in row
-        for texts, work in (("data", "annotations"), ("fields", "responses"))
-    )
+    return has_text(row) is not None
+
+
+def has_text(row: dict[str, Any]) -> dict[str, Any] | None:
+    """The part of a row that has its text: Label Studio and Argilla keep it beside the work. None without any."""
+    if "text" in row:
+        return row
+    parts = [row[name] for name, work in (("data", "annotations"), ("fields", "responses")) if {name, work} <= set(row)]
+    return next((part for part in parts if isinstance(part, dict)), None)
 
 
 def text_of(row: dict[str, Any]) -> str:
-    """The text of such a row. Raises InputError for what is none."""
-    text = row["text"] if "text" in row else row["data" if "annotations" in row else "fields"].get("text")
+    """The text of annotated text. Raises InputError for what is none."""
+    text = (has_text(row) or {}).get("text")
     if not isinstance(text, str):
         raise InputError(f"text is {shorten(text)}, not a text")
     return text
@@ -39,15 +44,15 @@ def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     cuts a word or overlaps another.
     """
     text = text_of(row)
-    if row.get("answer", "accept") != "accept":
-        raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
     spans = spans_of(row, text)
     words = token_offsets(row, text) or split_offsets(text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
 
 
 def spans_of(row: dict[str, Any], text: str) -> list[Span]:
-    """The spans of a row. Raises InputError for what is none."""
+    """The spans of a row. Raises InputError for what is none, and for a row that was not accepted."""
+    if row.get("answer", "accept") != "accept":
+        raise InputError(f"its answer is {shorten(row['answer'])}, not 'accept'")
     return [span_of(item, text) for item in annotations(row)]
 
 

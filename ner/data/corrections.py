@@ -85,7 +85,7 @@ def sentence_key(words: Sequence[str], tags: Sequence[str]) -> str:
 
 
 def is_passed_over(row: Mapping[str, Any]) -> bool:
-    """Whether nobody decided: Prodigy's `ignore`, nothing but cancelled work in Label Studio, no response in Argilla."""
+    """Whether nobody decided: Prodigy's `ignore`, cancelled work alone in Label Studio, no response in Argilla."""
     done, responses = row.get("annotations"), row.get("responses")
     no_annotations = isinstance(done, list) and all(isinstance(a, dict) and a.get("was_cancelled") for a in done)
     no_responses = isinstance(responses, dict) and not any(responses.values())

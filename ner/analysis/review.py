@@ -1,0 +1,148 @@
+"""Sentences for a person to look at, as rows that `corrections` reads again and annotation tools import.
+
+Each row has what it is found by (`ner.data.corrections`), whatever the tool makes of it. Tools get text, the words
+between single spaces, with the gold entities as annotations to correct, and the predicted ones to compare.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from ner.data.corrections import sentence_key
+from ner.data.perturbation import spans
+from ner.files import to_json_line
+from ner.utils import offsets_of
+
+Format: TypeAlias = Literal["jsonl", "label-studio", "argilla", "doccano", "prodigy"]
+Row: TypeAlias = dict[str, Any]
+Span: TypeAlias = tuple[int, int, str]  # first word, the one behind the last, type
+
+
+def review(table: pa.Table, form: Format = "jsonl") -> list[Row]:
+    """Rows to review, each sentence once.
+
+    Args:
+        table: As of `rank_label_errors`, in the order of the rows.
+        form: `jsonl` is to edit; the others are what these tools import.
+    """
+    rows: dict[tuple[str, str, str], Row] = {}
+    for row in table.to_pylist():
+        place = row["language"], row["split"], sentence_key(row["words"], row["gold"])
+        about = {
+            **dict(zip(("language", "split", "key"), place, strict=True)),
+            "sentence": row["sentence"],
+            "label_error_score": round(row["label_error_score"], 4),
+        }
+        rows.setdefault(place, FORMATS[form](row, about))
+    return list(rows.values())
+
+
+def to_text(rows: Sequence[Row], form: Format) -> str:
+    """The content of a file of such rows: a line for each, or a JSON list for the tools that import one."""
+    lines = [to_json_line(row) for row in rows]
+    return "".join(lines) if form not in LISTS else f"[\n{','.join(lines)}]\n"
+
+
+def plain(row: Row, place: Row) -> Row:
+    """To edit: `ner_tags` are the gold tags."""
+    losses = [None if loss is None else round(loss, 4) for loss in row["losses"]]
+    same = row["predicted"] == row["gold"]
+    return {
+        **place,
+        "tokens": row["words"],
+        "ner_tags": row["gold"],
+        "predicted": None if same else row["predicted"],
+        "losses": losses,
+        "drop": False,
+    }
+
+
+def label_studio(row: Row, place: Row) -> Row:
+    """A task for a `Labels` tag named label, on a `Text` named text."""
+
+    def work(side: str) -> list[Row]:
+        kept = {"from_name": "label", "to_name": "text", "type": "labels"}
+        return [
+            {**kept, "value": {"start": start, "end": end, "text": text, "labels": [type_]}}
+            for start, end, type_, text in characters(row, side)
+        ]
+
+    return {
+        "data": {"text": " ".join(row["words"]), **place},
+        "annotations": [{"result": work("gold")}],
+        "predictions": [{"model_version": row["run"], "result": work("predicted")}],
+    }
+
+
+def argilla(row: Row, place: Row) -> Row:
+    """A record of a dataset with a text field `text` and a span question `entities`; the gold tags are suggested."""
+    value = [{"start": start, "end": end, "label": type_} for start, end, type_, _ in characters(row, "gold")]
+    return {
+        "id": place["key"],
+        "fields": {"text": " ".join(row["words"])},
+        "metadata": {**place, "predicted": predicted_text(row)},
+        "suggestions": {"entities": {"value": value}},
+        "responses": {},
+    }
+
+
+def doccano(row: Row, place: Row) -> Row:
+    """A line of the import of sequence labeling; doccano keeps the other columns."""
+    label = [[start, end, type_] for start, end, type_, _ in characters(row, "gold")]
+    return {"text": " ".join(row["words"]), "label": label, **place, "predicted": predicted_text(row)}
+
+
+def prodigy(row: Row, place: Row) -> Row:
+    """A task for ner.manual, with its tokens."""
+    begins = word_offsets(row["words"])
+    tokens = [
+        {"text": word, "start": begin, "end": begin + len(word), "id": i, "ws": i + 1 < len(begins)}
+        for i, (word, begin) in enumerate(zip(row["words"], begins, strict=True))
+    ]
+    found = zip(characters(row, "gold"), word_spans(row["gold"]), strict=True)
+    marked = [
+        {"start": start, "end": end, "token_start": first, "token_end": last - 1, "label": type_}
+        for (start, end, type_, _), (first, last, _) in found
+    ]
+    return {
+        "text": " ".join(row["words"]),
+        "tokens": tokens,
+        "spans": marked,
+        "meta": {**place, "predicted": predicted_text(row)},
+    }
+
+
+def word_spans(names: Sequence[str]) -> list[Span]:
+    """The entities of a sentence. names: of its tags."""
+    return [span for span in spans(names) if span[2]]
+
+
+def word_offsets(words: Sequence[str]) -> list[int]:
+    """Where each word begins, in characters, with single spaces in between."""
+    begins: list[int] = offsets_of([len(word) + 1 for word in words])[:-1].tolist()
+    return begins
+
+
+def predicted_text(row: Row) -> str:
+    """The predicted entities as `TYPE words, ...`."""
+    return ", ".join(f"{type_} {text}" for _, _, type_, text in characters(row, "predicted"))
+
+
+def characters(row: Row, side: str) -> list[tuple[int, int, str, str]]:
+    """First character, the one behind the last, type and text of the gold or predicted entities."""
+    words, begins = row["words"], word_offsets(row["words"])
+    return [
+        (begins[first], begins[last - 1] + len(words[last - 1]), type_, " ".join(words[first:last]))
+        for first, last, type_ in word_spans(row[side])
+    ]
+
+
+FORMATS: dict[str, Callable[[Row, Row], Row]] = {
+    "jsonl": plain,
+    "label-studio": label_studio,
+    "argilla": argilla,
+    "doccano": doccano,
+    "prodigy": prodigy,
+}
+LISTS = ("label-studio", "argilla")  # these import a JSON list
