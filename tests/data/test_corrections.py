@@ -158,7 +158,10 @@ def test_held_out_sentences_are_of_the_split_validation(folder):
             {"ner_tags": None, "text": TRAIN[0][0], "spans": [], "answer": "reject"},
             "its answer is 'reject', not 'accept'",
         ),
-        ({"ner_tags": None, "text": "Anna", "spans": []}, "its text is 'Anna'; the sentence is 'Anna wohnt in Bern'"),
+        (
+            {"ner_tags": None, "text": "Anna", "spans": []},
+            "its text is 'Anna', and not the words of the sentence, 'Anna",
+        ),
         ({"ner_tags": None, "label": []}, "neither ner_tags, nor a text with spans, nor drop; the row has language"),
         ({"drop": "yes"}, "drop is 'yes', not true or false"),
     ],
