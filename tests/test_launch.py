@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import part_of
@@ -267,15 +268,26 @@ FEW = {
 }
 
 
-def few(tmp_path: Path, environment: dict[str, str], *flags: str, status: int = 0) -> list[list[str]]:
-    """The programs that few.sh starts, without running them: script and arguments, with F for its folder."""
+def few(
+    tmp_path: Path, environment: dict[str, str], *flags: str, status: int = 0, name: str = "few.sh"
+) -> list[list[str]]:
+    """The programs that few.sh, or another such script, starts, without running them: with F for its folder."""
     calls = tmp_path / "calls"
     calls.write_text("", encoding="utf-8")
     script(tmp_path / "bin/python", RECORDED.format(python=sys.executable, calls=calls))
-    done = run(["bash", LAUNCH / "few.sh", tmp_path / "F", *flags], env=environment, check=False)
+    done = run(["bash", LAUNCH / name, tmp_path / "F", *flags], env=environment, check=False)
     assert done.returncode == status, done.stderr
     lines = calls.read_text(encoding="utf-8").replace(f"{tmp_path}/", "").splitlines()
     return [[Path(first).name, *rest] for first, *rest in map(json.loads, lines)]
+
+
+def run_for_real(calls: list[list[str]], tmp_path: Path) -> None:
+    """Runs programs that `few` has recorded, in the place of what it pretended that they wrote."""
+    for _, *arguments in calls:
+        shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)
+    for name, *arguments in calls:
+        program = LAUNCH.parent / name if name != "-m" else LAUNCH.parent / "ner/__main__.py"
+        fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)
 
 
 def folders(calls: list[list[str]]) -> list[str]:
@@ -330,13 +342,26 @@ def test_few_labels_for_real(programs, tmp_path, corpus_folder, thin_encoder):
     flags = ("--model", str(thin_encoder), "--epochs", "1", "--mixed-precision", "no")
     variables = {"DATA": str(corpus), "SIZES": "fr=5 fr=10", "SLICES": "7", "STEPS": "1"}
     text = {"UNLABELLED": f"fr={tmp_path}/text.txt", "METHODS": "dictionary warm teacher"}
-    for name, *arguments in few(tmp_path, programs | variables | text, *flags):
-        shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)
-        program = LAUNCH.parent / name if name != "-m" else LAUNCH.parent / "ner/__main__.py"
-        fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)
+    run_for_real(few(tmp_path, programs | variables | text, *flags), tmp_path)
     curves = json.loads((tmp_path / "F/report/curve.json").read_text(encoding="utf-8"))["test"]
     assert len(curves) == 4  # the teachers are lines, too
     assert all([point["train_sentences"] for point in curve["points"]] == [5, 10] for curve in curves)
+
+
+def test_folds_for_real(programs, tmp_path, corpus_folder, thin_encoder):
+    """Every training sentence is tested once, by the run that left it out; a review that is there stays."""
+    corpus = part_of(corpus_folder, tmp_path, train=24, validation=10, test=10)
+    data = ("--data", str(corpus), "--model", str(thin_encoder), "--max-steps", "1", "--mixed-precision", "no")
+    environment = programs | {"FOLDS": "2", "TOP": "5"}
+    calls = few(tmp_path, environment, *data, "--train-on", "de", name="folds.sh")
+    assert folders(calls) == ["F/fold-1-of-2", "F/fold-2-of-2", "F/report", "F/review.jsonl"]
+    run_for_real(calls, tmp_path)
+    losses = pq.read_table(tmp_path / "F/report/token_losses.parquet", columns=["run", "word"]).to_pandas()
+    assert (losses["word"] == 0).sum() == 24
+    assert losses["run"].nunique() == 2
+    review = tmp_path / "F/review.jsonl"
+    assert len(review.read_text(encoding="utf-8").splitlines()) == 5
+    assert few(tmp_path, environment, *data, name="folds.sh") == []
 
 
 def test_a_method_that_there_is_not(programs, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 from ner.data.corrections import sentence_key
+from ner.data.folds import FOLD
 from ner.data.perturbation import spans
 from ner.files import to_json_line
 from ner.utils import offsets_of
@@ -28,7 +29,8 @@ def review(table: pa.Table, form: Format = "jsonl") -> list[Row]:
     """
     rows: dict[tuple[str, str, str], Row] = {}
     for row in table.to_pylist():
-        place = row["language"], row["split"], sentence_key(row["words"], row["gold"])
+        split = "train" if row["split"] == FOLD else row["split"]
+        place = row["language"], split, sentence_key(row["words"], row["gold"])
         about = {
             **dict(zip(("language", "split", "key"), place, strict=True)),
             "sentence": row["sentence"],

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from ner.analysis.token_losses import select
 from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
 from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
+from ner.data.folds import FOLD
 from ner.errors import InputError, listed, shorten
 from ner.tags import TagSet, entities
 from ner.utils import table as markdown
@@ -94,9 +95,12 @@ def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
 
 
 def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:
-    """`select` of one run and one split. Raises InputError where the file holds several and none is named."""
+    """`select` of one run and one split. Raises InputError where the file holds several and none is named.
+
+    The split `fold` may be of several runs: each of them was tested on the sentences that it had left out.
+    """
     table = select(file, run=run, language=language, split=split)
-    for name in ("run", "split"):
+    for name in ("split",) if pc.unique(table["split"]).to_pylist() == [FOLD] else ("run", "split"):
         if len(there := pc.unique(table[name]).to_pylist()) > 1:
             raise InputError(f"{file} holds the {name}s {listed(there)}; name one: --{name} {there[0]}")
     return table

@@ -8,6 +8,7 @@ from ner.arguments import option
 from ner.errors import InputError, shorten
 
 Sizes: TypeAlias = int | dict[str, int] | None  # sentences of all languages joined, or of single ones; None: all
+MOST_FOLDS = 100
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class ReadingOptions:
     )
     corrections: str | None = option(
         None, "reviewed sentences of ner label-errors --output: their tags replace those of the data", metavar="FILE"
+    )
+    fold: str | None = option(
+        None,
+        "leave out the I-th of K parts of the training sentences, which evaluate.py --splits fold tests on",
+        metavar="I/K",
     )
 
 
@@ -126,3 +132,14 @@ class TeacherOptions:
     augment_unlabelled: tuple[str, ...] = option(
         (), "copies of unlabelled sentences, as of --augment, with the teacher's targets", metavar="WHAT"
     )
+
+
+def parse_fold(text: str | None) -> tuple[int, int] | None:
+    """`2/5` -> (2, 5), None -> None. Raises InputError for anything else."""
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    numbers = [int(part) for part in (number, count) if part.isdecimal() and len(part) < 4]
+    if len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1] or not 2 <= numbers[1] <= MOST_FOLDS:
+        raise InputError(f"`fold` {shorten(text)}: give I/K, like 2/5, with K from 2 to {MOST_FOLDS}")
+    return numbers[0], numbers[1]

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.augmentation import Augmentation
-from ner.config.data import TeacherOptions, TrainingDataOptions, parse_sizes
+from ner.config.data import TeacherOptions, TrainingDataOptions, parse_fold, parse_sizes
 from ner.config.options import (
     AveragingOptions,
     BatchOptions,
@@ -125,6 +125,7 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
     problems = named_twice(config, "train_on")
     try:
         config.train_sizes  # noqa: B018  # read for what it raises
+        parse_fold(config.fold)
     except InputError as error:
         problems.append(str(error))
     if (config.validation_fraction or 0) >= 1:

@@ -23,6 +23,7 @@ from ner.data.conversion import Converted, convert
 from ner.data.corrections import correct
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
+from ner.data.folds import FOLD, leave_out
 from ner.data.notes import overlap_notes, scheme_notes, skip_notes
 from ner.data.parquet import as_rows, class_names, word_and_tag
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
@@ -45,6 +46,7 @@ class Source:
         validation_fraction: Share of train to validate on, where there is no validation split.
         on_bad_row: `stop` reports all bad rows as one error; `skip` leaves them out.
         corrections: A file of corrected sentences, as of `ner.data.corrections`.
+        fold: `2/5` leaves the second of five parts of `train` out, which is then the split `fold`.
     """
 
     data: str
@@ -56,6 +58,7 @@ class Source:
     validation_fraction: float | None = None
     on_bad_row: Literal["stop", "skip"] = "stop"
     corrections: str | None = None
+    fold: str | None = None
 
     @classmethod
     def of(cls, options: Any) -> "Source":
@@ -135,6 +138,8 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         InputError: With all that is wrong: places (file or split), rows and values; and for a split that is empty.
     """
     mapping = parse_map(source.map_tags)
+    asked = splits
+    splits = splits and tuple(dict.fromkeys("train" if split == FOLD else split for split in splits))
     alone = ("train",) if splits is None or source.validation_fraction is not None else splits
     listing = find(source.data, languages, alone, source.data_config)
     source = replace(
@@ -175,7 +180,8 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     corrected: tuple[str, ...] = ()
     if source.corrections:
         corpus, corrected = correct(Path(source.corrections), wholes, corpus)
-    for language, parts_of_it in corpus.items():
+    for language, kept_of_it in corpus.items():
+        corpus[language] = parts_of_it = leave_out(kept_of_it, asked, source.fold)
         if empty := [split for split, part in parts_of_it.items() if not len(part)]:
             raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}

@@ -112,7 +112,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
     """
     folder = Path(name)
     model, trained = find_model(name, checkpoint)
-    given = {item.name: value for item in fields(Source) if (value := getattr(data, item.name)) is not None}
+    given = {item.name: value for item in fields(Source) if (value := getattr(data, item.name, None)) is not None}
     trained_from = Source.of(trained) if trained else None
     if data.data or trained_from is None:  # what a run says about its own data does not hold for another
         source = replace(Source(TrainConfig().data), **given)

@@ -69,7 +69,7 @@ def read_unlabelled(names: Sequence[str], corpus: Corpus, trained_on: Dataset) -
     Raises:
         InputError: For a name that is neither, for rows that can not be read, and where no sentence is left.
     """
-    source = replace(corpus.source, sample=("all",))
+    source = replace(corpus.source, sample=("all",), corrections=None, fold=None)  # which sentences `sample` leaves
     places = [place_of(name, source) for name in names]
     languages = dict.fromkeys([*corpus.languages, *(language for language, _ in places if language)])
     whole = load_corpus(source, list(languages), None)

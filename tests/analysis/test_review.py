@@ -134,3 +134,22 @@ def test_the_command_writes_what_is_asked_for_and_replaces_nothing(tmp_path, cap
     assert caught.value.code == 2
     assert "--output review.jsonl is there, and may hold somebody's work" in capsys.readouterr().err
     assert Path("review.jsonl").read_text(encoding="utf-8") == "work"
+
+
+def test_folds_of_several_runs_are_reviewed_together(tmp_path, capsys, monkeypatch):
+    """Each sentence is of the run that left it out, and a row of the split train."""
+    monkeypatch.chdir(tmp_path)
+    with token_losses.open_file(tmp_path / "losses.parquet") as writer:
+        for run, sentences in (("fold-1", SENTENCES[:2]), ("fold-2", SENTENCES[2:])):
+            writer.write_table(words_table(sentences, run=run, split="fold"))
+    label_errors.main(["losses.parquet", "--output", "review.jsonl"])
+    rows = [json.loads(line) for line in Path("review.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["tokens"][0] for row in rows[:1]] == ["Musik"]
+    assert {row["split"] for row in rows} == {"train"}
+    assert len(rows) == 3
+    with token_losses.open_file(tmp_path / "losses.parquet") as writer:
+        for run in ("a", "b"):
+            writer.write_table(words_table(SENTENCES, run=run))
+    with pytest.raises(SystemExit):
+        label_errors.main(["losses.parquet"])
+    assert "holds the runs a, b; name one: --run a" in capsys.readouterr().err
