@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.bench import (
     tagging,
     watched,
 )
+from tests.processes import ROOT, fork
 from tests.runs import train_run
 
 MATERIAL = contenders.Material("encoder", "corpus", Path("trainer.py"), "small", "nothing")
@@ -434,6 +436,16 @@ def test_attention_operations_of_a_step(thin_encoder, corpus_folder, tmp_path):
         "_scaled_dot_product_flash_attention_for_cpu",
         "_scaled_dot_product_flash_attention_for_cpu_backward",
     }
+
+
+def test_operations_of_steps(thin_encoder, corpus_folder):
+    flags = f"--model {thin_encoder} --data {corpus_folder} --train-on de --max-steps 20 --mixed-precision no"
+    _, output = fork(ROOT / "tests/bench/operations.py", *flags.split())
+    rows = [line.split("|") for line in output.splitlines() if line.startswith("|") and "%" in line]
+    shares = {row[1].strip(): float(row[2].strip().rstrip("%")) for row in rows}
+    assert sum(shares.values()) == pytest.approx(100, abs=1)
+    assert shares["matrix products"] > 5
+    assert re.search(r"matrix products: \d+ GFLOP/s within steps, \d+ alone", output)
 
 
 def test_difference_of_two_runs(small_run, tmp_path):
