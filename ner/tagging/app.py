@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ner.errors import InputError
-from ner.tagging.rendering import hues, result
+from ner.tagging.rendering import hues, probability_bars, result
 from ner.tagging.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ NEEDED = re.compile(
     r"|/gradio_api/(queue/(join|data)|run/predict|heartbeat/\w+|startup-events|theme\.css|info|app_id|login_check|reset|cancel)/?"
 )
 TITLE = "Named entities"
-LEAD = "Type or paste text. It is tagged as you type, on this machine, and sent nowhere."
+LEAD = (
+    "Type or paste text. It is tagged as you type, on this machine, and sent nowhere. Point at a word, or click it, "
+    "for the probabilities of its tags."
+)
 EXAMPLES = {
     "Deutsch": "Anna Keller leitet seit März das Universitätsspital Zürich. Zuvor war die gebürtige Luzernerin bei "
     "Novartis in Basel und bei der Weltgesundheitsorganisation in Genf.",
@@ -55,7 +58,7 @@ EXAMPLES = {
 
 
 def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
-    """The page with these taggers to choose from, by name."""
+    """The page with these taggers to choose from, by name; bars of those that keep `probabilities`."""
     import gradio as gr
 
     hue = hues(name for tagger in taggers.values() for name in tagger.tags.types)
@@ -64,10 +67,11 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
         chosen = {name: taggers[name] for name in (run, other) if name}
         types = {name for tagger in chosen.values() for name in tagger.tags.types}
         try:
-            found = {name: tagger(text) for name, tagger in chosen.items()}
+            tagged = {name: next(tagger.tag([text])) for name, tagger in chosen.items()}
         except (InputError, UnicodeEncodeError) as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return result(text, found, hue, types)
+        found = {name: each.entities for name, each in tagged.items()}
+        return result(text, found, hue, types, {name: probability_bars(each) for name, each in tagged.items()})
 
     names = list(taggers)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:

@@ -142,11 +142,16 @@ class Widget:
     def sides(self):
         """Name, text and entities, as (text, type and score), of each run that is shown."""
         return self.run("""
+            const plain = (node) => {
+                const copy = node.cloneNode(true);
+                copy.querySelectorAll(".bars, mark > small").forEach((part) => part.remove());
+                return copy.textContent;
+            };
             return [...document.querySelectorAll("#result section:has(.text)")].map((side) => [
                 side.querySelector("h2").textContent,
-                [...side.querySelector(".text").childNodes].map((one) => (one.firstChild ?? one).textContent).join(""),
+                plain(side.querySelector(".text")),
                 [...side.querySelectorAll("mark")].map((mark) => [
-                    mark.firstChild.textContent, mark.querySelector("small").textContent])])
+                    plain(mark), mark.querySelector("small").textContent])])
         """)
 
     @property
@@ -182,6 +187,28 @@ def test_typed_text_is_highlighted_and_runs_are_compared(page, taggers):
     page.wait(lambda: page.sides == expected(taggers, EXAMPLES["Français"], two))
     page.type(" ")
     page.wait(lambda: page.sides == expected(taggers, " ", two))
+
+
+def test_the_probabilities_of_a_word_are_bars(page, taggers):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.type("Anna Keller in Bern")
+    page.wait(lambda: page.sides[0][1] == "Anna Keller in Bern")
+    seen = "return [...document.querySelectorAll('.bars')].filter((bars) => bars.checkVisibility()).length"
+    page.find("#text textarea").click()
+    assert page.run(seen) == 0
+    word = page.find(".word:nth-of-type(1)")
+    ActionChains(page.browser).move_to_element(word).perform()
+    page.wait(lambda: page.run(seen) == 1)
+    ActionChains(page.browser).move_to_element(page.find("#lead")).perform()
+    page.wait(lambda: page.run(seen) == 0)
+    word.click()
+    ActionChains(page.browser).move_to_element(page.find("#lead")).perform()
+    page.wait(lambda: page.run(seen) == 1)
+    numbers = page.run("return [...document.querySelectorAll('.word:focus i')].map((bar) => bar.textContent)")
+    shares = [float(number.split()[-1]) for number in numbers]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1, abs=0.04)
 
 
 def test_an_error_is_shown(page):
