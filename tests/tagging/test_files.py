@@ -4,6 +4,7 @@ import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ def test_rows_with_probabilities():
     text = row_of(Text(1, "Anna, Bern", {"text": "Anna, Bern", "id": 3}), with_probabilities(), as_words=False)
     assert [entity["text"] for entity in text.pop("entities")] == ["Anna", "Bern"]
     assert text == {"text": "Anna, Bern", "id": 3} | words | of_words
-    row = {"tokens": ["Anna", ",", "Bern"], "id": 3}
+    row: dict[str, Any] = {"tokens": ["Anna", ",", "Bern"], "id": 3}
     assert row_of(Text(1, row["tokens"], row), with_probabilities(), as_words=False) == row | of_words
 
 

@@ -1,7 +1,6 @@
 """Weights of the tags: by hand, against the formula of scikit-learn, and in a run."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from ner.config import TrainConfig
 from ner.errors import InputError
+from ner.inputs.encoding import Encoded
 from ner.inputs.soft_targets import SoftEncoded
 from ner.tags import TagSet
 from ner.training.class_weights import balanced, tag_weights
@@ -19,8 +19,20 @@ from tests.runs import train_run
 TAGS = TagSet(("O", "B-LOC", "I-LOC"))
 
 
-def with_counts(*counts):
-    return SimpleNamespace(label_counts=lambda num_tags: np.array(counts, float)[:num_tags])
+def with_counts(*counts: int) -> Encoded:
+    """A sentence of one-token words whose labels are so many of each tag."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    size = len(labels)
+    return Encoded(
+        input_ids=np.zeros(size, np.int32),
+        labels=labels,
+        words=np.arange(size),
+        offsets=np.array([0, size]),
+        sentence=np.array([0]),
+        gold=labels,
+        word_offsets=np.array([0, size]),
+        num_sub_tokens=np.ones(size, np.int64),
+    )
 
 
 def test_balanced_by_hand():
