@@ -44,7 +44,7 @@ from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
 from ner.training.selection import choice_of_whole, selection_note
-from ner.training.setup import build_optimizer, encode_data, open_run_folder, plan_batches, trim
+from ner.training.setup import build_optimizer, encode_data, make_loss, open_run_folder, plan_batches, trim
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
@@ -109,6 +109,7 @@ def build(
         compile_layers(model)
     num_steps, evaluate_every = config.plan_steps(len(plan))
     optimizer, scheduler = build_optimizer(config, accelerator, model, num_steps)
+    loss = make_loss(config, accelerator, data)
     if not open_run_folder(config, accelerator, start, data, is_packed=isinstance(collator, PackedCollator)):
         return None
     say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(data.sizes)}")
@@ -128,6 +129,7 @@ def build(
         trimmed=trimmed,
         resume_from=start.resume_from,
         recorder=recorder,
+        loss=loss,
     )
 
 
@@ -288,10 +290,8 @@ def finish(loop: Loop) -> Metrics:
     if loop.accelerator.is_main_process:
         write_json(config.folder / "metrics.json", metrics)
     best = f"validation F1 {progress.best['f1']:.4f} at step {progress.best['step']}"
-    say(
-        loop.accelerator,
-        f"{config.folder}: {best}, {metrics['training_seconds']:.0f} s of training{selection_note(progress.best)}",
-    )
+    seconds = f"{metrics['training_seconds']:.0f} s of training"
+    say(loop.accelerator, f"{config.folder}: {best}, {seconds}{selection_note(progress.best)}")
     return metrics
 
 

@@ -1,15 +1,17 @@
 """Small things that several folders need: text tables, ragged arrays, progress bars, a thread that works ahead."""
 
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm as plain
 
-from ner.errors import harmless
+from ner.errors import harmless, printable
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -19,6 +21,8 @@ Made = TypeVar("Made")
 
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
 DASH = "–"  # noqa: RUF001
+GAP = "  "  # between columns in a terminal
+NARROWEST = 12  # columns that cells get, however narrow the terminal is
 
 
 def escape_line(text: str) -> str:
@@ -76,6 +80,86 @@ def table(
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of rows (name and cells) by what they were trained on; cells to the right."""
     return table(["trained on", *columns], rows, right=[False, *(True for _ in columns)], layout="dashes")
+
+
+class Span(NamedTuple):
+    """A word over its positions, in columns of a terminal. cells: of each position; widths: likewise."""
+
+    word: str
+    cells: Sequence[Sequence[str]]
+    widths: Sequence[int]
+
+    @property
+    def width(self) -> int:
+        """Columns of all positions, and what is between them."""
+        return sum(self.widths) + len(GAP) * (len(self.widths) - 1)
+
+
+def interlinear(names: Sequence[str], words: Iterable[tuple[str, Sequence[Sequence[str]]]], width: int) -> str:
+    """Words, and rows of cells that stand below them, in blocks of lines no wider than a terminal.
+
+    names: of the rows, the first that of the words; words: each with the cells of its positions (of its sub-tokens),
+    which are one for each row below it; width: of the terminal, in columns. A word stands above its positions. What
+    does not print is shown as escapes, and what is wider than a block is cut.
+    """
+    margin = max(map(text_width, names)) + len(GAP)
+    room = max(width - margin, NARROWEST)
+    blocks: list[list[Span]] = []
+    taken = room
+    for word, positions in words:
+        for span in spans(printable(word), [list(map(printable, cells)) for cells in positions], room):
+            taken += len(GAP) + span.width
+            if taken > room:
+                blocks.append([])
+                taken = span.width
+            blocks[-1].append(span)
+
+    def line(name: str, cells: Iterable[str]) -> str:
+        return (fitted(name, margin) + GAP.join(cells)).rstrip()
+
+    def rows(block: Sequence[Span]) -> Iterator[str]:
+        yield line(names[0], (fitted(span.word, span.width) for span in block))
+        for row, name in enumerate(names[1:]):
+            columns = (
+                (cells[row], wide) for span in block for cells, wide in zip(span.cells, span.widths, strict=True)
+            )
+            yield line(name, (fitted(text, wide) for text, wide in columns))
+
+    return "\n\n".join("\n".join(rows(block)) for block in blocks)
+
+
+def spans(word: str, positions: Sequence[Sequence[str]], room: int) -> Iterator[Span]:
+    """The word over its positions; over the first of them, and the others behind it, if they take more than `room`."""
+    widths = [min(room, max(map(text_width, cells))) for cells in positions]
+    start = 0
+    while start < len(positions):
+        ends = accumulate(width + len(GAP) for width in widths[start:])
+        end = start + max(1, sum(taken - len(GAP) <= room for taken in ends))
+        span = Span("" if start else word, positions[start:end], widths[start:end])
+        lacking = min(text_width(span.word), room) - span.width
+        yield span._replace(widths=[*span.widths[:-1], span.widths[-1] + max(0, lacking)])
+        start = end
+
+
+def text_width(text: str) -> int:
+    """Columns of a terminal that a text takes which has nothing but printable characters."""
+    return sum(map(character_width, text))
+
+
+def character_width(character: str) -> int:
+    """Columns of a terminal: 0 for a mark on the character before it, 2 for a wide one of East Asia, 1 for others."""
+    is_mark = unicodedata.category(character) in ("Mn", "Me")
+    if is_mark or "\u1160" <= character <= "\u11ff":  # vowels and final consonants in the block of a Korean syllable
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def fitted(text: str, width: int) -> str:
+    """The text in exactly so many columns of a terminal, 3 or more: with blanks behind it, or cut, with dots."""
+    if text_width(text) > width:
+        ends = accumulate(map(character_width, text))
+        text = text[: sum(end <= width - 3 for end in ends)] + "..."
+    return text + " " * (width - text_width(text))
 
 
 def offsets_of(lengths: np.ndarray | Sequence[int]) -> np.ndarray:

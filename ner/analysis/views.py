@@ -168,9 +168,10 @@ def sentence_table(source: Table) -> pa.Table:
     """A row for each sentence, in order.
 
     run, language, split, sentence; total, mean: float64, of its losses, mean nan if no word has one; words, gold,
-    predicted: list of string; losses: list of float32, null for a word without a sub-token.
+    predicted: list of string; losses: list of float32, null for a word without a sub-token; sub_tokens: of each word a
+    list of string.
     """
-    table = read(source, [*PLACE, "word", "text", "gold", "predicted", "loss"])
+    table = read(source, [*PLACE, "word", "text", "sub_tokens", "gold", "predicted", "loss"])
     offsets = sentence_offsets(table)
     sentence = rows_of(np.diff(offsets))
     loss = losses(table)
@@ -179,9 +180,10 @@ def sentence_table(source: Table) -> pa.Table:
     places = table.select(PLACE).take(pa.array(offsets[:-1]))
     columns = dict(zip(PLACE, places.columns, strict=True))
     columns["total"], columns["mean"] = pa.array(total), pa.array(np.where(count, total / np.maximum(count, 1), np.nan))
-    for name, source_name in (("words", "text"), ("gold", "gold"), ("predicted", "predicted"), ("losses", "loss")):
-        values = table[source_name].combine_chunks()
-        values = values.cast(pa.string()) if name != "losses" else values
+    renamed = {"text": "words", "loss": "losses"}
+    for source_name in ("text", "gold", "predicted", "loss", "sub_tokens"):
+        name, values = renamed.get(source_name, source_name), table[source_name].combine_chunks()
+        values = values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
         columns[name] = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
     return pa.table(columns)
 

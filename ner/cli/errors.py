@@ -4,13 +4,15 @@
     ner errors reports/token_losses.parquet --kinds --confusion
     ner errors reports/token_losses.parquet --sentences total --language fr
     ner errors reports/token_losses.parquet --containing Bern
+    ner errors reports/token_losses.parquet --sentences total --top 3 --aligned
 
 The file is what `evaluate.py --token-losses` writes. Losses are in nats.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +24,10 @@ from ner.arguments import command, echo, exit_on_input_error, not_above_zero, op
 from ner.data.folds import FOLD
 from ner.errors import InputError, listed, shorten
 from ner.tags import TagSet, entities
+from ner.utils import escape_line, interlinear
 from ner.utils import table as markdown
+
+NOT_SCORED = "-"
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class ErrorsOptions:
     confusion: bool = option(False, "gold against predicted tags and entity types")
     sentences: Literal["total", "mean"] | None = option(None, "sentences of the highest loss")
     containing: str | None = option(None, "sentences that hold this word or sub-token", metavar="TEXT")
+    aligned: bool = option(
+        False, "these sentences in columns as wide as the terminal: each sub-token with its tags and loss"
+    )
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class ErrorsConfig(ErrorsOptions, WhichOptions):
         problems = not_above_zero(self, "top")
         if not (self.by or self.kinds or self.confusion or self.sentences or self.containing):
             problems.append("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
+        if self.aligned and not (self.sentences or self.containing):
+            problems.append("--aligned is a way to show sentences; give --sentences or --containing")
         if problems:
             raise InputError("\n".join(problems))
 
@@ -86,6 +96,25 @@ def sentences_to_markdown(table: pa.Table) -> str:
     return markdown(["language", "sentence", "total", "mean", "words", "gold", "predicted"], lines)
 
 
+def sentences_to_columns(table: pa.Table, width: int) -> str:
+    """Rows of `sentence_table`, sub-tokens in columns: word, tags and loss where they are scored. width: in columns."""
+    names = ["word", "sub-token", "gold", "predicted", "loss"]
+    parts = [f"{NOT_SCORED} is not scored: a sub-token behind the first of its word"]
+    for row in table.to_pylist():
+        title = f"{row['language']} {row['sentence']}: total loss {row['total']:.2f}, mean {row['mean']:.2f}"
+        parts += [escape_line(title), interlinear(names, positions(row), width)]
+    return "\n\n".join(parts)
+
+
+def positions(row: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Each word of a row of `sentence_table`, and the cells of its sub-tokens; a word without any has one position."""
+    columns = (row[name] for name in ("words", "sub_tokens", "gold", "predicted", "losses"))
+    for word, pieces, gold, predicted, loss in zip(*columns, strict=True):
+        first, *others = pieces or [""]
+        scored = [first, gold, predicted, "" if loss is None else f"{loss:.2f}"]
+        yield word, [scored, *([piece, *[NOT_SCORED] * 3] for piece in others)]
+
+
 def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
     """The entities of a sentence as `TYPE words, ...`. names: its tags."""
     tags = TagSet.collect({"O", *names})
@@ -113,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = parse(ErrorsConfig, arguments, __doc__)
         table = cut(options.file, options.run, options.language, options.split)
     by: By = options.sentences or "total"
+    width = shutil.get_terminal_size().columns
+
+    def shown(found: pa.Table) -> str:
+        return sentences_to_columns(found, width) if options.aligned else sentences_to_markdown(found)
+
     parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
     if options.kinds:
         parts.append(("Entities, and kinds of errors", to_markdown(entity_kinds(table))))
@@ -122,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.containing:
         found = containing(table, options.containing, by)
         title = f"{len(found):,} sentences with {shorten(options.containing)}, by {by} loss"
-        parts.append((title, sentences_to_markdown(found.slice(0, options.top))))
+        parts.append((title, shown(found.slice(0, options.top))))
     elif options.sentences:
-        parts.append((f"Sentences by {by} loss", sentences_to_markdown(sentences(table, by, options.top))))
+        parts.append((f"Sentences by {by} loss", shown(sentences(table, by, options.top))))
     echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))

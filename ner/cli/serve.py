@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         transformers.utils.logging.disable_progress_bar()
         listener = listen(config.port)
         taggers = {
-            name: Tagger.from_pretrained(name, checkpoint=config.checkpoint, words=config.words, score=config.score)
+            name: Tagger.from_pretrained(
+                name, checkpoint=config.checkpoint, words=config.words, score=config.score, probabilities=True
+            )
             for name in config.runs
         }
     with serving(build_page(taggers), listener) as address:

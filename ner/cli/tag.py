@@ -1,6 +1,7 @@
 """Tags texts, the rows of a file, or the lines of standard input.
 
     ner tag runs/all --text "Jeff Dean ist ein Informatiker bei Google in Kalifornien"
+    ner tag runs/all --table --text "Jeff Dean ist ein Informatiker bei Google in Kalifornien"
     ner tag runs/all < lines.txt
     ner tag runs/all --input lines.txt --output tagged.jsonl
     accelerate launch -m ner tag runs/all --input lines.txt --output tagged.parquet
@@ -11,6 +12,7 @@ and processes share them; stopped or killed, the same command goes on after the 
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -31,10 +33,11 @@ from ner.errors import InputError, single_line
 from ner.files import file_errors, locked
 from ner.runtime import decided, say, start_accelerator, wait_for_everyone
 from ner.tagging import files
-from ner.tagging.document import Tag
+from ner.tagging.document import Tag, TaggedText
 from ner.tagging.journal import Journal, check_sum
-from ner.tagging.rendering import for_terminal, has_colours
+from ner.tagging.rendering import for_terminal, has_colours, word_table
 from ner.tagging.tagger import Tagger
+from ner.tagging.windows import sub_tokens
 from ner.training.signals import SIGNALS, STOPPED
 from ner.utils import progress_bar
 
@@ -64,6 +67,10 @@ class TagOptions:
         "after its last whole row",
         metavar="FILE",
     )
+    table: bool = option(False, "print words in columns as wide as the terminal: sub-tokens, tag, probability")
+    probabilities: bool = option(
+        False, "every label's probability for every word, in the .jsonl of --output, or the columns of --table"
+    )
     overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
     checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
@@ -88,6 +95,10 @@ class TagConfig(TagOptions, PrecisionOptions):
         problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
+        if self.table and self.output:
+            problems.append("--table prints; it goes without --output")
+        if self.probabilities and not self.table and not (self.output or "").endswith(".jsonl"):
+            problems.append("--probabilities needs --table, or an --output that ends in .jsonl")
         if problems:
             raise InputError("\n".join(problems))
 
@@ -213,8 +224,8 @@ def stopped_by(interrupt: KeyboardInterrupt) -> str:
     return f"stopped by {interrupt.args[0]}" if interrupt.args else "stopped"
 
 
-def print_tagged(config: TagConfig, tag: Tag) -> None:
-    """Prints texts, those of a file, or lines of standard input with their entities marked. Raises InputError."""
+def print_tagged(config: TagConfig, tagger: Tagger) -> None:
+    """Prints texts, those of a file, or lines of standard input, as `shown` has them. Raises InputError."""
     source = Path(config.input) if config.input else None
     if source:
         files.count(source, config.column)
@@ -223,8 +234,16 @@ def print_tagged(config: TagConfig, tag: Tag) -> None:
     is_live = not config.text and not source and sys.stdin.isatty()
     blocks = ([content] for content in contents) if is_live else iter([contents])
     for block in blocks:
-        for tagged in tag(block):
-            print(for_terminal(tagged.text, tagged.entities, has_colours()), flush=is_live)
+        for tagged in tagger.tag(block):
+            print(shown(config, tagged, tagger), flush=is_live)
+
+
+def shown(config: TagConfig, tagged: TaggedText, tagger: Tagger) -> str:
+    """The text with its entities marked; with --table, its words in columns, and an empty line behind them."""
+    if not config.table:
+        return for_terminal(tagged.text, tagged.entities, has_colours())
+    pieces = sub_tokens([tagged.text[start:end] for start, end in tagged.words], tagger.tokenizer)
+    return word_table(tagged, pieces, shutil.get_terminal_size().columns) + "\n"
 
 
 @command
@@ -242,10 +261,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score=config.score,
             max_length=config.max_length,
             max_tokens=config.max_tokens_per_micro_batch,
+            probabilities=config.probabilities,
         )
         if config.output:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
-            print_tagged(config, tagger.tag)
+            print_tagged(config, tagger)
     wait_for_everyone()
     accelerator.end_training()  # else a process may abort when it ends, with the connection to the others still open

@@ -57,7 +57,7 @@ class DataOptions(ReadingOptions):
     data: str = option(
         "google/xtreme",
         "a Hub name, a folder in Hub layout or of {lang}/{split}.jsonl, a path that holds {lang} and {split}, or a "
-        "file; JSON Lines, CoNLL columns or Parquet by the name's ending, .gz too",
+        "file; JSON Lines, CoNLL columns, CSV or Parquet by the name's ending, .gz too",
         metavar="NAME",
     )
 

@@ -86,6 +86,12 @@ class OptimizerOptions:
         0.0, "rise to the peak first: share of all steps if below 1, else a number of steps", metavar="X"
     )
     weight_decay: float = option(0.01, "AdamW's decay; never on biases and norms", metavar="X")
+    class_weights: tuple[str, ...] = option(
+        (),
+        "weights of the tags in the loss, for rare types: balanced (the inverse of how often a tag is a label, 1 "
+        "in the mean), or weights of single tags (O=0.5), the others 1",
+        metavar="TAG=X",
+    )
     max_grad_norm: float = option(1.0, "clip the gradient's norm over all parameters to this", metavar="X")
     evaluate_every: str = option("1e", "evaluate on validation every N steps (200) or epochs (1e)", metavar="N")
     max_validation_sentences: tuple[str, ...] | None = option(

@@ -22,7 +22,7 @@ from ner.config.options import (
     bad_row_length,
     pushed_nowhere,
 )
-from ner.errors import InputError
+from ner.errors import InputError, shorten
 
 Options = TypeVar("Options")
 LARGEST_SEED = 2**31  # NumPy takes up to 2**32, and each process adds its number
@@ -73,10 +73,11 @@ class TrainConfig(
                 parse_interval(getattr(self, name), flag(name), units)
             except InputError as error:
                 problems.append(str(error))
-        try:
-            self.validation_sizes  # noqa: B018  # read for what it raises
-        except InputError as error:
-            problems.append(str(error))
+        for name in ("validation_sizes", "tag_weights"):
+            try:
+                getattr(self, name)  # read for what it raises
+            except InputError as error:
+                problems.append(str(error))
         problems += data_problems(self, self.seed) + teacher_problems(self) + bad_average(self) + pushed_nowhere(self)
         if not 1 <= self.sampling_temperature < float("inf"):
             problems.append(f"--sampling-temperature {self.sampling_temperature} must be 1 or more, and finite")
@@ -103,6 +104,28 @@ class TrainConfig(
             each = " ".join(f"{language}={sizes}" for language in self.train_on)
             raise InputError(f"{name} {sizes}: give train, or a number for each language, like {each}")
         return sizes
+
+    @property
+    def tag_weights(self) -> dict[str, float] | Literal["balanced"]:
+        """What `class_weights` asks for; empty for nothing. Raises InputError for what makes no sense."""
+        if self.class_weights == ("balanced",):
+            return "balanced"
+        weights: dict[str, float] = {}
+        for text in self.class_weights:
+            tag, _, number = text.rpartition("=")
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = -1
+            if not tag or not 0 <= weight < float("inf"):
+                raise InputError(
+                    f"--class-weights {shorten(text)}: give balanced alone, or a weight of 0 or more for single tags, "
+                    "like O=0.5"
+                )
+            if tag in weights:
+                raise InputError(f"--class-weights names one twice: {shorten(' '.join(self.class_weights))}")
+            weights[tag] = weight
+        return weights
 
     def plan_steps(self, steps_per_epoch: int) -> tuple[int, int]:
         """How many steps are made, and how many there are between evaluations.

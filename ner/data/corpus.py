@@ -288,7 +288,7 @@ def parse_columns(text: str) -> dict[str, str]:
     """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises InputError on anything else."""
     pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
     if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
-        raise InputError(f"`columns` {bad[0]}: give word=1,tag=2 (numbers from 0; names in JSON Lines and Parquet)")
+        raise InputError(f"`columns` {bad[0]}: give word=1,tag=2 (numbers from 0, names in JSON Lines, CSV, Parquet)")
     return {key: value for key, _, value in pairs}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = 20
+HOPELESS = 10  # this many bad lines before the first good one: it is another kind of file
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A file -> rows: JSON Lines, annotated text, CoNLL-style columns and Parquet, each also gzipped.
+"""A file -> rows: JSON Lines, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
 
 A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises InputError when the file as a whole is
 not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,15 +19,15 @@ from datasets import Features
 
 from ner.data import annotated_text
 from ner.data.arrow_store import TAGS, WORDS, Row
-from ner.data.faults import Fault
+from ner.data.faults import HOPELESS, Fault
 from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_VALUES, MOST_WORDS
 from ner.data.parquet import class_names, open_parquet, read_parquet
+from ner.data.sentence_tables import is_sentence_table, read_sentence_table
 from ner.errors import InputError, listed, shorten, single_line
 from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
-SUFFIXES = (".jsonl", *COLUMN_FILES, ".parquet")
-HOPELESS = 10  # this many bad lines before the first good one: it is another kind of file
+SUFFIXES = (".jsonl", *COLUMN_FILES, ".csv", ".parquet")
 PROBE = 2_000  # lines that tell which columns a file has
 
 
@@ -47,10 +47,24 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
         if suffix_of(file) == ".parquet":
             yield from read_parquet(file, columns or {})
         else:
-            is_json = suffix_of(file) == ".jsonl"
-            text = lines(file, LONGEST_LINE if is_json else LONGEST_WORD_LINE)
-            for row in (read_json_lines if is_json else read_columns)(file, text, columns or {}):
+            for row in read_text(file, columns or {}):
                 yield row if isinstance(row, Fault) else within_bounds(row, str(file))
+
+
+def read_text(file: Path, columns: dict[str, str]) -> Iterator[Row | Fault]:
+    """The rows of a text file, by its suffix; a .tsv may have a word or a sentence a line, which its header tells."""
+    suffix = suffix_of(file)
+    if suffix == ".jsonl":
+        return read_json_lines(file, lines(file), columns)
+    if suffix == ".csv" or (suffix == ".tsv" and is_sentence_table(first_line(file), columns)):
+        return read_sentence_table(file, suffix, lines(file), columns)
+    return read_columns(file, lines(file, LONGEST_WORD_LINE), columns)
+
+
+def first_line(file: Path) -> str:
+    """The first line of a column file. Raises as `lines` does."""
+    with contextlib.closing(lines(file, LONGEST_WORD_LINE)) as text:
+        return next(text, "")
 
 
 def within_bounds(row: Row, place: str) -> Row | Fault:
@@ -80,7 +94,7 @@ def whole(file: Path) -> Iterator[None]:
         raise InputError(error.strerror or f"not a sound {suffix_of(file)} file: {single_line(error)[:200]}") from error
 
 
-def lines(file: Path, longest: int = LONGEST_LINE) -> Iterator[str]:
+def lines(file: Path, longest: int = LONGEST_LINE) -> Generator[str]:
     """The lines of a text file, with their ends as \\n; a byte order mark is dropped. longest: in characters.
 
     Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any, Protocol
@@ -63,6 +63,7 @@ class Predictions:
     losses: float32 [words], against the gold tag; nan for a word without a sub-token, as in what follows
     p_predicted: float32 [words], probability of the most probable tag
     entropy: float32 [words], of the distribution over tags, in nats
+    probabilities: float32 [words, tags] of `predict` where they were asked for, else without columns
     """
 
     mine: np.ndarray
@@ -70,6 +71,7 @@ class Predictions:
     losses: np.ndarray
     p_predicted: np.ndarray
     entropy: np.ndarray
+    probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     @property
     def p_gold(self) -> np.ndarray:
@@ -131,6 +133,7 @@ def predict(
     outside: int,
     max_tokens: int,
     progress: Any = None,
+    num_tags: int = 0,
 ) -> Predictions:
     """Tags every word of this process's share of the sentences.
 
@@ -142,6 +145,7 @@ def predict(
         outside: The tag id of a word that has no sub-token.
         max_tokens: Positions in a micro-batch at most.
         progress: Called with the number of sentences done since the last call.
+        num_tags: Of the model, to keep the probability of each of them, too; 0 to keep none.
 
     Returns:
         Tags, losses, probabilities and entropies of the words, each [words]; `mine` tells which words are this
@@ -154,6 +158,7 @@ def predict(
     gold = torch.from_numpy(np.append(encoded.gold, IGNORED)).to(processes.device)
     tags = torch.full((num_words + 1,), outside, device=processes.device)
     losses, p_predicted, entropy = torch.full((3, num_words + 1), torch.nan, device=processes.device)
+    probabilities = torch.full((num_words + 1, num_tags), torch.nan, device=processes.device)
     mine = np.zeros(num_words, dtype=bool)
     for micro_batch, words, logits in word_logits(
         model, encoded, collator, processes, max_tokens=max_tokens, progress=progress
@@ -164,10 +169,13 @@ def predict(
         p = log_p.exp()
         p_predicted[words] = p.amax(dim=-1)
         entropy[words] = -(p * log_p).sum(dim=-1)
+        if num_tags:
+            probabilities[words] = p
         if not micro_batch.filler:
             for sentence in encoded.sentence[micro_batch.windows]:
                 mine[encoded.word_offsets[sentence] : encoded.word_offsets[sentence + 1]] = True
-    return Predictions(mine, *(values[:-1].cpu().numpy() for values in (tags, losses, p_predicted, entropy)))
+    numbers = (tags, losses, p_predicted, entropy, probabilities)
+    return Predictions(mine, *(values[:-1].cpu().numpy() for values in numbers))
 
 
 @torch.no_grad()
@@ -185,7 +193,7 @@ def tag_probabilities(
 
 
 def gather(predictions: Predictions, accelerator: Accelerator) -> Predictions:
-    """Those of all processes, on each of them."""
+    """Those of all processes, on each of them, without `probabilities`."""
 
     def whole(values: np.ndarray) -> np.ndarray:
         local = np.where(predictions.mine, values, np.zeros_like(values))  # each word is one process's: sums are exact

@@ -95,6 +95,17 @@ class Encoded:
         """int64 [windows]: labels that count in the loss."""
         return np.diff(offsets_of(self.labels != IGNORED)[self.offsets])
 
+    def label_counts(self, num_tags: int) -> np.ndarray:
+        """How often each tag is a label.
+
+        Args:
+            num_tags: Of the tag set.
+
+        Returns:
+            float64 [tags]: labels that count in the loss.
+        """
+        return np.bincount(self.labels[self.labels != IGNORED], minlength=num_tags).astype(np.float64)
+
     @cached_property
     def scored_at(self) -> np.ndarray:
         """int64 [words]: the token where each word is scored, its first sub-token; -1 for a word without any."""

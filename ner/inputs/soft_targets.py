@@ -73,6 +73,12 @@ class SoftEncoded(Encoded):
             targets[scored, labels[scored]] = 1
         return {**features, "labels": targets}
 
+    def label_counts(self, num_tags: int) -> np.ndarray:
+        """As of `Encoded`; soft targets count by their parts."""
+        return sum(
+            (self[window]["labels"].sum(axis=0, dtype=np.float64) for window in range(len(self))), np.zeros(num_tags)
+        )
+
     def fingerprint(self) -> str:
         """A hash of all of it, soft targets included."""
         whole = hashlib.sha256(f"{super().fingerprint()} {self.certainty_power}".encode())

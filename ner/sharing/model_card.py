@@ -14,10 +14,12 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ner.config import UNKNOWN_LICENSE, HubOptions, RunOptions
 from ner.data.sampling import parse_sample
+from ner.data.words import split_edges
 from ner.errors import InputError, printable
 from ner.evaluation.bootstrap import Interval
 from ner.files import write_atomic
 from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
+from ner.tagging.examples import EXAMPLES
 from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
 from ner.utils import DASH, aligned, quoted, table
 
@@ -87,7 +89,20 @@ def metadata(facts: Facts, repository: str | None) -> ModelCardData:
         metrics=["f1", "precision", "recall"],
         model_name=printable((repository or facts.name).rpartition("/")[2]) if results else None,
         eval_results=results or None,
+        widget=widget(options.train_on) or None,
     )
+
+
+def widget(languages: Sequence[str]) -> list[dict[str, str]]:
+    """What the Hub's page of the model offers to try: a text in each of these languages that there is one for.
+
+    With blanks around punctuation marks, as in training: what tags it there, splits at blanks alone.
+    """
+    examples = [EXAMPLES[language] for language in languages if language in EXAMPLES]
+    return [
+        {"text": " ".join(text[start:end] for start, end in split_edges(text)), "example_title": title}
+        for title, text in examples
+    ]
 
 
 def summary(facts: Facts) -> str:

@@ -16,7 +16,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ner.errors import InputError
-from ner.tagging.rendering import hues, result
+from ner.tagging.examples import EXAMPLES, MIXED
+from ner.tagging.rendering import hues, probability_bars, result
 from ner.tagging.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -38,24 +39,14 @@ NEEDED = re.compile(
     r"|/gradio_api/(queue/(join|data)|run/predict|heartbeat/\w+|startup-events|theme\.css|info|app_id|login_check|reset|cancel)/?"
 )
 TITLE = "Named entities"
-LEAD = "Type or paste text. It is tagged as you type, on this machine, and sent nowhere."
-EXAMPLES = {
-    "Deutsch": "Anna Keller leitet seit März das Universitätsspital Zürich. Zuvor war die gebürtige Luzernerin bei "
-    "Novartis in Basel und bei der Weltgesundheitsorganisation in Genf.",
-    "Français": "Élodie Rochat, professeure à l'École polytechnique fédérale de Lausanne, a présenté jeudi à Neuchâtel "
-    "une étude financée par Nestlé et par le canton de Vaud.",
-    "Italiano": "Marco Bernasconi, sindaco di Locarno, ha accolto a Bellinzona i delegati della Banca nazionale "
-    "svizzera e delle Ferrovie federali svizzere.",
-    "English": "Swiss International Air Lines flies from Zurich to Toronto again, said Nina Hofmann at Kloten. "
-    "FC Basel is on the first plane and plays against Toronto FC.",
-    "gemischt · mixte · misto": "Das Treffen in Biel eröffnete Thomas Wyss von der Schweizerischen Post. « Nous "
-    "cherchons cent personnes à Fribourg », a déclaré Claire Favre, de Swisscom. Per il Ticino ha parlato Lucia "
-    "Ferrari, della Radiotelevisione svizzera a Lugano. The last word was Peter Brown's, of Roche in London.",
-}
+LEAD = (
+    "Type or paste text. It is tagged as you type, on this machine, and sent nowhere. Point at a word, or click it, "
+    "for the probabilities of its tags."
+)
 
 
 def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
-    """The page with these taggers to choose from, by name."""
+    """The page with these taggers to choose from, by name; bars of those that keep `probabilities`."""
     import gradio as gr
 
     hue = hues(name for tagger in taggers.values() for name in tagger.tags.types)
@@ -64,17 +55,18 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
         chosen = {name: taggers[name] for name in (run, other) if name}
         types = {name for tagger in chosen.values() for name in tagger.tags.types}
         try:
-            found = {name: tagger(text) for name, tagger in chosen.items()}
+            tagged = {name: next(tagger.tag([text])) for name, tagger in chosen.items()}
         except (InputError, UnicodeEncodeError) as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return result(text, found, hue, types)
+        found = {name: each.entities for name, each in tagged.items()}
+        return result(text, found, hue, types, {name: probability_bars(each) for name, each in tagged.items()})
 
     names = list(taggers)
+    texts = {example.title: example.text for example in (*EXAMPLES.values(), MIXED)}
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{TITLE}</h1><p>{LEAD}</p>", elem_id="lead", apply_default_css=False)
-        text = gr.Textbox(next(iter(EXAMPLES.values())), lines=4, max_lines=16, label="Text", elem_id="text")
-        examples = [[example] for example in EXAMPLES.values()]
-        gr.Examples(examples, text, example_labels=list(EXAMPLES), elem_id="examples")
+        text = gr.Textbox(next(iter(texts.values())), lines=4, max_lines=16, label="Text", elem_id="text")
+        gr.Examples([[example] for example in texts.values()], text, example_labels=list(texts), elem_id="examples")
         with gr.Row(visible=len(names) > 1):
             run = gr.Dropdown(names, value=names[0], label="Run", filterable=False, elem_id="run")
             others = [("no other run", ""), *((name, name) for name in names)]

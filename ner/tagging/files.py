@@ -27,7 +27,7 @@ from ner.errors import InputError, listed, shorten
 from ner.files import written_aside
 from ner.tagging.document import TaggedText
 
-TEXT, ENTITIES, SCORES = "text", "entities", "scores"
+TEXT, ENTITIES, SCORES, PROBABILITIES = "text", "entities", "scores", "probabilities"
 INPUTS = (".txt", ".jsonl", ".parquet", ".conll", ".conllu", ".tsv", ".bio")
 OUTPUTS = (".jsonl", ".parquet", ".conll")
 ROWS_PER_TABLE = 10_000  # bounds memory
@@ -177,13 +177,23 @@ def sound(item: Text | Fault) -> Text:
 
 
 def row_of(text: Text, tagged: TaggedText, as_words: bool) -> dict[str, Any]:
-    """What goes out: the row with the entities of its text, or the tags of its words; as_words: those of a text too."""
-    if isinstance(text.content, str) and not as_words:
-        found = [entity._asdict() | {"score": round(entity.score, 4)} for entity in tagged.entities]
-        return text.row | {ENTITIES: found}
-    words = {WORDS: [tagged.text[start:end] for start, end in tagged.words]} if as_words else text.row
+    """What goes out: the row with the entities of its text, or the tags of its words; as_words: those of a text too.
+
+    Where the probabilities of all labels are kept, a text has its words with them beside its entities.
+    """
+    row = {} if as_words else text.row
+    is_text = isinstance(text.content, str) and not as_words
+    if is_text:
+        row = row | {ENTITIES: [entity._asdict() | {"score": round(entity.score, 4)} for entity in tagged.entities]}
+    return row if is_text and not tagged.labels else row | words_of(tagged, with_words=is_text or as_words)
+
+
+def words_of(tagged: TaggedText, *, with_words: bool) -> dict[str, Any]:
+    """Tags and scores of the words, the probabilities of all labels if they are kept, and the words if asked for."""
     scores = [None if math.isnan(score) else round(score, 4) for score in tagged.scores.tolist()]
-    return words | {TAGS: tagged.tags, SCORES: scores}
+    words = {WORDS: [tagged.text[start:end] for start, end in tagged.words]} if with_words else {}
+    kept = {PROBABILITIES: list(map(tagged.probabilities_of, range(len(tagged.words))))} if tagged.labels else {}
+    return words | {TAGS: tagged.tags, SCORES: scores} | kept
 
 
 def write(rows: Iterable[dict[str, Any]], file: Path, source: Path | None) -> None:

@@ -1,19 +1,26 @@
-"""Entities in their text as HTML, and where two runs differ on one. assets/app.css has the styles."""
+"""A tagged text for a terminal, and as HTML, with where two runs differ on one. assets/app.css has the styles."""
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+import numpy as np
+
 from ner.errors import harmless
-from ner.tagging.document import Entity
+from ner.tagging.document import Entity, TaggedText
+from ner.utils import interlinear
 
 BACKGROUNDS = {"PER": 153, "LOC": 157, "ORG": 223, "MISC": 225}  # of the 256 colours, pale: the text on them is black
 OTHERS = (195, 229, 189, 217, 159, 255)
 RESET = "\x1b[0m"
+NOT_TAGGED = "-"  # at a sub-token behind the first of its word
 
 COMMON_TYPES = ("PER", "ORG", "LOC", "MISC")
+LEAST_SEEN = 0.005  # probability of a label that has a bar
+MOST_BARS = 8
 GOLDEN_ANGLE = 137.508  # degrees: however many hues are made with it, neighbours in the list are far apart
 
 
@@ -67,12 +74,48 @@ def hues(types: Iterable[str]) -> dict[str, float]:
     return {name: (255 + i * GOLDEN_ANGLE) % 360 for i, name in enumerate(order)}
 
 
+class WordBars(NamedTuple):
+    """A word of a text, from start to end, and as HTML what is shown of it on hover and click."""
+
+    start: int
+    end: int
+    html: str
+
+
+def probability_bars(tagged: TaggedText) -> list[WordBars]:
+    """A bar for each label of a word that is probable enough to be seen; none where no probabilities are kept."""
+    found = []
+    for i, (start, end) in enumerate(tagged.words if tagged.labels else ()):
+        p = tagged.probabilities_of(i) or {}
+        seen = sorted((name for name in p if p[name] >= LEAST_SEEN), key=lambda name: -p[name])[:MOST_BARS]
+        bars = "".join(f'<i style="--p: {p[name]:.1%}"><b>{escape(name)}</b> {p[name]:.3f}</i>' for name in seen)
+        title = escape(tagged.text[start:end])
+        found.append(WordBars(start, end, f'<span class="bars"><bdi>{title}</bdi>{bars or "no sub-token"}</span>'))
+    return found
+
+
+def with_bars(text: str, start: int, end: int, bars: Sequence[WordBars]) -> str:
+    """text[start:end] as HTML, its words with their bars. bars: of the whole text, in its order."""
+    parts = []
+    for word in bars[bisect_left(bars, start, key=lambda word: word.start) :]:
+        if word.start >= end:
+            break
+        shown = f'<span class="word" tabindex="0">{escape(text[word.start : word.end])}{word.html}</span>'
+        parts += [escape(text[start : word.start]), shown]
+        start = word.end
+    return "".join([*parts, escape(text[start:end])])
+
+
 def marked(
-    text: str, entities: Sequence[Entity], hue: Mapping[str, float], differing: Iterable[Entity | None] = ()
+    text: str,
+    entities: Sequence[Entity],
+    hue: Mapping[str, float],
+    differing: Iterable[Entity | None] = (),
+    bars: Sequence[WordBars] = (),
 ) -> str:
     """The text as HTML with its entities in <mark>, type and score in small print behind each.
 
-    differing: entities to mark as not those of another run.
+    differing: entities to mark as not those of another run; bars: of its words.
     """
     special = set(differing)
     parts, done = [], 0
@@ -81,11 +124,12 @@ def marked(
         title = escape(f"{entity.type}, {entity.score:.3f}, characters {entity.start} to {entity.end}")
         small = f"<small>{escape(entity.type)} {entity.score:.2f}</small>"
         parts += [
-            escape(text[done : entity.start]),
-            f'<mark{differs} style="--hue: {hue[entity.type]:.0f}" title="{title}">{escape(entity.text)}{small}</mark>',
+            with_bars(text, done, entity.start, bars),
+            f'<mark{differs} style="--hue: {hue[entity.type]:.0f}" title="{title}">'
+            f"{with_bars(text, entity.start, entity.end, bars)}{small}</mark>",
         ]
         done = entity.end
-    return "".join([*parts, escape(text[done:])])
+    return "".join([*parts, with_bars(text, done, len(text), bars)])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
@@ -120,15 +164,21 @@ def difference_table(found: Sequence[Difference], names: Sequence[str], hue: Map
     return table([*map(escape, names), "difference"], rows, f"Differences: {len(found)}")
 
 
-def result(text: str, found: Mapping[str, Sequence[Entity]], hue: Mapping[str, float], types: Iterable[str]) -> str:
-    """What one run, or two, find in a text. types: for the legend."""
+def result(
+    text: str,
+    found: Mapping[str, Sequence[Entity]],
+    hue: Mapping[str, float],
+    types: Iterable[str],
+    bars: Mapping[str, Sequence[WordBars]] | None = None,
+) -> str:
+    """What one run, or two, find in a text. types: for the legend; bars: of each run's words."""
     legend = "".join(tag(name, hue) for name in sorted(types, key=list(hue).index))
     are_two = len(found) == 2
     note = "with the probability; dashed where the runs differ" if are_two else "with the probability"
     differing = differences(*found.values()) if are_two else []
     sides = [
         f'<section><h2>{escape(name)}</h2><div class="text" dir="auto">'
-        f"{marked(text, entities, hue, [pair[i] for pair in differing])}</div></section>"
+        f"{marked(text, entities, hue, [pair[i] for pair in differing], (bars or {}).get(name, ()))}</div></section>"
         for i, (name, entities) in enumerate(found.items())
     ]
     tables = [f"<section>{entity_table(entities, hue, name)}</section>" for name, entities in found.items()]
@@ -164,3 +214,21 @@ def for_terminal(text: str, entities: Iterable[Entity], colours: bool) -> str:
             parts.append(f"[{type_} {name}]")
         end = entity.end
     return "".join([*parts, harmless(text[end:])])
+
+
+def word_table(tagged: TaggedText, sub_tokens: Sequence[Sequence[str]], width: int) -> str:
+    """The words of a text in columns: sub-tokens, tag and its probability, and that of every label if it is kept.
+
+    sub_tokens: of each word; what the model says stands at the first of them. width: of the terminal, in columns. Empty
+    for a text without words.
+    """
+    names = ["word", "sub-token", "tag", "p", *(f"p({label})" for label in tagged.labels)]
+
+    def positions() -> Iterator[tuple[str, list[list[str]]]]:
+        for i, ((start, end), pieces) in enumerate(zip(tagged.words, sub_tokens, strict=True)):
+            first, *others = pieces or [""]
+            numbers = [tagged.scores[i], *tagged.probabilities[i]]
+            said = [tagged.tags[i], *("" if np.isnan(p) else f"{p:.2f}" for p in numbers)]
+            yield tagged.text[start:end], [[first, *said], *([piece, *[NOT_TAGGED] * len(said)] for piece in others)]
+
+    return interlinear(names, positions(), width)

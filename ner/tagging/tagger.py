@@ -11,47 +11,36 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, collected_tags
-from ner.data.words import split_edges, split_offsets, split_spaces
-from ner.errors import shorten
 from ner.evaluation.inference import Alone, predict
 from ner.inputs.collators import Collator, choose_collator
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
 from ner.runtime import best_precision
-from ner.tagging.document import Entity, Offsets, TaggedText
-from ner.tagging.sentences import sentence_starts
+from ner.tagging.assembly import TaggedWords, results
+from ner.tagging.document import Entity, TaggedText
+from ner.tagging.splitting import Segmented, chunks, segmented
 from ner.tagging.windows import Windows, chosen, encode_windows
-from ner.tags import OUTSIDE, TagSet, entities, first_words, labels_of
+from ner.tags import OUTSIDE, TagSet, first_words, labels_of
 from ner.training.run_folder import find_encoder
 from ner.utils import ahead, offsets_of
 
-CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
-SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
 PROBE = (
     "Jeff Dean ist ein Informatiker bei Google in Kalifornien",
     "La Banque nationale suisse a son siège à Berne et à Zurich .",
     "Il Museo egizio",
     "Anna Keller plays for FC Basel",
 )
-
-
-class Segmented(NamedTuple):
-    """A text with its words, and the numbers of those that begin a sentence."""
-
-    text: str
-    words: Offsets
-    starts: list[int]
 
 
 @dataclass(frozen=True)
@@ -71,6 +60,7 @@ class Tagger:
         max_tokens: Positions computed at once.
         words: How a text is taken apart: edges, punctuation or spaces.
         score: Score of an entity: mean or min.
+        probabilities: Whether the probability of every label is kept, for every word.
     """
 
     model: nn.Module
@@ -83,6 +73,7 @@ class Tagger:
     max_tokens: int
     words: Literal["edges", "punctuation", "spaces"]
     score: Literal["mean", "min"]
+    probabilities: bool = False
 
     @classmethod
     def from_pretrained(
@@ -96,6 +87,7 @@ class Tagger:
         score: Literal["mean", "min"] = "mean",
         max_length: int = 128,
         max_tokens: int = 8192,
+        probabilities: bool = False,
     ) -> "Tagger":
         """The tagger of a run of train.py, a model folder, or a Hub name of any token classifier.
 
@@ -113,6 +105,7 @@ class Tagger:
             max_length: Longest window in sub-tokens; a longer sentence becomes windows that overlap. The limits of the
                 training and of the encoder count, too.
             max_tokens: Positions computed at once, which bounds memory.
+            probabilities: Keep the probability of every label, for every word: `TaggedText.probabilities`.
 
         Returns:
             The tagger, its model on the device and in evaluation mode.
@@ -124,17 +117,74 @@ class Tagger:
         source, trained = find_encoder(str(name), checkpoint)
         labels = labels_of(load_config(source, "model"), source)
         tokenizer = load_tokenizer(source)
-        model = load_token_classifier(source).eval()
+        return cls.of_model(
+            load_token_classifier(source),
+            tokenizer,
+            labels,
+            device=device,
+            precision=precision,
+            words=words,
+            score=score,
+            max_length=min(max_length, trained.max_length or max_length) if trained else max_length,
+            max_tokens=max_tokens,
+            probabilities=probabilities,
+        )
+
+    @classmethod
+    def of_model(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        labels: tuple[str, ...],
+        *,
+        device: str | torch.device | None = None,
+        precision: Literal["auto", "no", "fp16", "bf16"] = "auto",
+        words: Literal["edges", "punctuation", "spaces"] = "edges",
+        score: Literal["mean", "min"] = "mean",
+        max_length: int = 128,
+        max_tokens: int = 8192,
+        probabilities: bool = False,
+    ) -> "Tagger":
+        """The tagger of a token classifier in memory.
+
+        Args:
+            model: The token classifier, which is put on the device and into evaluation mode.
+            tokenizer: Its tokenizer.
+            labels: Its labels, by id.
+            device: As of `from_pretrained`, as are the others.
+            precision: Of the computation.
+            words: How a text is taken apart.
+            score: Of an entity.
+            max_length: Longest window in sub-tokens, within the encoder's limit.
+            max_tokens: Positions computed at once.
+            probabilities: Keep the probability of every label.
+
+        Returns:
+            The tagger.
+
+        Raises:
+            InputError: For a tokenizer that does not align words.
+        """
+        longest = min(max_length, max_positions(model, tokenizer))
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        limits = (max_length, trained.max_length if trained else None, max_positions(model, tokenizer))
-        longest = min(limit for limit in limits if limit)
-        model.to(where)
+        model.eval().to(where)
         if where.type == "cpu":
             use_cpu_kernels(model)
         windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded
         collator, _ = choose_collator(model, [windows[i] for i in range(len(windows))], "auto", row_length=64)
-        chosen_precision = best_precision(where.type) if precision == "auto" else precision
-        return cls(model, tokenizer, collator, where, chosen_precision, labels, longest, max_tokens, words, score)
+        return cls(
+            model=model,
+            tokenizer=tokenizer,
+            collator=collator,
+            device=where,
+            precision=best_precision(where.type) if precision == "auto" else precision,
+            labels=labels,
+            max_length=longest,
+            max_tokens=max_tokens,
+            words=words,
+            score=score,
+            probabilities=probabilities,
+        )
 
     @overload
     def __call__(self, texts: str) -> list[Entity]: ...  # type: ignore[overload-overlap]  # a str is a Sequence[str]
@@ -183,29 +233,13 @@ class Tagger:
         Returns:
             The parts and windows that `tagged` takes.
         """
-        parts = [self.segmented(text) for text in texts]
+        parts = [segmented(text, self.words) for text in texts]
         sentences = [
             [text[start:end] for start, end in words[first:last]]
             for text, words, starts in parts
             for first, last in pairwise([*starts, len(words)])
         ]
         return parts, encode_windows(sentences, self.tokenizer, self.max_length)
-
-    def segmented(self, text: str | Sequence[str]) -> Segmented:
-        """The text in sentences and words; a list of words is one sentence.
-
-        Args:
-            text: A text, or a list of words.
-
-        Returns:
-            The text, its words as (first character, the one behind the last), and the words that begin a sentence.
-        """
-        if not isinstance(text, str):
-            joined, words = join(text)
-            return Segmented(joined, words, [0] if words else [])
-        words = SPLITTERS[self.words](text)
-        whole = [0] if words else []
-        return Segmented(text, words, whole if self.words == "spaces" else sentence_starts(text, words))
 
     def tagged(self, parts: Sequence[Segmented], windows: Windows) -> Iterator[TaggedText]:
         """What the model says of texts that were read.
@@ -221,7 +255,13 @@ class Tagger:
         with torch.autocast(self.device.type, half, enabled=half is not None):
             alone = Alone(self.device, mixed_precision=self.precision)
             predictions = predict(
-                self.model, windows.encoded, self.collator, alone, outside=0, max_tokens=self.max_tokens
+                self.model,
+                windows.encoded,
+                self.collator,
+                alone,
+                outside=0,
+                max_tokens=self.max_tokens,
+                num_tags=len(self.labels) if self.probabilities else 0,
             )
         in_window, _ = self.converter(predictions.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
@@ -233,29 +273,22 @@ class Tagger:
         word = (np.repeat(first[windows.sentence], np.diff(windows.encoded.word_offsets)) + windows.word)[keep]
         labels, p = np.full(num_words, self.names.index(OUTSIDE)), np.full(num_words, np.nan, np.float32)
         labels[word], p[word] = predictions.tags[keep], predictions.p_predicted[keep]
+        distributions = np.full((num_words, predictions.probabilities.shape[1]), np.nan, np.float32)
+        distributions[word] = predictions.probabilities[keep]
         is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
-        start, end, type_id = entities(ids, is_first, self.tags)
-        scores = score_of(p, start, end, self.score)
-
-        of_text = np.searchsorted(start, offsets)
-        for i, (text, words, _) in enumerate(parts):
-            found = []
-            for entity in range(of_text[i], of_text[i + 1]):
-                begin, behind = words[start[entity] - offsets[i]][0], words[end[entity] - 1 - offsets[i]][1]
-                found.append(
-                    Entity(self.tags.types[type_id[entity]], text[begin:behind], begin, behind, float(scores[entity]))
-                )
-            place = slice(offsets[i], offsets[i + 1])
-            yield TaggedText(text, words, [self.tags.names[tag] for tag in ids[place]], p[place], found)
+        labels_kept = self.labels if self.probabilities else ()
+        yield from results(parts, TaggedWords(ids, is_first, p, labels_kept, distributions), self.tags, self.score)
 
     def fingerprint(self) -> str:
         """A hash of all that what it says depends on.
 
         Returns:
-            SHA-256 of weights, tokenizer, labels, precision, max_length, words and score, in hexadecimal.
+            SHA-256 of weights, tokenizer, labels, precision, max_length, words and score, and of `probabilities` where
+            these are kept, in hexadecimal.
         """
-        settings = (self.labels, self.precision, self.max_length, self.words, self.score)
+        settings: tuple[Any, ...] = (self.labels, self.precision, self.max_length, self.words, self.score)
+        settings += ("probabilities",) if self.probabilities else ()
         whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
         for weights in self.model.state_dict().values():
             whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)
@@ -280,36 +313,3 @@ class Tagger:
     def converter(self) -> SchemeConverter:
         """Its labels -> IOB2, by the rules of `ner.data.tag_schemes`."""
         return SchemeConverter(self.parts, {}, self.tags)
-
-
-def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence[str]]]:
-    """The texts in lists of about CHARACTERS_PER_CHUNK. Raises TypeError for what is neither a text nor words."""
-    chunk: list[str | Sequence[str]] = []
-    size = 0
-    for text in texts:
-        words = [text] if isinstance(text, str) else text
-        if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-            raise TypeError(f"{shorten(text)} is neither a text nor a list of words")
-        chunk.append(text)
-        size += 1 + sum(map(len, words))
-        if size >= CHARACTERS_PER_CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> np.ndarray:
-    """Mean or lowest probability of the words of each entity. p: float32 [words]; start, end: int64 [entities]."""
-    edges = np.stack([start, end], axis=1).ravel()
-    if not len(edges):
-        return p[:0]
-    combine = np.add if score == "mean" else np.minimum
-    combined = combine.reduceat(np.append(p, 0), edges)[::2]
-    return combined / (end - start) if score == "mean" else combined
-
-
-def join(words: Sequence[str]) -> tuple[str, Offsets]:
-    """Words joined by blanks, and their offsets."""
-    ends = list(accumulate(len(word) + 1 for word in words))
-    return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]

@@ -1,5 +1,6 @@
 """Texts of any length as overlapping windows that are read each by itself, and which reading of a word counts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ner.inputs.encoding import IGNORED, SENTENCES_PER_CALL, Encoded, tokenized
 from ner.utils import offsets_of, rows_of
+
+NO_LIMIT = 10**9  # sub-tokens: nothing is run on them
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,16 @@ def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenize
         np.zeros_like(at),
     )
     return Windows(encoded, local[at].astype(np.int64), sentence)
+
+
+def sub_tokens(words: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
+    """The sub-tokens of each word, none of a word without any. Raises InputError as `encode` does."""
+    ids, word, _, _ = tokenized([[list(words)]], tokenizer, NO_LIMIT)
+    found: list[list[str]] = [[] for _ in words]
+    for piece, number in zip(tokenizer.convert_ids_to_tokens(ids.tolist()), word.tolist(), strict=True):
+        if not math.isnan(number):
+            found[int(number)].append(piece)
+    return found
 
 
 def chosen(windows: Windows, goes_on: np.ndarray) -> np.ndarray:

@@ -1,11 +1,9 @@
 """What `build` of train.py makes, and `fit` runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -16,7 +14,7 @@ from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.loss import micro_batch_loss
 from ner.training.checkpointer import Progress
 from ner.training.cuda_graphs import Recorder
-from ner.training.setup import Data
+from ner.training.setup import Data, Loss
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Job:
     trimmed: TrimmedEmbedding | None
     resume_from: Path | None
     recorder: Recorder | None = None
-    loss: Callable[[Tensor, Tensor, Any, int], Tensor] = micro_batch_loss
+    loss: Loss = micro_batch_loss
 
     def point(self, step: int) -> dict[str, Any]:
         """Where a log entry stands."""

@@ -1,11 +1,15 @@
 """What `build` of train.py sets up: the sentences as the encoder reads them, the plan of batches, the run folder."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
@@ -24,14 +28,17 @@ from ner.inputs.encoding import Encoded
 from ner.inputs.encoding_cache import encode_once
 from ner.inputs.soft_targets import SoftEncoded, Unlabelled
 from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
+from ner.modeling.loss import micro_batch_loss
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
+from ner.training.class_weights import described, tag_weights
 from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.training.selection import choose_validation
 from ner.utils import progress_bar
 
 UNLABELLED = "unlabelled"
+Loss: TypeAlias = Callable[[Tensor, Tensor, Any, int], Tensor]  # as `micro_batch_loss`
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,15 @@ def plan_batches(
         drawn = zip(groups, plan.drawn_of_languages, strict=True)
         say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
     return collator, plan, why
+
+
+def make_loss(config: TrainConfig, accelerator: Accelerator, data: Data) -> Loss:
+    """The loss of a micro-batch: `micro_batch_loss`, with the weights of `--class-weights`."""
+    if not config.tag_weights:
+        return micro_batch_loss
+    weights = tag_weights(config.tag_weights, data.train, data.corpus.tags)
+    say(accelerator, f"class weights: {described(weights.tolist(), data.corpus.tags)}")
+    return partial(micro_batch_loss, tag_weights=torch.from_numpy(weights).to(accelerator.device))
 
 
 def build_optimizer(

@@ -198,6 +198,7 @@ def test_sentences_by_loss(file):
     assert first["words"] == ["Uni", "Bern", "in", "-", "Basel"]
     assert first["gold"] == ["B-ORG", "I-ORG", "O", "O", "B-LOC"]
     assert first["losses"] == [0.5, 1.5, 0.25, None, 3.0]
+    assert first["sub_tokens"] == [["▁Uni"], ["▁Bern"], ["▁in"], [], ["▁Basel"]]
 
 
 def test_sentences_that_hold_a_token_or_a_word(file):
@@ -255,6 +256,44 @@ def test_the_command_line(file, capsys):
     assert "PER Anna, ORG Bern" in printed
 
 
+def test_sentences_in_columns(file, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "36")
+    errors_command.main([str(file), "--sentences", "total", "--top", "1", "--aligned"])
+    assert capsys.readouterr().out.splitlines() == [
+        "Sentences by total loss",
+        "",
+        "- is not scored: a sub-token behind the first of its word",
+        "",
+        "de 1: total loss 5.25, mean 1.31",
+        "",
+        "word       Uni    Bern   in    -",
+        "sub-token  ▁Uni   ▁Bern  ▁in",
+        "gold       B-ORG  I-ORG  O     O",
+        "predicted  B-ORG  B-LOC  O     O",
+        "loss       0.50   1.50   0.25",
+        "",
+        "word       Basel",
+        "sub-token  ▁Basel",
+        "gold       B-LOC",
+        "predicted  O",
+        "loss       3.00",
+    ]
+    errors_command.main([str(file), "--containing", "Anna", "--aligned"])
+    printed = capsys.readouterr().out
+    assert "word       Anna" in printed
+    assert "sub-token  ▁An    na" in printed
+    assert "gold       B-PER  -" in printed
+
+
+def test_a_terminal_obeys_no_word(tmp_path, capsys):
+    with token_losses.open_file(tmp_path / "losses.parquet") as writer:
+        writer.write_table(words_table([("d\x1b", "x\x1b[2J|\u202ey", "B-\x9bL", "O", [1.0])]))
+    errors_command.main([str(tmp_path / "losses.parquet"), "--sentences", "total", "--aligned"])
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").isprintable()
+    assert printed.count("\\x1b") == 3
+
+
 def failure(capsys, *arguments) -> str:
     with pytest.raises(SystemExit) as caught:
         errors_command.main(list(map(str, arguments)))
@@ -264,6 +303,7 @@ def failure(capsys, *arguments) -> str:
 
 def test_bad_input_is_one_line_and_status_2(file, tmp_path, capsys):
     assert "nothing to show" in failure(capsys, file)
+    assert "--aligned is a way to show sentences" in failure(capsys, file, "--kinds", "--aligned")
     assert "no language it; there is de, fr" in failure(capsys, file, "--kinds", "--language", "it")
     assert "--top 0 must be above 0" in failure(capsys, file, "--kinds", "--top", "0")
     assert "invalid choice: 'words'" in failure(capsys, file, "--by", "words")

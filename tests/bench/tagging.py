@@ -29,7 +29,8 @@ from ner.evaluation.metrics import ratios
 from ner.inputs.collators import PaddedCollator
 from ner.sharing.onnx import FP32, INT8, OnnxModel
 from ner.tagging.document import Entity
-from ner.tagging.tagger import Tagger, join
+from ner.tagging.splitting import join
+from ner.tagging.tagger import Tagger
 from ner.tags import entities
 from ner.training.run_folder import find_model
 from ner.utils import table

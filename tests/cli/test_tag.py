@@ -64,6 +64,33 @@ def test_texts_are_printed(run, capsys):
     assert f"[{entity.type} {entity.text}]" in "".join(shown)
 
 
+def test_words_in_columns(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    main(run, "--table", "--text", TEXTS[0], "\x1b[31mBern", "")
+    *first, escaped, empty = capsys.readouterr().out.removesuffix("\n").split("\n\n")
+    lines = "\n".join(first).split("\n")
+    assert max(map(len, lines)) <= 50
+    shown = [word for line in lines if line.startswith("word ") for word in line.split()[1:]]
+    assert shown == TEXTS[0].split()
+    assert "\x1b" not in escaped
+    assert "\\x1b" in escaped
+    assert not empty.strip()
+    main(run, "--table", "--probabilities", "--text", "Bern")
+    assert "p(B-LOC)" in capsys.readouterr().out
+
+
+def test_probabilities_in_json_lines(run, tmp_path, capsys):
+    (tmp_path / "in.txt").write_text("Anna in Bern\n", encoding="utf-8")
+    main(run, "--probabilities", "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl")
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert row["tokens"] == ["Anna", "in", "Bern"]
+    assert [sum(word.values()) for word in row["probabilities"]] == pytest.approx([1] * 3, abs=1e-5)
+    assert [round(max(word.values()), 4) for word in row["probabilities"]] == row["scores"]
+    assert "--probabilities needs --table, or an --output" in failure(capsys, run, "--probabilities")
+    assert "ends in .jsonl" in failure(capsys, run, "--probabilities", "--output", tmp_path / "a.parquet")
+    assert "--table prints; it goes without" in failure(capsys, run, "--table", "--output", tmp_path / "a.jsonl")
+
+
 def test_standard_input(run, tmp_path, capsys, monkeypatch, expected):
     for output in ([], ["--output", tmp_path / "out.jsonl"]):
         text = io.BytesIO("".join(f"{text}\n" for text in TEXTS).encode())

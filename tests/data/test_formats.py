@@ -1,6 +1,8 @@
 """Random corpora through every format and tag scheme, and back."""
 
+import csv
 import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +90,14 @@ def columns(rows: Rows, separator: str, form: str) -> str:
     return "# a comment\n-DOCSTART- -X- O\n\n" + "\n\n".join(sentences) + "\n"
 
 
+def sentence_table(rows: Rows, separator: str, end: str = "\n") -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
+    writer.writerow(["id", "tokens", "ner_tags"])
+    writer.writerows([str(i), " ".join(words), " ".join(tags)] for i, (words, tags) in enumerate(rows))
+    return text.getvalue()
+
+
 def parquet(file: Path, rows: Rows, kind: str) -> None:
     tags: list = [own for _, own in rows] if kind == "names" else [[NAMES.index(tag) for tag in own] for _, own in rows]
     types = {"names": Value("string"), "ids": Value("int8"), "labels": ClassLabel(names=list(NAMES))}
@@ -106,6 +116,9 @@ TEXTS: dict[str, tuple[str, Callable[[Rows], str], dict]] = {
     "index": (".conllu", lambda rows: columns(rows, "\t", "index"), {}),
     "swapped": (".txt", lambda rows: columns(rows, " ", "swapped"), {"columns": "word=2,tag=0"}),
     "CRLF and BOM": (".conll", lambda rows: "\ufeff" + columns(rows, "\t", "two").replace("\n", "\r\n"), {}),
+    "CSV": (".csv", lambda rows: sentence_table(rows, ","), {}),
+    "CSV of Excel": (".csv", lambda rows: "\ufeff" + sentence_table(rows, ",", "\r\n"), {}),
+    "a sentence a row, tabs": (".tsv", lambda rows: sentence_table(rows, "\t"), {}),
     "IOB1": (".tsv", lambda rows: columns(in_scheme(rows, "IOB1"), "\t", "two"), {}),
     "IOBES": (".tsv", lambda rows: columns(in_scheme(rows, "IOBES"), "\t", "two"), {}),
     "BILOU": (".jsonl", lambda rows: json_lines(in_scheme(rows, "BILOU")), {}),

@@ -73,6 +73,51 @@ def test_a_short_line_is_a_fault_with_its_number(tmp_path):
     assert fault.value == "a\tO\nb\nc\tO"
 
 
+@pytest.mark.parametrize(("name", "separator"), [("x.csv", ","), ("X.CSV", ","), ("x.csv.gz", ","), ("x.tsv", "\t")])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_sentence_a_row(tmp_path, name, separator, end):
+    lines = [["id", "tokens", "ner_tags"], ["7", "Anna  ging", "B-PER O"], ["8", " Bern\u00a0 ", "B-LOC"]]
+    text = end.join(separator.join(fields) for fields in lines)
+    expected = [(2, ["Anna", "ging"], ["B-PER", "O"]), (3, ["Bern\u00a0"], ["B-LOC"])]
+    assert rows(tmp_path / name, text) == expected
+    assert rows(tmp_path / name, "\ufeff" + text + 3 * end) == expected
+    renamed = text.replace("tokens", "words").replace("ner_tags", "tags")
+    assert rows(tmp_path / name, renamed, word="words", tag="tags") == expected
+    assert rows(tmp_path / name, text.replace(f"id{separator}", f" id{separator} ")) == expected
+
+
+def test_quotes_in_csv(tmp_path):
+    text = (
+        'tokens, ner_tags\n"Anna , ""Bern"" .","B-PER O B-LOC O"\n\n"Basel\nund\nBern", "B-LOC\tO B-LOC"\nZug,B-LOC\n'
+    )
+    assert rows(tmp_path / "x.csv", text) == [
+        (2, ["Anna", ",", '"Bern"', "."], ["B-PER", "O", "B-LOC", "O"]),
+        (4, ["Basel", "und", "Bern"], ["B-LOC", "O", "B-LOC"]),
+        (7, ["Zug"], ["B-LOC"]),
+    ]
+
+
+def test_bad_rows_of_csv_are_faults_with_their_line(tmp_path):
+    file = tmp_path / "x.csv"
+    text = "tokens,ner_tags\nBern,B-LOC\nAnna , Bern,B-PER O B-LOC\nZug\n\"['a', 'b']\",\"['O', 'O']\"\nThun,B-LOC\n"
+    found = rows(file, text)
+    assert [item for item in found if not isinstance(item, Fault)] == [
+        (2, ["Bern"], ["B-LOC"]),
+        (6, ["Thun"], ["B-LOC"]),
+    ]
+    assert [str(item) for item in found if isinstance(item, Fault)] == [
+        f"{file}:3: 3 columns, not 2: 'Anna ,Bern,B-PER O B-LOC'; a field that holds a comma needs quotes",
+        f"{file}:4: 1 column, not 2: 'Zug'",
+        f"{file}:5: \"['O', 'O']\" is a list as Python writes it; join it with blanks",
+    ]
+
+
+def test_a_tsv_of_words_may_hold_a_name_of_a_column(tmp_path):
+    text = "tokens\tO\nner_tags\tO\n\nBern\tB-LOC\n"
+    assert rows(tmp_path / "x.tsv", text) == [(1, ["tokens", "ner_tags"], ["O", "O"]), (4, ["Bern"], ["B-LOC"])]
+    assert rows(tmp_path / "x.tsv", '"\tO\nBern\tB-LOC\n') == [(1, ['"', "Bern"], ["O", "B-LOC"])]
+
+
 def test_json_lines(tmp_path):
     lines = [{"tokens": ["Anna", "ging"], "ner_tags": ["B-PER", "O"], "id": 1}, {"tokens": ["Bern"], "ner_tags": [3]}]
     text = "\ufeff" + json.dumps(lines[0]) + "\r\n\n  \n" + json.dumps(lines[1])
@@ -195,6 +240,14 @@ CUT = gzip.compress(GOOD.encode() * 5000)
         ("x.parquet", b"", "not a sound .parquet file"),
         ("x.parquet", GOOD.encode(), "not a sound .parquet file"),
         ("x.parquet", b"PAR1" + bytes(100) + b"PAR1", "not a sound .parquet file"),
+        ("x.csv", b"", "empty"),
+        ("x.csv", b"tokens,tags\nBern,B-LOC\n", "no column ner_tags in its header .* which has 'tokens', 'tags'; name"),
+        ("x.csv", b"tokens;ner_tags\n", "no column tokens in its header .*; separate its columns by commas"),
+        ("x.csv", b"tokens,tokens,ner_tags\na,b,O\n", "its header has the column tokens 2 times"),
+        ("x.csv", b'tokens,ner_tags\n\na,O\n"b,O\nc,O\n', "line 4: unexpected end of data; a field with quotes"),
+        ("x.csv", b'tokens,ner_tags\n"a"b,O\n', "line 2: ',' expected after '\"'"),
+        ("x.csv", b"tokens,ner_tags\n" + b"a\n" * 20, "none of its first 10 rows can be read; line 11: 1 column"),
+        ("x.tsv", b"tokens\tner_tags\nAnna\tB-PER\n\nging\tO\n", "line 3: a blank line between rows; its header"),
         ("x.jsonl", b"x" * (1 << 24), "line 1 is longer than 16,777,216 characters"),
     ],
 )
@@ -212,4 +265,5 @@ def test_a_folder_in_place_of_a_file(tmp_path):
 
 def test_suffixes():
     assert suffix_of(Path("a.b/x.CoNLL.gz")) == ".conll"
-    assert suffix_of(Path("x.csv")) == suffix_of(Path("x.gz")) == ""
+    assert suffix_of(Path("x.CSV")) == ".csv"
+    assert suffix_of(Path("x.xlsx")) == suffix_of(Path("x.gz")) == ""

@@ -44,6 +44,10 @@ def write_bombs(folder: Path) -> dict[str, str]:
     (folder / "endless.conll.gz").write_bytes(gzip.compress(b"a O\n" * 2_000_000, 1))
     (folder / "wide.tsv.gz").write_bytes(gzip.compress(word_line * 400, 1))
     (folder / "probe.conll.gz").write_bytes(gzip.compress((word_line + b"\n") * 500, 1))
+    header = b"tokens,ner_tags\n"
+    (folder / "quote.csv").write_bytes(header + b'a,O\n"' + b"a\n" * 70_000)
+    (folder / "columns.csv.gz").write_bytes(gzip.compress(header + b"," * 15_000_000, 1))
+    (folder / "record.csv.gz").write_bytes(gzip.compress(header + b'"a\nb",' * 6_000_000, 1))
     (folder / "arrays.jsonl").write_text(
         '{"tokens": ["Bern"], "ner_tags": ["O"], "x": [' + "[]," * 2_000_000 + "[]]}\n", encoding="utf-8"
     )
@@ -64,6 +68,9 @@ def write_bombs(folder: Path) -> dict[str, str]:
         "endless.conll.gz": "line 1: a sentence of more than 100,000 words",
         "wide.tsv.gz": "line 1: a sentence of more than 100,000 words, or 16,777,216 characters",
         "probe.conll.gz": "1: word 1 has 99,990 characters, where 10,000 are the most",
+        "quote.csv": "line 3: field larger than field limit (131072)",
+        "columns.csv.gz": "line 2: a row of more than 16,777,216 characters, or 1,000,000 columns",
+        "record.csv.gz": "line 2: a row of more than 16,777,216 characters, or 1,000,000 columns",
         "arrays.jsonl": "1: 4,000,007 brackets and commas, where 1,000,000 are the most of a line",
         "deep.jsonl": "1: nested too deeply",
         "word.jsonl": "1: word 1 has 10,001 characters, where 10,000 are the most",

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 import evaluate
 from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
-from ner.sharing.model_card import make_card, write_card
+from ner.sharing.model_card import make_card, widget, write_card
 from ner.sharing.run_record import hub_name, last_part
 from ner.training.run_folder import OURS
 from tests.conftest import part_of
@@ -77,6 +77,8 @@ def test_after_training_a_card_has_what_is_known(runs, corpus_folder, encoder_fo
     assert data["language"] == ["de", "fr"]
     assert data["license"] == "cc-by-sa-4.0"
     assert data["library_name"] == "transformers"
+    assert [example["example_title"] for example in data["widget"]] == ["Deutsch", "Français"]
+    assert data["widget"][0]["text"].startswith("Anna Keller leitet seit März das Universitätsspital Zürich . Zuvor")
     assert not {"base_model", "datasets", "model-index"} & set(data)  # local ones have no name on the Hub
     assert f"| {sum(metrics['sentences'].values()):,} (de {metrics['sentences']['de']:,}, fr" in text
     assert metrics["sentences"].keys() == {"de", "fr"}
@@ -252,6 +254,13 @@ def test_a_finished_run_gets_its_card_and_another_licence(runs, corpus_folder, e
     for more, expected in (("", "cc-by-sa-4.0"), ("--license mit", "mit"), ("", "mit")):
         train_run(encoder_folder, corpus_folder, runs / "one", f"--max-steps 20 --resume auto {more}")
         assert ModelCard((runs / "one/README.md").read_text(encoding="utf-8")).data["license"] == expected
+
+
+def test_the_widget_has_a_text_of_each_language_that_there_is_one_for():
+    (english,) = widget(["xx", "en"])
+    assert english["example_title"] == "English"
+    assert "again , said Nina Hofmann at Kloten . FC Basel" in english["text"]
+    assert widget(["xx"]) == []
 
 
 def test_names_and_paths(tmp_path, monkeypatch):

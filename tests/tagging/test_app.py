@@ -16,7 +16,7 @@ from ner.cli import serve as serve_command
 from ner.modeling.model import build_model, save_model
 from ner.modeling.pretrained import load_tokenizer
 from ner.tagging import app
-from ner.tagging.app import EXAMPLES
+from ner.tagging.examples import EXAMPLES, MIXED
 from ner.tagging.rendering import differences
 from ner.tagging.tagger import Tagger
 from tests.conftest import TAGS
@@ -98,7 +98,7 @@ def test_it_serves_this_machine_alone(program):
     with urllib.request.urlopen(address, timeout=30) as answer:
         page = answer.read().decode()
         assert answer.headers["content-security-policy"].startswith("default-src 'self' data:")
-    assert json.dumps(EXAMPLES["Italiano"])[1:30] in page
+    assert json.dumps(EXAMPLES["it"].text)[1:30] in page
     elsewhere = urllib.request.Request(address, headers={"Host": "example.org"})  # a name that leads here
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(elsewhere, timeout=30)
@@ -142,11 +142,16 @@ class Widget:
     def sides(self):
         """Name, text and entities, as (text, type and score), of each run that is shown."""
         return self.run("""
+            const plain = (node) => {
+                const copy = node.cloneNode(true);
+                copy.querySelectorAll(".bars, mark > small").forEach((part) => part.remove());
+                return copy.textContent;
+            };
             return [...document.querySelectorAll("#result section:has(.text)")].map((side) => [
                 side.querySelector("h2").textContent,
-                [...side.querySelector(".text").childNodes].map((one) => (one.firstChild ?? one).textContent).join(""),
+                plain(side.querySelector(".text")),
                 [...side.querySelectorAll("mark")].map((mark) => [
-                    mark.firstChild.textContent, mark.querySelector("small").textContent])])
+                    plain(mark), mark.querySelector("small").textContent])])
         """)
 
     @property
@@ -168,7 +173,7 @@ def page(browser, program):
 
 def test_typed_text_is_highlighted_and_runs_are_compared(page, taggers):
     one, two = taggers
-    assert page.sides == expected(taggers, EXAMPLES["Deutsch"], one)
+    assert page.sides == expected(taggers, EXAMPLES["de"].text, one)
     page.type("Frau Muster aus  Bern <b>trifft</b> {{value}} ${1+1} & Co.")
     text = page.find("#text textarea").get_attribute("value")
     page.wait(lambda: page.sides == expected(taggers, text, one))
@@ -179,9 +184,31 @@ def test_typed_text_is_highlighted_and_runs_are_compared(page, taggers):
     page.choose("run", two)
     page.wait(lambda: page.sides == expected(taggers, text, two))
     next(one for one in page.browser.find_elements("css selector", "button") if one.text == "Français").click()
-    page.wait(lambda: page.sides == expected(taggers, EXAMPLES["Français"], two))
+    page.wait(lambda: page.sides == expected(taggers, EXAMPLES["fr"].text, two))
     page.type(" ")
     page.wait(lambda: page.sides == expected(taggers, " ", two))
+
+
+def test_the_probabilities_of_a_word_are_bars(page, taggers):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.type("Anna Keller in Bern")
+    page.wait(lambda: page.sides[0][1] == "Anna Keller in Bern")
+    seen = "return [...document.querySelectorAll('.bars')].filter((bars) => bars.checkVisibility()).length"
+    page.find("#text textarea").click()
+    assert page.run(seen) == 0
+    word = page.find(".word:nth-of-type(1)")
+    ActionChains(page.browser).move_to_element(word).perform()
+    page.wait(lambda: page.run(seen) == 1)
+    ActionChains(page.browser).move_to_element(page.find("#lead")).perform()
+    page.wait(lambda: page.run(seen) == 0)
+    word.click()
+    ActionChains(page.browser).move_to_element(page.find("#lead")).perform()
+    page.wait(lambda: page.run(seen) == 1)
+    numbers = page.run("return [...document.querySelectorAll('.word:focus i')].map((bar) => bar.textContent)")
+    shares = [float(number.split()[-1]) for number in numbers]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1, abs=0.04)
 
 
 def test_an_error_is_shown(page):
@@ -195,7 +222,7 @@ def test_an_error_is_shown(page):
 
 
 def test_long_text_on_a_narrow_screen_does_not_scroll_sideways(page, browser, taggers):
-    text = " ".join([*EXAMPLES.values()] * 4)
+    text = " ".join([example.text for example in (*EXAMPLES.values(), MIXED)] * 4)
     size = {"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     page.run(f"""

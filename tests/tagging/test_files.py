@@ -2,7 +2,9 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,22 @@ TAGGED = TaggedText(
     np.array([0.9876, np.nan, 0.5], np.float32),
     [Entity("PER", "Anna", 0, 4, 0.9876), Entity("LOC", "Bern", 6, 10, 0.5)],
 )
+
+
+def with_probabilities() -> TaggedText:
+    p = np.array([[0.25, 0.75], [np.nan, np.nan], [0.5, 0.5]], np.float32)
+    return replace(TAGGED, labels=("O", "B-X"), probabilities=p)
+
+
+def test_rows_with_probabilities():
+    found = [{"O": 0.25, "B-X": 0.75}, None, {"O": 0.5, "B-X": 0.5}]
+    of_words = {"ner_tags": TAGGED.tags, "scores": [0.9876, None, 0.5], "probabilities": found}
+    words = {"tokens": ["Anna", ",", "Bern"]}
+    text = row_of(Text(1, "Anna, Bern", {"text": "Anna, Bern", "id": 3}), with_probabilities(), as_words=False)
+    assert [entity["text"] for entity in text.pop("entities")] == ["Anna", "Bern"]
+    assert text == {"text": "Anna, Bern", "id": 3} | words | of_words
+    row: dict[str, Any] = {"tokens": ["Anna", ",", "Bern"], "id": 3}
+    assert row_of(Text(1, row["tokens"], row), with_probabilities(), as_words=False) == row | of_words
 
 
 def contents(file: Path, column: str | None = None) -> list:
