@@ -244,7 +244,7 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     point = job.point(progress.step)
     with loop.meter.paused(), contextlib.suppress(EvaluationStoppedError):
         scores = validate(loop)
-        loop.log.write({**point, "validation": scores})
+        loop.log.write_evaluation(point, scores, loop.meter)
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
         progress.evaluations_since_best += 1

@@ -1,6 +1,7 @@
 """The sections of the report page: matrix, learning curves, scores by type, and what the token losses say."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_nam
 from ner.report import plots
 from ner.report.page import Picture, Section, Table
 from ner.report.tables import by_size, title
+from ner.training.log_entries import COLUMNS, read_evaluations
 
 TOP = 20  # rows of long tables
 LIKELY = 20  # one sentence in so many is called a likely label error
@@ -43,7 +45,22 @@ def sections(
         for split, part in curves.items():
             content += matrix_tables(by_size(part), split) if len(part) > 1 else []
         found.append(Section("Learning curve", content))
+    found += training_sections(results, languages)
     return [*found, Section("By entity type", [type_table(results, languages, scoring)]), *error_sections(read(losses))]
+
+
+def training_sections(results: Sequence[Result], languages: Sequence[str]) -> list[Section]:
+    """The evaluations of each run that has a log, with a plot where there are several; no section without any."""
+    content: list[str | Table | Picture] = []
+    for run, name in row_names(results, languages).items():
+        if not (evaluations := read_evaluations(Path(run))):
+            continue
+        caption = f"{name} ({run}): scores of the validation sentences, and losses in nats"
+        content.append(Table(COLUMNS, [list(astuple(each)) for each in evaluations], caption))
+        if len(evaluations) > 1 and plots.can_draw():
+            plot = plots.svg(plots.training_curves(evaluations), f"training {run}")
+            content.append(Picture(plot, f"Losses and F1 of {run} by epoch"))
+    return [Section("Training", content)] if content else []
 
 
 def matrix_tables(cells: Cells, split: str) -> list[Table]:

@@ -18,9 +18,11 @@ from ner.errors import InputError, printable
 from ner.evaluation.bootstrap import Interval
 from ner.files import write_atomic
 from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
+from ner.training.log_entries import to_markdown
 from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
 from ner.utils import DASH, aligned, quoted, table
 
+SHORT = 12  # a longer table of evaluations is folded away
 SILVER = re.compile(r"pan-?x|wikiann", re.IGNORECASE)
 PRIVATE = {item.name for group in (RunOptions, HubOptions) for item in fields(group)} | {"resume"}  # not on a card
 
@@ -44,6 +46,7 @@ def make_card(folder: Path, repository: str | None = None) -> str:
             summary(facts),
             *evaluations(facts),
             training(facts),
+            *progress(facts),
             usage(facts, repository or "best"),
             limits(facts),
             license_text(facts),
@@ -184,6 +187,21 @@ def training(facts: Facts) -> str:
         "seed": str(options.seed),
     }
     return "## How it was trained\n\n" + table(["", ""], [[key, text] for key, text in rows.items() if text])
+
+
+def progress(facts: Facts) -> list[str]:
+    """The evaluations of the training as a table, folded away where there are many."""
+    if not facts.evaluations:
+        return []
+    text = (
+        "Validation scores while it was trained. Losses are means in nats: that of training over the steps since the "
+        "evaluation before, with dropout; that of validation over words. The scores are as above, accuracy is of words."
+    )
+    shown = to_markdown(facts.evaluations)
+    if len(facts.evaluations) > SHORT:
+        summary = f"<summary>{len(facts.evaluations):,} evaluations</summary>"
+        shown = f"<details>\n{summary}\n\n{shown}\n\n</details>"
+    return [text, shown]
 
 
 def usage(facts: Facts, model: str) -> str:

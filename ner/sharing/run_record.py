@@ -19,6 +19,7 @@ from ner.evaluation.bootstrap import interval, resampled_f1
 from ner.evaluation.matrix import Result
 from ner.files import MANIFEST, read_json, sha256, write_json
 from ner.tags import SCORINGS
+from ner.training.log_entries import Evaluation, read_evaluations
 from ner.training.run_folder import EVALUATION
 
 Scores = dict[str, Any]  # of one language, as evaluation.json has them
@@ -29,7 +30,8 @@ class Facts:
     """What a card says. name: of the run folder; types: of entities, as the model has them.
 
     hub: `model` and `data` -> Hub name, None for local ones; sentences: to train on, of each language, empty where
-    metrics.json does not have them; scores: of each language of each evaluation, validation included.
+    metrics.json does not have them; scores: of each language of each evaluation, validation included; evaluations:
+    while it was trained.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Facts:
     hub: dict[str, str | None]
     sentences: dict[str, int]
     scores: list[Scores]
+    evaluations: list[Evaluation]
 
 
 def read_facts(folder: Path) -> Facts:
@@ -68,6 +71,7 @@ def read_facts(folder: Path) -> Facts:
         metrics.get("hub") or hub_names(options),
         metrics.get("sentences", {}),
         sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != training_data)),
+        read_evaluations(folder),
     )
 
 

@@ -100,6 +100,25 @@ def test_after_training_a_card_has_what_is_known(runs, corpus_folder, encoder_fo
     assert not {"output", "resume", "push_to_hub"} & set(options)
 
 
+def test_the_evaluations_of_the_training_are_a_table(runs):
+    """Of a run without a log there is none; of a long one it is folded away."""
+    lines = (runs / "one/log.jsonl").read_text(encoding="utf-8").splitlines()
+    *_, entry = [line for line in lines if '"validation"' in line]
+    logged = json.loads(entry)
+    scores = logged["validation"]
+    numbers = [logged["train_loss"], *(scores[key] for key in ("loss", "precision", "recall", "f1", "accuracy"))]
+    text = (runs / "one/README.md").read_text(encoding="utf-8")
+    row = ["20", f"{logged['epoch']:.2f}", *(f"{value:.4f}" for value in numbers)]
+    assert row in [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert "training loss" in text
+    assert text.count("<details>") == 1
+    (runs / "one/log.jsonl").write_text(f"{entry}\n" * 13, encoding="utf-8")
+    text = make_card(runs / "one")
+    assert "<summary>13 evaluations</summary>\n\n|" in text
+    (runs / "one/log.jsonl").unlink()
+    assert "training loss" not in make_card(runs / "one")
+
+
 def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):
     """A run alone in its row has the row's figures; of two seeds in one row, each card has its own."""
     run(runs / "one", "--languages", "fr", "de", "--output", tmp_path / "out")
