@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from tqdm import tqdm as plain
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Layout: TypeAlias = Literal["ruled", "dashes", "compact"]
 
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
 DASH = "–"  # noqa: RUF001
@@ -43,7 +44,7 @@ def table(
     lines: Sequence[Sequence[Any]],
     *,
     right: Sequence[bool] | None = None,
-    layout: Literal["ruled", "dashes", "compact"] = "ruled",
+    layout: Layout = "ruled",
 ) -> str:
     """A Markdown table.
 

@@ -12,9 +12,10 @@ from ner.analysis.label_errors import rank_label_errors
 from ner.analysis.token_losses import read, select
 from ner.evaluation.learning_curve import Curve, summary
 from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_names
+from ner.evaluation.metrics import RATIOS
 from ner.report import plots
 from ner.report.page import Picture, Section, Table
-from ner.report.tables import by_size, title
+from ner.report.tables import TYPE_COLUMNS, by_size, title, type_rows
 from ner.training.log_entries import COLUMNS, read_evaluations
 
 TOP = 20  # rows of long tables
@@ -80,21 +81,21 @@ def matrix_tables(cells: Cells, split: str) -> list[Table]:
 
 
 def type_table(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Table:
-    """Precision, recall and F1 of each type, for every run, split and language."""
+    """Precision, recall and F1 of each type and their averages, for every run, split and language."""
     names = row_names(results, languages)
     rows = [
         [
             names[result.run],
             result.language,
             result.split,
-            type_,
-            *(scores[key] for key in ("precision", "recall", "f1")),
+            type_ or f"all ({average})",
+            *(scores[key] for key in RATIOS),
             scores["support"],
         ]
         for result in results
-        for type_, scores in result.scores[scoring]["per_type"].items()
+        for type_, average, scores in type_rows(result, scoring)
     ]
-    return Table(["trained on", "tested on", "split", "type", "precision", "recall", "F1", "entities"], rows)
+    return Table(["trained on", "tested on", "split", *TYPE_COLUMNS[2:]], rows)
 
 
 def error_sections(table: pa.Table) -> list[Section]:
