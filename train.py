@@ -33,7 +33,7 @@ from ner.modeling.model import build_model, compile_layers, freeze, max_position
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
-from ner.sharing.run_record import hub_names
+from ner.sharing.run_record import run_facts
 from ner.tagging.teacher import teach
 from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
@@ -280,7 +280,7 @@ def finish(loop: Loop) -> Metrics:
         "train_sentences": loop.job.data.num_annotated,
         "train_sentences_by_language": loop.job.data.sizes,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
-        "hub": hub_names(config),
+        **run_facts(config, loop.accelerator),
         **loop.meter.totals(),
         "best": progress.best,
         **averaged,

@@ -47,6 +47,7 @@ def make_card(folder: Path, repository: str | None = None) -> str:
             *evaluations(facts),
             training(facts),
             *progress(facts),
+            *made_with(facts),
             usage(facts, repository or "best"),
             limits(facts),
             license_text(facts),
@@ -202,6 +203,23 @@ def progress(facts: Facts) -> list[str]:
         summary = f"<summary>{len(facts.evaluations):,} evaluations</summary>"
         shown = f"<details>\n{summary}\n\n{shown}\n\n</details>"
     return [text, shown]
+
+
+def made_with(facts: Facts) -> list[str]:
+    """Versions, device and commit as a table; of a run of an older version they are not known."""
+    known = facts.metrics.get("environment")
+    if not known:
+        return []
+    git = known["git"]
+    changed = {True: ", with changes that are not committed", False: "", None: ""}
+    rows = {
+        **{name: version for name, version in known["versions"].items() if version},
+        "device": known["device"],
+        "processes": known["processes"],
+        "commit of the code": git and f"{git['commit']}{changed[git['dirty']]}",
+    }
+    lines = [[quoted(name), quoted(str(value))] for name, value in rows.items() if value]
+    return ["What it was made with:", table(["", ""], lines)]
 
 
 def usage(facts: Facts, model: str) -> str:
