@@ -144,7 +144,7 @@ def write(
     config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str], corpora: Corpora, losses: Path | None
 ) -> None:
     """Prints matrices and learning curves, and writes what --output and --report ask for. Raises OSError."""
-    summary = summarize(results, config.splits, languages, config.scoring)
+    summary = summarize(results, config.splits, languages, config.scoring, by_type=config.by_type)
     echo(summary.text)  # before anything is written: a disk may be full
     if config.output:
         folder = Path(config.output)

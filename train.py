@@ -33,7 +33,7 @@ from ner.modeling.model import build_model, compile_layers, freeze, max_position
 from ner.modeling.pretrained import load_tokenizer
 from ner.runtime import main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
-from ner.sharing.run_record import hub_names
+from ner.sharing.run_record import run_facts
 from ner.tagging.teacher import teach
 from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
@@ -246,7 +246,7 @@ def evaluate_and_keep_best(loop: Loop) -> None:
     point = job.point(progress.step)
     with loop.meter.paused(), contextlib.suppress(EvaluationStoppedError):
         scores = validate(loop)
-        loop.log.write({**point, "validation": scores})
+        loop.log.write_evaluation(point, scores, loop.meter)
         loop.bar.set_postfix(f1=f"{scores['f1']:.4f}")
         progress.evaluated = progress.step
         progress.evaluations_since_best += 1
@@ -282,7 +282,7 @@ def finish(loop: Loop) -> Metrics:
         "train_sentences": loop.job.data.num_annotated,
         "train_sentences_by_language": loop.job.data.sizes,
         "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
-        "hub": hub_names(config),
+        **run_facts(config, loop.accelerator),
         **loop.meter.totals(),
         "best": progress.best,
         **averaged,

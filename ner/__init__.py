@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ner.evaluation.inference import evaluate as evaluate
     from ner.evaluation.inference import predict as predict
     from ner.evaluation.metrics import Counts as Counts
+    from ner.evaluation.metrics import classification_report as classification_report
     from ner.inputs.batching import EpochPlan as EpochPlan
     from ner.inputs.collators import PackedCollator as PackedCollator
     from ner.inputs.collators import PaddedCollator as PaddedCollator
@@ -38,7 +39,7 @@ MODULES = {
     "inputs.encoding": ("Encoded", "encode"),
     "evaluation.inference": ("evaluate", "predict"),
     "modeling.loss": ("token_loss", "micro_batch_loss"),
-    "evaluation.metrics": ("Counts",),
+    "evaluation.metrics": ("Counts", "classification_report"),
     "modeling.pretrained": ("load_tokenizer",),
     "modeling.model": ("build_model", "load_tagger"),
     "tagging.document": ("Entity", "TaggedText"),

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from tqdm import tqdm as plain
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Layout: TypeAlias = Literal["ruled", "dashes", "compact"]
 
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
 DASH = "–"  # noqa: RUF001
@@ -47,7 +48,7 @@ def table(
     lines: Sequence[Sequence[Any]],
     *,
     right: Sequence[bool] | None = None,
-    layout: Literal["ruled", "dashes", "compact"] = "ruled",
+    layout: Layout = "ruled",
 ) -> str:
     """A Markdown table.
 

@@ -68,6 +68,20 @@ def test_the_matrix(runs, tmp_path, capsys):
     assert {r["num_sentences"] for r in written["results"]} == {200}
 
 
+def test_scores_by_type_are_printed_where_they_are_asked_for(runs, capsys):
+    run(runs / "de", "--languages", "de", "fr")
+    assert "By entity type" not in capsys.readouterr().out
+    run(runs / "de", "--languages", "de", "fr", "--by-type", "--scoring", "strict")
+    text = capsys.readouterr().out
+    assert "By entity type, test (strict scoring)\n\n| trained on | tested on | type " in text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    found = [(row[1], row[2]) for row in rows if len(row) == 7 and row[0] == "de"]
+    names = ("LOC", "ORG", "PER", "all (micro)", "all (macro)", "all (weighted)")
+    assert found == [(language, name) for language in ("de", "fr") for name in names]
+    f1 = next(line for line in rows if line[0] == "de")[1]
+    assert f1 in next(row for row in rows if row[1:3] == ["de", "all (micro)"])
+
+
 def test_a_cell_is_what_seqeval_says_of_the_saved_model(runs, corpus_folder, tmp_path):
     """From the words of the file to F1 without any code of ours between."""
     run(runs / "de", "--languages", "de", "--output", tmp_path)
@@ -107,7 +121,10 @@ def test_every_table_and_picture_of_the_matrix(runs, tmp_path, capsys):
     assert cell["interval"]["low"] < cell["f1"] < cell["interval"]["high"]
     assert cell["gap"] == pytest.approx(written["f1"]["test"]["fr"]["fr"] - cell["f1"])
     assert written["best"]["test"]["fr"] == ["each", "fr"]
-    names = ["matrix.csv", "matrix.json", "matrix.md", "matrix.png", "matrix.svg", "matrix.tex"]
+    types = list(csv.DictReader((output / "types.csv").open(encoding="utf-8")))
+    micro = next(row for row in types if (row["average"], row["tested_on"]) == ("micro", "fr"))
+    assert float(micro["f1"]) == pytest.approx(cell["runs"][0], abs=1e-6)
+    names = ["matrix.csv", "matrix.json", "matrix.md", "matrix.png", "matrix.svg", "matrix.tex", "types.csv"]
     assert sorted(file.name for file in output.iterdir()) == names
     assert f"**{written['f1']['test']['fr']['fr']:.3f}**" in printed
     assert f"{cell['gap']:.3f} [" in printed
@@ -155,7 +172,8 @@ def test_runs_of_several_sizes_are_a_curve(runs, encoder_folder, corpus_folder, 
 def test_without_matplotlib_all_tables_are_written(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     run(runs / "de", "--languages", "de", "--output", tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"matrix.md", "matrix.csv", "matrix.json", "matrix.tex"}
+    names = {"matrix.md", "matrix.csv", "matrix.json", "matrix.tex", "types.csv"}
+    assert {file.name for file in tmp_path.iterdir()} == names
     assert "no pictures: matplotlib is not installed; pip install" in capsys.readouterr().err
 
 
@@ -384,6 +402,7 @@ def test_the_page_holds_what_was_found(runs, tmp_path):
     for heading in (
         "F1 on test",
         "Heat map",
+        "Training",
         "By entity type",
         "Loss (nats)",
         "Confusion",
@@ -393,7 +412,7 @@ def test_the_page_holds_what_was_found(runs, tmp_path):
         assert any(found.startswith(heading) for found in headings), headings
     f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
     assert all(f"{value:.3f}" in page for row in f1.values() for value in row.values())
-    assert page.count("data:image/svg+xml") == 1
+    assert page.count("data:image/svg+xml") == 3  # the heat map, and losses and F1 of each run
     with pytest.raises(SystemExit) as caught:
         run(runs / "de", "--report")
     assert caught.value.code == 2

@@ -26,6 +26,9 @@ class EvaluationOptions:
     scoring: Literal["default", "strict"] = option(
         "default", "entities of the matrix: conlleval's rules, or strict IOB2; the JSON has both"
     )
+    by_type: bool = option(
+        False, "print precision, recall and F1 of each entity type and their averages, too; --output always has them"
+    )
     output: str | None = option(
         None, "folder for the matrix, the learning curve and the comparison, as tables and pictures", metavar="FOLDER"
     )

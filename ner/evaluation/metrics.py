@@ -1,14 +1,19 @@
-"""Entity counts -> precision, recall, F1 and token accuracy, equal to seqeval's and vectorised.
+"""Entity counts -> precision, recall, F1 and word accuracy, equal to seqeval's and vectorised.
 
 Counts add up: over batches, over processes, over languages.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ner.errors import InputError, shorten
 from ner.tags import SCORINGS, Scoring, TagSet, entities, first_words, is_among
+from ner.utils import offsets_of
+
+RATIOS = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -56,28 +61,27 @@ class Counts:
         )
 
     def scores(self, scoring: Scoring = "default") -> dict[str, Any]:
-        """Everything worth reporting, as plain numbers: micro and macro averages, each type, accuracy, mean loss.
+        """Everything worth reporting, as plain numbers: averages, each type, accuracy, mean loss.
 
-        Macro is the mean over types that occur in gold or prediction. A ratio without cases is 0.
+        Macro is the mean over types that occur in gold or prediction, weighted is that with their support as weights. A
+        ratio without cases is 0.
 
         Args:
             scoring: `default` follows conlleval, where an I- that continues nothing begins an entity; `strict` takes
                 only entities that begin with B-.
 
         Returns:
-            `precision`, `recall`, `f1` (micro, from 0 to 1) and `support` (gold entities); `macro`, with the first
-            three; `per_type`, with all four of each type that occurs; `accuracy` over words; `loss`, the mean in nats,
-            nan where no word has one; `words`, their number.
+            `precision`, `recall`, `f1` (micro, from 0 to 1) and `support` (gold entities); `macro` and `weighted`, with
+            the first three; `per_type`, with all four of each type that occurs; `accuracy` over words; `loss`, the mean
+            in nats, nan where no word has one; `words`, their number.
         """
         counts = self.entities[SCORINGS.index(scoring)]
         per_type = {name: ratios(row) for name, row in zip(self.types, counts, strict=True) if row.any()}
-        macro = {
-            key: float(np.mean([row[key] for row in per_type.values()])) if per_type else 0.0
-            for key in ("precision", "recall", "f1")
-        }
+        rows = list(per_type.values())
         return {
             **ratios(counts.sum(axis=0)),
-            "macro": macro,
+            "macro": mean_ratios(rows, [1] * len(rows)),
+            "weighted": mean_ratios(rows, [row["support"] for row in rows]),
             "per_type": per_type,
             "accuracy": self.correct_words / max(self.words, 1),
             "loss": self.loss / self.scored_words if self.scored_words else float("nan"),
@@ -99,6 +103,13 @@ def ratios(counts: np.ndarray) -> dict[str, Any]:
         "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
         "support": gold,
     }
+
+
+def mean_ratios(rows: Sequence[dict[str, Any]], weights: Sequence[int]) -> dict[str, float]:
+    """The mean of precision, recall and F1; 0 where the weights are. rows: as of `ratios`."""
+    if not sum(weights):
+        return dict.fromkeys(RATIOS, 0.0)
+    return {key: float(np.average([row[key] for row in rows], weights=weights)) for key in RATIOS}
 
 
 def entity_counts(
@@ -148,3 +159,62 @@ def count(
         float(np.nansum(loss, dtype=np.float64)),
         int((~np.isnan(loss)).sum()),
     )
+
+
+def classification_report(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scoring: Scoring = "default"
+) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support by entity type, with averages.
+
+    The same as seqeval's `classification_report(gold, predicted, output_dict=True)`, with `mode="strict", scheme=IOB2`
+    for strict scoring; without any entity the macro average is 0, which is nan there.
+
+    Args:
+        gold: IOB2 tags of the words of each sentence.
+        predicted: Those that are scored: as many sentences, of the same lengths.
+        scoring: `default` follows conlleval, where an I- that continues nothing begins an entity; `strict` takes only
+            entities that begin with B-.
+
+    Returns:
+        For each type that has an entity, in alphabetical order, and for `micro avg`, `macro avg` and `weighted avg`:
+        `precision`, `recall` and `f1-score`, from 0 to 1, and `support`, the number of gold entities.
+
+    Raises:
+        InputError: If the lengths differ, or a tag is not IOB2.
+    """
+    check_sentences(gold, predicted)
+    try:
+        tags = TagSet.collect(tag for sentences in (gold, predicted) for sentence in sentences for tag in sentence)
+    except InputError as error:
+        raise InputError(f"`gold`, `predicted`: {error}") from error
+    ids, guessed = (
+        np.array([tags.ids[tag] for sentence in sentences for tag in sentence], dtype=np.int64)
+        for sentences in (gold, predicted)
+    )
+    starts = first_words(offsets_of([len(sentence) for sentence in gold]))
+    scores = count(ids, guessed, starts, np.full(len(ids), np.nan), tags).scores(scoring)
+    averages = {"micro avg": scores, "macro avg": scores["macro"], "weighted avg": scores["weighted"]}
+    return {
+        name: {
+            "precision": row["precision"],
+            "recall": row["recall"],
+            "f1-score": row["f1"],
+            "support": row.get("support", scores["support"]),
+        }
+        for name, row in {**scores["per_type"], **averages}.items()
+    }
+
+
+def check_sentences(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> None:
+    """Raises InputError for what is not sentences of tags, or not as many of each."""
+    for name, sentences in (("gold", gold), ("predicted", predicted)):
+        if flat := [sentence for sentence in sentences if isinstance(sentence, str)]:
+            raise InputError(f"`{name}` has {shorten(flat[0])} for a sentence; give a list of tags for each sentence")
+        if others := [tag for sentence in sentences for tag in sentence if not isinstance(tag, str)]:
+            raise InputError(f"`{name}` has {shorten(others[0])} for a tag; give names like B-PER, not ids")
+    if len(gold) != len(predicted):
+        raise InputError(f"`gold` has {len(gold):,} sentences, `predicted` {len(predicted):,}; give the same ones")
+    for i, (of_gold, of_predicted) in enumerate(zip(gold, predicted, strict=True)):
+        if len(of_gold) != len(of_predicted):
+            lengths = f"{len(of_gold)} tags in `gold`, {len(of_predicted)} in `predicted`"
+            raise InputError(f"sentence {i} (from 0) has {lengths}; each word has one in both")

@@ -1,4 +1,4 @@
-"""The matrix as a heat map and learning curves as a plot, PNG and SVG, with matplotlib where it is installed.
+"""The matrix as a heat map, learning curves and trainings as plots, PNG and SVG, where matplotlib is installed.
 
 The same numbers give the same files: no dates, no random ids.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.learning_curve import AVERAGES, Curve, Level, Point, outcome
 from ner.evaluation.matrix import Average, Cells, best_rows, f1_of_cells
+from ner.training.log_entries import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,6 +125,27 @@ def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     lines_of_legend = 2 if is_single else draw_legend(figure, panels.flat, methods, width * len(columns))
     figure.set_size_inches(width * len(columns), height * len(averages) + 0.22 * lines_of_legend)
+    return figure
+
+
+def training_curves(evaluations: Sequence[Evaluation]) -> "Figure":
+    """Losses of training and validation, and F1 of the validation sentences, by epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    epochs = [each.epoch for each in evaluations]
+    lines = {"training": [each.train_loss for each in evaluations], "validation": [each.loss for each in evaluations]}
+    for (label, values), color, marker in zip(lines.items(), COLORS, MARKERS, strict=False):
+        if known := [math.nan if value is None else value for value in values if set(values) != {None}]:
+            losses.plot(epochs, known, f"{marker}-", color=color, markersize=4, label=label)
+    scores.plot(epochs, [each.f1 for each in evaluations], f"{MARKERS[1]}-", color=COLORS[1], markersize=4)
+    for axes, title in ((losses, "Loss (nats)"), (scores, "F1 on validation")):
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    losses.set_ylim(bottom=0)
+    losses.legend(frameon=False)
     return figure
 
 

@@ -1,6 +1,7 @@
 """The sections of the report page: matrix, learning curves, scores by type, and what the token losses say."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,9 +12,11 @@ from ner.analysis.label_errors import rank_label_errors
 from ner.analysis.token_losses import read, select
 from ner.evaluation.learning_curve import Curve, summary
 from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_names
+from ner.evaluation.metrics import RATIOS
 from ner.report import plots
 from ner.report.page import Picture, Section, Table
-from ner.report.tables import by_size, title
+from ner.report.tables import TYPE_COLUMNS, by_size, title, type_rows
+from ner.training.log_entries import COLUMNS, read_evaluations
 
 TOP = 20  # rows of long tables
 LIKELY = 20  # one sentence in so many is called a likely label error
@@ -43,7 +46,22 @@ def sections(
         for split, part in curves.items():
             content += matrix_tables(by_size(part), split) if len(part) > 1 else []
         found.append(Section("Learning curve", content))
+    found += training_sections(results, languages)
     return [*found, Section("By entity type", [type_table(results, languages, scoring)]), *error_sections(read(losses))]
+
+
+def training_sections(results: Sequence[Result], languages: Sequence[str]) -> list[Section]:
+    """The evaluations of each run that has a log, with a plot where there are several; no section without any."""
+    content: list[str | Table | Picture] = []
+    for run, name in row_names(results, languages).items():
+        if not (evaluations := read_evaluations(Path(run))):
+            continue
+        caption = f"{name} ({run}): scores of the validation sentences, and losses in nats"
+        content.append(Table(COLUMNS, [list(astuple(each)) for each in evaluations], caption))
+        if len(evaluations) > 1 and plots.can_draw():
+            plot = plots.svg(plots.training_curves(evaluations), f"training {run}")
+            content.append(Picture(plot, f"Losses and F1 of {run} by epoch"))
+    return [Section("Training", content)] if content else []
 
 
 def matrix_tables(cells: Cells, split: str) -> list[Table]:
@@ -63,21 +81,21 @@ def matrix_tables(cells: Cells, split: str) -> list[Table]:
 
 
 def type_table(results: Sequence[Result], languages: Sequence[str], scoring: str) -> Table:
-    """Precision, recall and F1 of each type, for every run, split and language."""
+    """Precision, recall and F1 of each type and their averages, for every run, split and language."""
     names = row_names(results, languages)
     rows = [
         [
             names[result.run],
             result.language,
             result.split,
-            type_,
-            *(scores[key] for key in ("precision", "recall", "f1")),
+            type_ or f"all ({average})",
+            *(scores[key] for key in RATIOS),
             scores["support"],
         ]
         for result in results
-        for type_, scores in result.scores[scoring]["per_type"].items()
+        for type_, average, scores in type_rows(result, scoring)
     ]
-    return Table(["trained on", "tested on", "split", "type", "precision", "recall", "F1", "entities"], rows)
+    return Table(["trained on", "tested on", "split", *TYPE_COLUMNS[2:]], rows)
 
 
 def error_sections(table: pa.Table) -> list[Section]:

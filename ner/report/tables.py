@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.learning_curve import Curve, Point
 from ner.evaluation.matrix import Cell, Cells, Result, Row, best_rows, f1_of_cells, row_names
-from ner.utils import DASH, aligned, escape_line, table
+from ner.evaluation.metrics import RATIOS
+from ner.utils import DASH, Layout, aligned, escape_line, table
+
+TYPE_COLUMNS = ("trained on", "tested on", "type", "precision", "recall", "F1", "entities")
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -194,18 +198,60 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: s
     )
 
 
-def type_report(results: Sequence[Result], languages: Sequence[str], scoring: str) -> str:
+def types_to_text(
+    of_split: Mapping[str, Sequence[Result]], languages: Sequence[str], scoring: str, layout: Layout = "compact"
+) -> str:
+    """`type_report` of each split, with headings."""
+    return "\n\n".join(
+        f"By entity type, {escape_line(split)} ({scoring} scoring)\n\n{type_report(part, languages, scoring, layout)}"
+        for split, part in of_split.items()
+    )
+
+
+def type_report(results: Sequence[Result], languages: Sequence[str], scoring: str, layout: Layout = "compact") -> str:
     """Precision, recall, F1 and support of each entity type, for every run and language, as a Markdown table."""
+    labels = run_labels(results, languages)
+    lines = [
+        [
+            labels[result.run],
+            result.language,
+            type_ or f"all ({average})",
+            *(f"{row[key]:.3f}" for key in RATIOS),
+            row["support"],
+        ]
+        for result in results
+        for type_, average, row in type_rows(result, scoring)
+    ]
+    return table(TYPE_COLUMNS, lines, right=[False] * 3 + [True] * 4, layout=layout)
+
+
+def type_rows(result: Result, scoring: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Type, average, scores: of each type that occurs, which is no average, and then of the averages over all types."""
+    scores = result.scores[scoring]
+    total = {"support": scores["support"]}
+    averages = {"micro": scores, "macro": total | scores["macro"], "weighted": total | scores["weighted"]}
+    of_types = [(type_, "", row) for type_, row in scores["per_type"].items()]
+    return of_types + [("", average, row) for average, row in averages.items()]
+
+
+def run_labels(results: Sequence[Result], languages: Sequence[str]) -> dict[str, str]:
+    """Run -> name of its row in the matrix; of several runs in a row, with the run."""
     names = row_names(results, languages)
-    runs_of = {name: [run for run, other in names.items() if other == name] for name in names.values()}
-    header = ["trained on", "tested on", "type", "precision", "recall", "F1", "entities"]
-    lines: list[list[str]] = []
-    for result in results:
-        name = names[result.run]
-        label = name if len(runs_of[name]) == 1 or name.endswith("]") else f"{name} [{result.run}]"
-        scores = result.scores[scoring]
-        rows = [*scores["per_type"].items(), ("all (micro)", scores), ("all (macro)", scores["macro"])]
-        for type_, row in rows:
-            ratios = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-            lines.append([label, result.language, type_, *ratios, str(row.get("support", ""))])
-    return table(header, lines, right=[False] * 3 + [True] * 4, layout="compact")
+    count = Counter(names.values())
+    is_alone = {run: count[name] == 1 or name.endswith("]") for run, name in names.items()}
+    return {run: name if is_alone[run] else f"{name} [{run}]" for run, name in names.items()}
+
+
+def types_to_csv(of_split: Mapping[str, Sequence[Result]], languages: Sequence[str], scoring: str) -> str:
+    """`type_report` of all splits as CSV, six decimals; an average has its name in its column, and no type."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "run", "trained_on", "tested_on", "type", "average", *RATIOS, "support"])
+    for split, results in of_split.items():
+        names = row_names(results, languages)
+        for result in results:
+            place = [split, result.run, names[result.run], result.language]
+            for type_, average, row in type_rows(result, scoring):
+                ratios = [f"{row[key]:.6f}" for key in RATIOS]
+                writer.writerow([*place, type_, average, *ratios, row["support"]])
+    return text.getvalue()

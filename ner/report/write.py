@@ -32,14 +32,25 @@ class Summary:
     text: str
 
 
-def summarize(results: Sequence[Result], splits: Sequence[str], languages: Sequence[str], scoring: Scoring) -> Summary:
-    """Matrices and learning curves, with their intervals; a split without curves has none."""
+def summarize(
+    results: Sequence[Result],
+    splits: Sequence[str],
+    languages: Sequence[str],
+    scoring: Scoring,
+    *,
+    by_type: bool = False,
+) -> Summary:
+    """Matrices and learning curves, with their intervals; a split without curves has none.
+
+    by_type: whether scores by entity type are printed, too.
+    """
     of_split = {split: [result for result in results if result.split == split] for split in splits}
     cells = {split: f1_cells(part, languages, scoring) for split, part in of_split.items()}
     found = {split: learning_curve.curves(part, scoring) for split, part in of_split.items()}
     curves = {split: split_curves for split, (split_curves, _) in found.items() if split_curves}
     notes = dict.fromkeys(f"note: {note}" for _, split_notes in found.values() for note in split_notes)
-    parts = (tables.to_text(cells, scoring), curve_text(curves, scoring), *notes)
+    types = tables.types_to_text(of_split, languages, scoring, "ruled") if by_type else ""
+    parts = (tables.to_text(cells, scoring), types, curve_text(curves, scoring), *notes)
     text = "\n\n".join(filter(None, parts))
     return Summary(
         results=results, of_split=of_split, languages=languages, scoring=scoring, cells=cells, curves=curves, text=text
@@ -57,16 +68,14 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
     losses: the file of token losses, if there is one; report: whether there is to be a report of it.
     """
     cells, curves, languages, scoring = summary.cells, summary.curves, summary.languages, summary.scoring
-    types = [
-        f"By entity type, {split}\n\n{tables.type_report(part, languages, scoring)}"
-        for split, part in summary.of_split.items()
-    ]
+    by_type = (summary.of_split, languages, scoring)
     content = {"scoring": scoring, **tables.to_plain(cells), "results": [result.plain() for result in summary.results]}
     texts = {
-        "matrix.md": "\n\n".join([tables.to_text(cells, scoring), *types]),
+        "matrix.md": f"{tables.to_text(cells, scoring)}\n\n{tables.types_to_text(*by_type)}",
         "matrix.csv": tables.to_csv({split: tables.csv_rows(part) for split, part in cells.items()}),
         "matrix.json": to_json(content),
         "matrix.tex": tables.to_latex(cells, scoring),
+        "types.csv": tables.types_to_csv(*by_type),
     }
     if curves:
         plain = {split: [learning_curve.to_plain(curve) for curve in part] for split, part in curves.items()}

@@ -20,9 +20,11 @@ from ner.evaluation.bootstrap import Interval
 from ner.files import write_atomic
 from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
 from ner.tagging.examples import EXAMPLES
+from ner.training.log_entries import to_markdown
 from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
 from ner.utils import DASH, aligned, quoted, table
 
+SHORT = 12  # a longer table of evaluations is folded away
 SILVER = re.compile(r"pan-?x|wikiann", re.IGNORECASE)
 PRIVATE = {item.name for group in (RunOptions, HubOptions) for item in fields(group)} | {"resume"}  # not on a card
 
@@ -46,6 +48,8 @@ def make_card(folder: Path, repository: str | None = None) -> str:
             summary(facts),
             *evaluations(facts),
             training(facts),
+            *progress(facts),
+            *made_with(facts),
             usage(facts, repository or "best"),
             limits(facts),
             license_text(facts),
@@ -199,6 +203,38 @@ def training(facts: Facts) -> str:
         "seed": str(options.seed),
     }
     return "## How it was trained\n\n" + table(["", ""], [[key, text] for key, text in rows.items() if text])
+
+
+def progress(facts: Facts) -> list[str]:
+    """The evaluations of the training as a table, folded away where there are many."""
+    if not facts.evaluations:
+        return []
+    text = (
+        "Validation scores while it was trained. Losses are means in nats: that of training over the steps since the "
+        "evaluation before, with dropout; that of validation over words. The scores are as above, accuracy is of words."
+    )
+    shown = to_markdown(facts.evaluations)
+    if len(facts.evaluations) > SHORT:
+        summary = f"<summary>{len(facts.evaluations):,} evaluations</summary>"
+        shown = f"<details>\n{summary}\n\n{shown}\n\n</details>"
+    return [text, shown]
+
+
+def made_with(facts: Facts) -> list[str]:
+    """Versions, device and commit as a table; of a run of an older version they are not known."""
+    known = facts.metrics.get("environment")
+    if not known:
+        return []
+    git = known["git"]
+    changed = {True: ", with changes that are not committed", False: "", None: ""}
+    rows = {
+        **{name: version for name, version in known["versions"].items() if version},
+        "device": known["device"],
+        "processes": known["processes"],
+        "commit of the code": git and f"{git['commit']}{changed[git['dirty']]}",
+    }
+    lines = [[quoted(name), quoted(str(value))] for name, value in rows.items() if value]
+    return ["What it was made with:", table(["", ""], lines)]
 
 
 def usage(facts: Facts, model: str) -> str:

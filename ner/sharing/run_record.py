@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its documented place
 
 from ner.arguments import read_config
@@ -19,6 +20,8 @@ from ner.evaluation.bootstrap import interval, resampled_f1
 from ner.evaluation.matrix import Result
 from ner.files import MANIFEST, read_json, sha256, write_json
 from ner.tags import SCORINGS
+from ner.training.environment import environment
+from ner.training.log_entries import Evaluation, read_evaluations
 from ner.training.run_folder import EVALUATION
 
 Scores = dict[str, Any]  # of one language, as evaluation.json has them
@@ -29,7 +32,8 @@ class Facts:
     """What a card says. name: of the run folder; types: of entities, as the model has them.
 
     hub: `model` and `data` -> Hub name, None for local ones; sentences: to train on, of each language, empty where
-    metrics.json does not have them; scores: of each language of each evaluation, validation included.
+    metrics.json does not have them; scores: of each language of each evaluation, validation included; evaluations:
+    while it was trained.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Facts:
     hub: dict[str, str | None]
     sentences: dict[str, int]
     scores: list[Scores]
+    evaluations: list[Evaluation]
 
 
 def read_facts(folder: Path) -> Facts:
@@ -68,6 +73,7 @@ def read_facts(folder: Path) -> Facts:
         metrics.get("hub") or hub_names(options),
         metrics.get("sentences", {}),
         sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != training_data)),
+        read_evaluations(folder),
     )
 
 
@@ -147,6 +153,18 @@ def about_only(scores: Scores) -> Scores:
 def place(scores: Scores) -> tuple[str, ...]:
     """Equal for results of which a later one takes the other's place."""
     return tuple(str(scores[key]) for key in ("data", "sample", "map_tags", "split", "language"))
+
+
+def run_facts(options: TrainConfig, accelerator: Accelerator) -> dict[str, Any]:
+    """What metrics.json says of a run beside its numbers: `hub`, and on the main process what it was made with.
+
+    That is `environment`, and `config`: every option as it was used, of config.yaml.
+    """
+    facts: dict[str, Any] = {"hub": hub_names(options)}
+    if accelerator.is_main_process:
+        facts["environment"] = environment(accelerator)
+        facts["config"] = asdict(read_config(TrainConfig, options.folder / "config.yaml"))
+    return facts
 
 
 def hub_names(options: TrainConfig) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
 """What a run logs: log.jsonl, trackers, and means over the steps since the last log point."""
 
 import contextlib
-import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ner.files import to_json_line, write_atomic
 from ner.inputs.batching import Step
-from ner.runtime import warn
+from ner.runtime import say, warn
+from ner.training.log_entries import Evaluation, printed, read_log
 
 Metrics = dict[str, Any]  # what is in metrics.json
 
@@ -30,15 +31,11 @@ class JsonLinesLog:
         """resumed_at: step after which a run goes on; what was logged behind it is dropped."""
         self.file = file
         self.accelerator = accelerator
+        self.has_head = False  # of the table of evaluations that is printed
         if accelerator.is_main_process and file.exists():
-            kept = []
-            for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-                # Half a line, of a run that was killed, or anything.
-                with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                    entry = json.loads(line)
-                    if entry["step"] <= resumed_at and "average" not in entry:  # which the end of a run makes again
-                        kept.append(line + "\n")
-            write_atomic(file, "".join(kept))
+            entries = (entry for entry in read_log(file) if entry["step"] <= resumed_at)
+            kept = [entry for entry in entries if "average" not in entry]  # which the end of a run makes again
+            write_atomic(file, "".join(map(to_json_line, kept)))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Appends the entry. `step` is the trackers' step."""
@@ -66,6 +63,17 @@ class JsonLinesLog:
                 "intact"
             )
 
+    def write_evaluation(self, point: dict[str, Any], scores: dict[str, Any], meter: "Meter") -> None:
+        """Logs the scores of the validation sentences and the training loss up to there, and says them as a table.
+
+        point: step and epoch. Waits for the device.
+        """
+        self.write_bad(meter.read_bad())
+        entry = {**point, "train_loss": meter.read_since_evaluation(), "validation": scores}
+        self.write(entry)
+        say(self.accelerator, printed(Evaluation.of(entry), is_first=not self.has_head))
+        self.has_head = True
+
     def write_bad(self, steps: Sequence["BadStep"]) -> None:
         """Logs steps whose gradient was not finite, with their sentences: rows of the joined training sentences.
 
@@ -91,14 +99,16 @@ class BadStep:
 class Meter:
     """Loss and throughput between log points, and over the run. Sums stay on the device until they are read.
 
-    A step whose gradient is not finite counts in throughput, but not in the loss.
+    A step whose gradient is not finite counts in throughput, but not in the loss. The loss since the last evaluation is
+    added up on the host, at log points and evaluations.
     """
 
     def __init__(self, accelerator: Accelerator, state: dict[str, Any] | None = None) -> None:
         """state: of a meter that is gone, as `state` gave it."""
         self.accelerator = accelerator
         self.seconds = self.sentences = self.tokens = self.positions = 0.0
-        self.bad_steps = self.overflows = self.bad_in_a_row = 0
+        self.bad_steps = self.overflows = self.bad_in_a_row = self.evaluation_steps = 0
+        self.evaluation_loss = math.nan if state else 0.0  # nan: not known, of a checkpoint of an older version
         self.start()
         for name, value in (state or {}).items():
             setattr(self, name, torch.tensor(value, device=accelerator.device) if name == "loss" else value)
@@ -146,6 +156,8 @@ class Meter:
         """
         total = self.accelerator.reduce(self.loss, "mean").item()
         loss = total / self.steps if self.steps else None
+        self.evaluation_loss += total
+        self.evaluation_steps += self.steps
         self.interval_seconds += time.perf_counter() - self.since
         seconds, sentences, tokens = self.interval_seconds, self.interval_sentences, self.interval_tokens
         self.seconds += seconds
@@ -158,6 +170,16 @@ class Meter:
             "tokens_per_second": round(tokens / seconds, 1),
         }
 
+    def read_since_evaluation(self) -> float | None:
+        """Mean loss of the steps since the last call, over all processes, after `read_bad`.
+
+        None where no step was finite, and where a checkpoint of an older version does not have it.
+        """
+        unread = self.accelerator.reduce(self.loss, "mean").item()
+        loss, steps = self.evaluation_loss + unread, self.evaluation_steps + self.steps
+        self.evaluation_loss, self.evaluation_steps = -unread, -self.steps  # which the next log point adds
+        return loss / steps if steps and not math.isnan(loss) else None
+
     def state(self) -> dict[str, Any]:
         """Plain numbers that a new meter goes on from, after `read_bad`. Waits for the device, and all processes."""
         names = (
@@ -169,6 +191,8 @@ class Meter:
             "overflows",
             "bad_in_a_row",
             "steps",
+            "evaluation_loss",
+            "evaluation_steps",
             "interval_sentences",
             "interval_tokens",
         )

@@ -16,11 +16,12 @@ from ner.errors import InputError, listed, shorten, single_line
 from ner.files import LOCK, MANIFEST, file_errors, is_sound, locked, read_json, verify, write_atomic
 from ner.runtime import decided, warn
 from ner.training import checkpoint
+from ner.training.log_entries import LOG
 
 RunConfig: TypeAlias = TrainConfig | BaselineConfig
 EVALUATION = "evaluation.json"
 # What a run writes, beside its config and card.
-MADE = ("log.jsonl", "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
+MADE = (LOG, "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
 
 CARD = "README.md"
 OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"

@@ -32,6 +32,7 @@ from ner.modeling.loss import micro_batch_loss
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
 from ner.training.class_weights import described, tag_weights
+from ner.training.environment import checkout
 from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.training.selection import choose_validation
@@ -211,6 +212,7 @@ def open_run_folder(
         with file_errors(config.folder):
             begin_run(config.folder, to_yaml(resolved), is_new=not start.resume_from)
             write_skipped([data.corpus], config.folder / "skipped.jsonl")
+        checkout()  # the code as it is now, for the end of the run
     for note in data.corpus.notes:
         say(accelerator, f"note: {note}")
     return True

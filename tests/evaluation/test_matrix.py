@@ -11,15 +11,31 @@ import pytest
 from ner.config import BaselineConfig, TrainConfig
 from ner.evaluation.bootstrap import f1_interval
 from ner.evaluation.matrix import Result, best_rows, f1_cells, f1_of_cells, row_names
-from ner.evaluation.metrics import ratios
-from ner.report.tables import csv_rows, to_csv, to_latex, to_markdown, to_plain, to_text, type_report
+from ner.evaluation.metrics import Counts, ratios
+from ner.report.tables import (
+    csv_rows,
+    to_csv,
+    to_latex,
+    to_markdown,
+    to_plain,
+    to_text,
+    type_report,
+    types_to_csv,
+    types_to_text,
+)
 
 LANGUAGES = ("de", "fr", "it")
 
 
 def result(run, trained_on, language, f1, limit=None):
     ratios = {"precision": f1, "recall": f1, "f1": f1}
-    scores = {**ratios, "support": 3, "macro": ratios, "per_type": {"PER": {**ratios, "support": 3}}}
+    scores = {
+        **ratios,
+        "support": 3,
+        "macro": ratios,
+        "weighted": ratios,
+        "per_type": {"PER": {**ratios, "support": 3}},
+    }
     return Result(run, trained_on, limit, language, "test", 10, {"default": scores})
 
 
@@ -90,6 +106,44 @@ def test_type_report():
     assert "| de+fr | it | PER | 0.700 | 0.700 | 0.700 | 3 |" in report
 
 
+# PER: 1 correct of 2 predicted and 4 gold; LOC: 3 of 3 and 3; ORG: 0 of 1 and 0; no MISC. All: 4 of 6 and 7.
+TYPED = Counts(
+    types=("PER", "LOC", "ORG", "MISC"),
+    entities=np.array([[[1, 2, 4], [3, 3, 3], [0, 1, 0], [0, 0, 0]]] * 2),
+    words=20,
+    correct_words=15,
+    loss=5.0,
+    scored_words=10,
+)
+OF_TYPES = [
+    ("PER", "", "0.500000", "0.250000", "0.333333", "4"),
+    ("LOC", "", "1.000000", "1.000000", "1.000000", "3"),
+    ("ORG", "", "0.000000", "0.000000", "0.000000", "0"),
+    ("", "micro", "0.666667", "0.571429", "0.615385", "7"),
+    ("", "macro", "0.500000", "0.416667", "0.444444", "7"),
+    ("", "weighted", "0.714286", "0.571429", "0.619048", "7"),  # F1: (4 / 3 + 3) / 7
+]
+
+
+def test_types_and_their_averages():
+    """The same numbers as text and as CSV, which tells a type from an average."""
+    typed = Result("runs/a", ("de",), None, "fr", "test", 9, {"default": TYPED.scores()}, baseline="CRF")
+    of_split = {"test": [typed], "dev": [dataclasses.replace(typed, run="a,b", split="dev")]}
+    rows = list(csv.DictReader(io.StringIO(types_to_csv(of_split, LANGUAGES, "default"))))
+    place = {"split": "test", "run": "runs/a", "trained_on": "de, CRF", "tested_on": "fr"}
+    names = ("type", "average", "precision", "recall", "f1", "support")
+    assert rows[:6] == [{**place, **dict(zip(names, row, strict=True))} for row in OF_TYPES]
+    assert [row["run"] for row in rows[6:]] == ["a,b"] * 6
+    text = types_to_text(of_split, LANGUAGES, "default")
+    assert text.startswith("By entity type, test (default scoring)\n\n| trained on | tested on | type |")
+    assert "\n\nBy entity type, dev (default scoring)\n\n" in text
+    assert "| de, CRF | fr | PER | 0.500 | 0.250 | 0.333 | 4 |\n" in text
+    assert "| de, CRF | fr | all (macro) | 0.500 | 0.417 | 0.444 | 7 |\n" in text
+    assert "| de, CRF | fr | all (weighted) | 0.714 | 0.571 | 0.619 | 7 |\n" in text
+    padded = types_to_text({"test": [typed]}, LANGUAGES, "default", "ruled").split("\n")[2:]
+    assert len({len(line) for line in padded}) == 1
+
+
 GOLD = np.random.default_rng(0).poisson(1.4, (len(LANGUAGES), 300))
 RECIPE = TrainConfig().recipe()
 
@@ -101,7 +155,7 @@ def run(name, trained_on, *recall, seed=42, recipe=RECIPE):
         correct = np.random.default_rng([seed, *map(ord, name + language)]).binomial(gold, share)
         counts = np.stack([correct, correct, gold], axis=1)
         row = ratios(counts.sum(axis=0))
-        scores = {**row, "macro": row, "per_type": {"PER": row}}
+        scores = {**row, "macro": row, "weighted": row, "per_type": {"PER": row}}
         results.append(
             Result(
                 name,

@@ -5,10 +5,13 @@ import warnings
 import numpy as np
 import pytest
 import seqeval.metrics
+from hypothesis import given
+from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2
 
-from ner.evaluation.metrics import Counts, count, entity_counts, sentence_counts
+from ner.errors import InputError
+from ner.evaluation.metrics import Counts, classification_report, count, entity_counts, sentence_counts
 from ner.tags import SCORINGS, TagSet, entities, first_words, is_among
 from ner.utils import offsets_of
 
@@ -48,6 +51,7 @@ def test_scores_equal_seqeval(seed):
         for theirs, mine in (
             ("micro avg", ours),
             ("macro avg", ours["macro"]),
+            ("weighted avg", ours["weighted"]),
             *((k, v) for k, v in ours["per_type"].items()),
         ):
             for key, name in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
@@ -115,9 +119,64 @@ def test_an_entity_is_found_with_its_start_end_and_type():
 def test_nothing_to_find():
     none = np.full(3, TAGS.outside)
     scores = count(none, none, np.array([True, False, False]), np.zeros(3), TAGS).scores()
-    assert scores["f1"] == scores["macro"]["f1"] == 0.0
+    assert scores["f1"] == scores["macro"]["f1"] == scores["weighted"]["f1"] == 0.0
     assert scores["accuracy"] == 1.0
     empty = count(none[:0], none[:0], np.zeros(0, bool), np.zeros(0), TAGS)
     assert isinstance(empty, Counts)
     assert empty.f1 == 0.0
     assert entity_counts(none, none, np.array([True, False, False]), TAGS).shape == (len(TAGS.types), 3)
+
+
+WORDS = st.sampled_from(["O", *(prefix + type_ for type_ in ("PER", "LOC", "X-Y") for prefix in ("B-", "I-"))])
+PAIRS = st.lists(st.lists(st.tuples(WORDS, WORDS), max_size=7), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+@given(pairs=PAIRS)
+def test_the_report_is_seqevals(scoring, pairs):
+    """Of any tags, legal or not: an I- that continues nothing or another type, types on one side alone, no entity."""
+    gold, predicted = ([[words[side] for words in sentence] for sentence in pairs] for side in (0, 1))
+    ours = classification_report(gold, predicted, scoring)
+    options = {"mode": "strict", "scheme": IOB2} if scoring == "strict" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = seqeval.metrics.classification_report(gold, predicted, output_dict=True, **options)
+    assert list(ours) == list(theirs)
+    if len(ours) == 3:  # no entity: a mean of nothing
+        assert np.isnan(theirs["macro avg"]["f1-score"])
+        theirs["macro avg"] = theirs["micro avg"]
+    for name, row in theirs.items():
+        assert ours[name] == pytest.approx(row, abs=1e-12), name
+
+
+def test_a_report_by_hand():
+    """PER: 1 of 2 predicted, 1 gold. LOC: of 1 gold none is predicted as it is. The I-LOC is an entity by default."""
+    gold = [["B-PER", "I-PER", "O", "B-LOC", "I-LOC"], ["O"]]
+    predicted = [["B-PER", "I-PER", "O", "B-LOC", "O"], ["B-PER"]]
+    right = {"precision": 0.5, "recall": 1.0, "f1-score": 2 / 3, "support": 1}
+    wrong = {"precision": 0.0, "recall": 0.0, "f1-score": 0.0, "support": 1}
+    assert classification_report(gold, predicted) == {
+        "LOC": wrong,
+        "PER": right,
+        "micro avg": {"precision": 1 / 3, "recall": 0.5, "f1-score": 0.4, "support": 2},
+        "macro avg": {"precision": 0.25, "recall": 0.5, "f1-score": pytest.approx(1 / 3), "support": 2},
+        "weighted avg": {"precision": 0.25, "recall": 0.5, "f1-score": pytest.approx(1 / 3), "support": 2},
+    }
+    assert classification_report([["O", "I-LOC"]], [["O", "B-LOC"]])["LOC"]["f1-score"] == 1.0
+    assert "precision" in classification_report([["O", "I-LOC"]], [["O", "B-LOC"]], "strict")["LOC"]
+    assert classification_report([["O", "I-LOC"]], [["O", "B-LOC"]], "strict")["micro avg"]["support"] == 0
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "message"),
+    [
+        ([["O"], ["O"]], [["O"]], "`gold` has 2 sentences, `predicted` 1; give the same ones"),
+        ([["O"], ["O", "O"]], [["O"], ["O"]], r"sentence 1 \(from 0\) has 2 tags in `gold`, 1 in `predicted`"),
+        (["O", "B-PER"], [["O"], ["O"]], "`gold` has 'O' for a sentence; give a list of tags for each sentence"),
+        ([["O"]], [[0]], "`predicted` has 0 for a tag; give names like B-PER, not ids"),
+        ([["S-PER"]], [["O"]], "`gold`, `predicted`: not IOB2 tags .*'S-PER'"),
+    ],
+)
+def test_what_a_report_can_not_be_made_of(gold, predicted, message):
+    with pytest.raises(InputError, match=message):
+        classification_report(gold, predicted)

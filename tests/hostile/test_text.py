@@ -57,10 +57,12 @@ def test_a_cell_has_its_backslashes():
 
 def test_matrices_of_hostile_names():
     row = {"precision": 0.5, "recall": 0.5, "f1": 0.5}
-    scores = {"default": {**row, "support": 2, "per_type": {HOSTILE: {**row, "support": 2}}, "macro": row}}
+    scores = {
+        "default": {**row, "support": 2, "per_type": {HOSTILE: {**row, "support": 2}}, "macro": row, "weighted": row}
+    }
     result = Result(HOSTILE, (HOSTILE,), None, HOSTILE, "test", 10, scores)
     report = type_report([result], [HOSTILE], "default")
-    assert len(report.splitlines()) == 5
+    assert len(report.splitlines()) == 6
     assert obeyed(report) == []
     matrix: dict[str, dict[str, float | None]] = {HOSTILE: {HOSTILE: 0.5}}
     assert len(to_markdown(matrix).splitlines()) == 3

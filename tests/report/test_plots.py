@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import sys
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -7,8 +8,9 @@ import pytest
 
 from ner.evaluation.learning_curve import curves
 from ner.evaluation.matrix import Cell, f1_cells
-from ner.report.plots import apart, can_draw, heat_map, learning_curves, save
+from ner.report.plots import apart, can_draw, heat_map, learning_curves, save, training_curves
 from ner.report.tables import by_size, sizes_to_text
+from ner.training.log_entries import Evaluation
 from tests.evaluation.test_learning_curve import FRENCH, GERMAN, JOINED, result
 from tests.evaluation.test_matrix import ALL, LANGUAGES, OF_SEEDS
 
@@ -119,6 +121,22 @@ def test_files_are_the_same_every_time(tmp_path):
         assert one == two
     assert ElementTree.parse(tmp_path / "a/curve.svg").getroot().tag.endswith("svg")
     assert (tmp_path / "a/curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_training_shows_losses_and_f1_by_epoch():
+    evaluations = [
+        Evaluation(10, 1.0, None, 0.5, 0.8, 0.6, 0.7, 0.9),
+        Evaluation(20, 2.0, 0.75, 0.25, 0.8, 0.6, 0.75, 0.9),
+    ]
+    losses, scores = training_curves(evaluations).axes
+    drawn: Any = {str(line.get_label()): line for line in losses.lines}
+    assert drawn["validation"].get_xdata().tolist() == [1.0, 2.0]
+    assert drawn["validation"].get_ydata().tolist() == [0.5, 0.25]
+    assert math.isnan(drawn["training"].get_ydata()[0])
+    assert drawn["training"].get_ydata()[1] == 0.75
+    assert losses.get_ylim()[0] == 0
+    f1: Any = scores.lines[0]
+    assert f1.get_ydata().tolist() == [0.7, 0.75]
 
 
 def test_without_matplotlib(monkeypatch):

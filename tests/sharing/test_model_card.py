@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,54 @@ def test_after_training_a_card_has_what_is_known(runs, corpus_folder, encoder_fo
     assert options["model"] == encoder_folder.name
     assert options["lr"] == 2e-3
     assert not {"output", "resume", "push_to_hub"} & set(options)
+
+
+def test_the_evaluations_of_the_training_are_a_table(runs):
+    """Of a run without a log there is none; of a long one it is folded away."""
+    lines = (runs / "one/log.jsonl").read_text(encoding="utf-8").splitlines()
+    *_, entry = [line for line in lines if '"validation"' in line]
+    logged = json.loads(entry)
+    scores = logged["validation"]
+    numbers = [logged["train_loss"], *(scores[key] for key in ("loss", "precision", "recall", "f1", "accuracy"))]
+    text = (runs / "one/README.md").read_text(encoding="utf-8")
+    row = ["20", f"{logged['epoch']:.2f}", *(f"{value:.4f}" for value in numbers)]
+    assert row in [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert "training loss" in text
+    assert text.count("<details>") == 1
+    (runs / "one/log.jsonl").write_text(f"{entry}\n" * 13, encoding="utf-8")
+    text = make_card(runs / "one")
+    assert "<summary>13 evaluations</summary>\n\n|" in text
+    (runs / "one/log.jsonl").unlink()
+    assert "training loss" not in make_card(runs / "one")
+
+
+def test_what_it_was_made_with(runs):
+    """Versions, device and commit are text of a file, which may hold anything; older runs do not have them."""
+    metrics = json.loads((runs / "one/metrics.json").read_text(encoding="utf-8"))
+    found = metrics["environment"]
+    stored = read_config(TrainConfig, runs / "one/config.yaml")
+    assert metrics["config"] == json.loads(json.dumps(asdict(stored)))
+    assert metrics["config"]["row_length"] == "64"  # auto was resolved
+
+    def rows(**changes) -> dict[str, str]:
+        text = json.dumps({**metrics, "environment": {**found, **changes}})
+        (runs / "one/metrics.json").write_text(text, encoding="utf-8")
+        lines = make_card(runs / "one").partition("What it was made with:\n\n")[2].partition("\n\n")[0].splitlines()
+        return dict([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:])
+
+    assert rows()["torch"] == found["versions"]["torch"]
+    assert rows()["processes"] == "1"
+    clean, changed = ({"commit": "abc", "dirty": is_dirty} for is_dirty in (False, True))
+    assert rows(git=clean)["commit of the code"] == "abc"
+    assert rows(git=changed)["commit of the code"] == "abc, with changes that are not committed"
+    assert "commit of the code" not in rows(git=None)
+    assert "seqeval" not in rows(versions={**found["versions"], "seqeval": None})
+    assert rows(device="<img src=x>\n[a](b)")["device"] == "&#60;img src=x&#62;\\n&#91;a&#93;(b)"
+    with pytest.raises(ValueError, match="lacks what a card needs"):
+        rows(git={"commit": "abc"})
+    del metrics["environment"]
+    (runs / "one/metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert "What it was made with" not in make_card(runs / "one")
 
 
 def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):

@@ -120,7 +120,11 @@ class Runs:
         """What must be the same: losses and learning rates, validation scores, weights."""
         entries = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         points = [(e["step"], e["loss"], e["lr"], e["grad_norm"]) for e in entries if "loss" in e]
-        scores = [(e["step"], e["validation"]["f1"], e["validation"]["loss"]) for e in entries if "validation" in e]
+        scores = [
+            (e["step"], e["train_loss"], e["validation"]["f1"], e["validation"]["loss"])
+            for e in entries
+            if "validation" in e
+        ]
         weights = {name: load_file(run / name / "model.safetensors") for name in ("best", "last", "average")}
         best = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["best"]["step"]
         return {"points": points, "scores": scores, "best": best, "weights": weights}
