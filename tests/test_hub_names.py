@@ -19,6 +19,7 @@ TRAIN = "train.py --train-on de --max-steps 1 --max-length 32 --mixed-precision 
 EVALUATE = "evaluate.py --languages de fr --mixed-precision no".split()
 TOKENS = ["ner", "tokens", "--model", "xlm-roberta-base", "--text", "Anna wohnt in Bern"]
 CORPUS = ["ner", "corpus", "google/xtreme", "--languages", "de"]
+LIST = ["ner", "corpus", "google/xtreme", "--list"]
 SENTENCES = 60  # of each split
 SWISS = {"de": 37, "fr": 13}  # of these, by language
 LIBRARIES = {AGENTS, "s3.amazonaws.com:443"}  # what they ask by themselves: there, datasets counts what is loaded
@@ -158,6 +159,22 @@ def test_without_the_hub_the_cache_is_enough(evaluated, offline, folder):
     assert weights[0] == weights[1]
     matrix = (folder / "matrix/matrix.md").read_text(encoding="utf-8")
     assert matrix.partition("By entity type")[0].strip() in again[1].output
+
+
+def test_names_are_listed_without_data(evaluated, online, offline):
+    """Of the Hub all of them, and without it those in the cache."""
+    whole, cached = online(*LIST), offline(*LIST)
+    assert whole.status == cached.status == 0, whole.output + cached.output
+    assert (whole.repositories, whole.configs, cached.asked) == ({DATA}, set(), [])
+    assert f"{DATA}: 3 languages, 4 configs (those of languages: PAN-X.{{lang}})\n" in whole.output
+    assert "| it       | PAN-X.it |" in whole.output
+    assert whole.output.endswith("other configs: MLQA.de.de\n")
+    assert f"{DATA}: 2 languages, 2 configs" in cached.output
+    assert "the Hub was not reached: these are in the cache" in cached.output
+    assert "PAN-X.it" not in cached.output
+    nothing = offline("ner", "corpus", "nobody/nothing", "--list")
+    assert (nothing.status, nothing.asked) == (2, [])
+    assert "HF_HUB_OFFLINE is set, and the cache has nothing of it" in nothing.output
 
 
 def test_what_is_not_in_the_cache_is_said(evaluated, offline):

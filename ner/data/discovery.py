@@ -1,6 +1,5 @@
 """Where sentences are: a path or Hub name -> the files of each language and split."""
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,16 +7,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import datasets
-from datasets import Features, get_dataset_config_names, load_dataset_builder
+from datasets import Features, load_dataset_builder
 from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
-from datasets.naming import camelcase_to_snakecase
 
+from ner.data.configs import config_names, configs_by_language, resolve_config, shown
 from ner.data.readers import SUFFIXES, suffix_of
 from ner.errors import InputError, listed, shorten, single_line
-from ner.files import file_errors, parse_yaml, read_json
+from ner.files import file_errors, parse_yaml
 
-CONFIGS = ("PAN-X.{lang}", "{lang}")  # what `auto` tries
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
@@ -225,12 +222,7 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
     pattern = resolve_config(pattern, configs, languages if are_all else None)
     if "{lang}" not in pattern and (languages is None or len(languages) > 1):
         raise InputError(f"`data_config` {pattern} is one config for several languages; put {{lang}} into it")
-    before, _, after = pattern.partition("{lang}")
-    there = [
-        config[len(before) : len(config) - len(after)]
-        for config in configs
-        if "{lang}" in pattern and config.startswith(before) and config.endswith(after) and len(config) > len(before)
-    ]
+    there = configs_by_language(pattern, configs)
     has = "it has" if are_all else "the Hub was not reached, and the cache has"
     listing = Listing(pattern=pattern)
     for language in there if languages is None else languages:
@@ -250,47 +242,6 @@ def of_hub(data: str, languages: Sequence[str] | None, pattern: str) -> Listing:
         except InputError as error:
             listing.missing[language] = single_line(error)
     return listing
-
-
-def config_names(data: str) -> tuple[list[str], bool]:
-    """Configs of a Hub dataset or of a local folder, and whether these are all.
-
-    Where the Hub can not be asked, those in the cache: `datasets` loads one of them by its name, but lists none, and
-    says that there is one, `default`.
-    """
-    try:
-        names = [str(name) for name in get_dataset_config_names(data)]
-    except Exception as error:  # of names and network, and of cards that anybody may have written, errors of all kinds
-        raise InputError(f"{data}: {shown(error)}") from error
-    if names != ["default"] or Path(data).is_dir():
-        return names, True
-    *owner, name = data.split("/")
-    folder = Path(datasets.config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(name)]))
-    infos = {info.parts[-4]: info for info in sorted(folder.glob("*/*/*/dataset_info.json"))}
-    cached = [config for config, info in infos.items() if is_info_of(config, info)]
-    return (cached, False) if cached and "default" not in cached else (names, True)
-
-
-def is_info_of(config: str, info: Path) -> bool:
-    """Whether a dataset_info.json of the cache is whole, and of that config: not of a part of one."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return bool(read_json(info)["config_name"] == config)
-    return False
-
-
-def shown(error: Exception) -> str:
-    """What a library says, in one line; errors that are not made for readers come with their kind."""
-    text = single_line(error)[:1000]
-    return text if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
-
-
-def resolve_config(pattern: str, configs: Sequence[str], languages: Sequence[str] | None) -> str:
-    """What `auto` means for a dataset with these configs: the first of CONFIGS that fits one, or the only one."""
-    if pattern != "auto":
-        return pattern
-    if len(configs) == 1 and languages and len(languages) == 1 and not configs[0].endswith(languages[0]):
-        return configs[0]
-    return next(p for p in CONFIGS if any(config.startswith(p.partition("{")[0]) for config in configs))
 
 
 def of_builder(data: str, builder: Any) -> dict[str, Place]:

@@ -1,4 +1,4 @@
-"""What is in a corpus: sizes, entities, lengths, schemes, overlap of its splits, and a sentence, as Markdown."""
+"""What is in a corpus: sizes, tags, entities, lengths, schemes, overlap of its splits, and sentences, as Markdown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from datasets import Dataset, DatasetDict
 
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
 from ner.data.tag_schemes import SchemeStats
-from ner.errors import shorten
-from ner.tags import entities, first_words
-from ner.utils import offsets_of, table
+from ner.errors import InputError, shorten
+from ner.tags import TagSet, entities, first_words
+from ner.utils import DASH, offsets_of, table
 
 PERCENTILES = (5, 50, 95, 99, 100)
 MOST_FREQUENT = 5
@@ -49,6 +49,83 @@ def describe(splits: DatasetDict, tallies: Mapping[str, SchemeStats]) -> str:
             example(next(iter(splits.values()))),
         ]
     )
+
+
+def size_table(languages: Mapping[str, Mapping[str, Dataset]]) -> str:
+    """Languages by splits: sentences, and their share of all sentences in the same column, as Markdown.
+
+    Args:
+        languages: Splits of each language, as `Corpus.languages`.
+
+    Returns:
+        A line for each language, with a column for each split and one for all splits together; the last line has the
+        sums. A language without a split has a dash there.
+    """
+    splits = list(dict.fromkeys(split for parts in languages.values() for split in parts))
+    sizes = {
+        language: {split: len(parts[split]) for split in splits if split in parts}
+        for language, parts in languages.items()
+    }
+    sums = [sum(row.get(split, 0) for row in sizes.values()) for split in splits]
+    lines = []
+    for language, row in sizes.items():
+        numbers = [*(row.get(split) for split in splits), sum(row.values())]
+        shares = [
+            DASH if n is None else f"{n:,} ({n / max(whole, 1):.1%})"
+            for n, whole in zip(numbers, [*sums, sum(sums)], strict=True)
+        ]
+        lines.append([language, *shares])
+    lines.append(["all", *(f"{n:,}" for n in [*sums, sum(sums)])])
+    return table(["sentences", *splits, "all splits"], lines, right=[False, *(True for _ in [*splits, "all"])])
+
+
+def tag_table(tags: TagSet) -> str:
+    """The ids of tags and their names, as Markdown: a column for each tag.
+
+    Args:
+        tags: The tags of a corpus or a model.
+
+    Returns:
+        A table of two lines.
+    """
+    return table(["id", *map(str, range(len(tags)))], [["tag", *tags.names]])
+
+
+def sentence_at(part: Dataset, number: int) -> Dataset:
+    """The sentence of that number by itself.
+
+    Args:
+        part: Sentences of one language and split.
+        number: Which of them, from 0, in the order of the file or of `sample`.
+
+    Returns:
+        A dataset of one row.
+
+    Raises:
+        InputError: For a number that no sentence has.
+    """
+    if not 0 <= number < len(part):
+        raise InputError(f"`sentence` {number}: the sentences have the numbers 0 to {len(part) - 1}")
+    return part.select([number])
+
+
+def sentence_table(part: Dataset, number: int) -> str:
+    """A sentence as aligned columns: number of the word from 0, word, tag, id of the tag; as Markdown.
+
+    Args:
+        part: Sentences of one language and split.
+        number: Which of them, from 0.
+
+    Returns:
+        A table with a line for each word.
+
+    Raises:
+        InputError: For a number that no sentence has.
+    """
+    row = sentence_at(part, number)[0]
+    names = tag_set(part).names
+    words = zip(row[WORDS], row[TAGS], strict=True)
+    return table(["#", "word", "tag", "id"], [[i, word, names[tag], tag] for i, (word, tag) in enumerate(words)])
 
 
 def entity_counts(part: Dataset) -> Counter[str]:

@@ -1,13 +1,14 @@
 """Words -> sub-tokens, labels and windows: what the encoder reads, and which of its outputs speaks for which word."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +18,7 @@ from ner.tags import TagSet
 from ner.utils import ahead, offsets_of, ranges, rows_of
 
 IGNORED = -100  # cross_entropy's ignore_index
+WHOLE = 2**31 - 1  # sub-tokens: a window that holds any sentence
 SENTENCES_PER_CALL = 500  # of the tokenizer: enough for all cores, few enough to stay in their caches
 
 
@@ -168,12 +170,7 @@ def encode(
     if len(gold) and gold.min() < 0:
         raise InputError(f"the data holds tags that are not among {' '.join(tags.names)}")
 
-    sentences = (
-        rows[WORDS].slice(i, SENTENCES_PER_CALL).to_pylist()
-        for rows in batches(dataset)
-        for i in range(0, len(rows), SENTENCES_PER_CALL)
-    )
-    ids, local, lengths, sentence = tokenized(sentences, tokenizer, max_length, progress)
+    ids, local, lengths, sentence = tokenized(word_lists(batches(dataset)), tokenizer, max_length, progress)
     offsets = offsets_of(lengths)
     word = np.where(np.isnan(local), -1, local + np.repeat(word_offsets[sentence], lengths)).astype(np.int64)
     run_start, run_end = owned_runs(word, offsets, sentence)
@@ -188,6 +185,13 @@ def encode(
     num_sub_tokens = np.zeros(len(gold), dtype=np.int64)
     num_sub_tokens[word[run_start]] = run_end - run_start
     return Encoded(ids, labels, scored, offsets, sentence, gold, word_offsets, num_sub_tokens)
+
+
+def word_lists(tables: Iterable[pa.Table]) -> Iterator[list[list[str]]]:
+    """The words of sentences, as many sentences as the tokenizer takes in a call."""
+    for rows in tables:
+        for start in range(0, len(rows), SENTENCES_PER_CALL):
+            yield rows[WORDS].slice(start, SENTENCES_PER_CALL).to_pylist()
 
 
 def check_alignment(tokenizer: PreTrainedTokenizerBase) -> None:

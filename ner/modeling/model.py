@@ -65,11 +65,20 @@ def load_tagger(name: str) -> tuple[PreTrainedModel, TagSet]:
 
 def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """The longest window the encoder takes, with special tokens. Raises InputError for a broken config."""
-    config: Any = model.config
+    return max_positions_of(model.config, tokenizer, model.name_or_path)
+
+
+def load_max_positions(name: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    """As `max_positions`, of a model that is not loaded: a Hub name or a local folder. Raises InputError."""
+    return max_positions_of(load_config(name, "config"), tokenizer, name)
+
+
+def max_positions_of(config: Any, tokenizer: PreTrainedTokenizerBase, name: str | None) -> int:
+    """As `max_positions`, of a config. name: of the model, for messages."""
     positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     if config.model_type in POSITIONS_BEHIND_PADDING:
         if type(config.pad_token_id) is not int:
-            raise InputError(f"{model.name_or_path}: its config.json says pad_token_id {shorten(config.pad_token_id)}")
+            raise InputError(f"{name}: its config.json says pad_token_id {shorten(config.pad_token_id)}")
         positions -= config.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
 

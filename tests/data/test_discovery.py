@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from ner.data.discovery import by_usual_names, find, resolve_config
+from ner.data.configs import resolve_config
+from ner.data.discovery import by_usual_names, find
 
 
 @pytest.fixture
