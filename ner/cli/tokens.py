@@ -3,18 +3,22 @@
     ner tokens --model xlm-roberta-base bert-base-multilingual-cased --text "Jack Sparrow loves New York!"
     ner tokens --model xlm-roberta-base --text "Jack Sparrow loves New York!" --show text stages tokenizer
     ner tokens --model xlm-roberta-base --data data/panx --language de --sentence 7
+    ner tokens --model xlm-roberta-base --text "Jack Sparrow loves New York!" --tag
 
 words: a table of the sub-tokens of words, the word that each belongs to, and whether it is labelled in training; of a
 sentence of a data set with tags, and with labels as training has them (-100: ignored). text: what the tokenizer makes
 of the text by itself, beside the words that ner splits it into, and the way back. stages: normaliser, pre-tokenizer,
-model and post-processor. tokenizer: its vocabulary, its limit and its special tokens.
+model and post-processor. tokenizer: its vocabulary, its limit and its special tokens. --tag: what the encoder with an
+untrained head says of the words, as at the first step of a training.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 from datasets import Dataset, disable_progress_bars
 from transformers import PreTrainedTokenizerBase
 
@@ -29,6 +33,7 @@ from ner.inputs import inspection
 from ner.inputs.encoding import IGNORED, WHOLE
 from ner.modeling.model import load_max_positions
 from ner.modeling.pretrained import load_tokenizer
+from ner.tags import TagSet
 from ner.utils import table
 
 SLOW = "no fast tokenizer: it has no stages, and does not say which characters or word a sub-token belongs to"
@@ -46,6 +51,9 @@ class TokensOptions:
         ("words",), "sub-tokens of the words, or of the text by itself; stages; facts of the tokenizer; all of it"
     )
     label_tokens: Literal["first", "all"] = option("first", "as in train.py")
+    tag: bool = option(
+        False, "also tag the words with an untrained head, of the tags of --data, of --tags, or else PER, ORG and LOC"
+    )
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,34 @@ def tokenizer_view(shown: Shown) -> str:
     return f"{table(['tokenizer', ''], facts)}\n\n{roles}"
 
 
+def untrained_view(shown: Shown, tags: TagSet) -> str:
+    """The probabilities that an untrained head gives the tags of each word, and how far they are from chance."""
+    from ner.tagging.rendering import word_table
+    from ner.tagging.untrained import untrained_tagger
+    from ner.tagging.windows import sub_tokens
+
+    tagger = untrained_tagger(shown.name, tags, device="cpu", precision="no", probabilities=True)
+    (tagged,) = tagger.tag([shown.text if shown.sentence is None else shown.sentence[0][WORDS]])
+    p = tagged.probabilities[~np.isnan(tagged.scores)]
+    entropy = float(-(p * np.log(np.maximum(p, 1e-30))).sum(axis=-1).mean()) if len(p) else 0.0
+    words = [tagged.text[start:end] for start, end in tagged.words]
+    width = shutil.get_terminal_size().columns
+    return "\n\n".join(
+        [
+            f"Untrained head: a probability for each of {len(words)} words and {len(tags)} tags; mean entropy "
+            f"{entropy:.3f} nats, of {np.log(len(tags)):.3f} where all tags are alike",
+            word_table(tagged, sub_tokens(words, shown.tokenizer), width),
+        ]
+    )
+
+
+def tags_of(config: TokensConfig, sentence: Dataset | None) -> TagSet:
+    """The tags of an untrained head. Raises InputError."""
+    if sentence is not None:
+        return tag_set(sentence)
+    return TagSet(config.tags) if config.tags else TagSet.collect(f"B-{type_}" for type_ in ("PER", "ORG", "LOC"))
+
+
 VIEWS: dict[str, Callable[[Shown], str]] = {
     "words": words_view,
     "text": text_view,
@@ -227,6 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in config.model:
             shown = Shown(name, load_tokenizer(name), text, sentence, config.label_tokens)
             sections.append(section(shown, config.views))
+            if config.tag:
+                sections.append(untrained_view(shown, tags_of(config, sentence)))
     if sentence is not None:
         echo(f"{config.language}, {config.split or TRAIN}, sentence {config.sentence or 0:,}\n")
     for part in sections:

@@ -250,3 +250,30 @@ def test_a_slow_tokenizer(tmp_path, capsys):
 )
 def test_what_tokens_can_not_show(thin_encoder, arguments, message, capsys):
     assert message in refused(tokens_command.main, ["--model", str(thin_encoder), *arguments], capsys)
+
+
+def test_an_untrained_head_is_near_chance(encoder_folder, capsys, monkeypatch):
+    """The first step of a training begins with a loss of about log(7) = 1.946."""
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["--model", str(encoder_folder), "--text", "Anna lacht in Bern", "--tag"]
+    tokens_command.main(arguments)
+    said = capsys.readouterr().out
+    assert "Untrained head: a probability for each of 4 words and 7 tags" in said
+    entropy = float(said.split("mean entropy ")[1].split()[0])
+    assert 1.5 < entropy <= 1.946
+    rows = dict(line.split(maxsplit=1) for line in said[said.index("\nword ") :].strip().splitlines())
+    assert rows["word"].split() == ["Anna", "lacht", "in", "Bern"]
+    names = [name for name in rows if name.startswith("p(")]
+    assert names == ["p(O)", "p(B-LOC)", "p(I-LOC)", "p(B-ORG)", "p(I-ORG)", "p(B-PER)", "p(I-PER)"]
+    columns = zip(*(rows[name].split() for name in names), strict=True)
+    sums = [sum(float(p) for p in column if p != "-") for column in columns]
+    assert all(total == 0 or total == pytest.approx(1, abs=0.04) for total in sums)
+    assert sum(total > 0 for total in sums) == 4
+    tokens_command.main([*arguments, "--tags", "O", "B-X", "I-X"])
+    assert "4 words and 3 tags" in capsys.readouterr().out
+
+
+def test_an_untrained_head_has_the_tags_of_the_data(encoder_folder, data, capsys):
+    place = ["--data", str(data), "--language", "de", "--sentence", "1"]
+    tokens_command.main(["--model", str(encoder_folder), *place, "--tag"])
+    assert "1 words and 5 tags" in capsys.readouterr().out
