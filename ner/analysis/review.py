@@ -12,8 +12,8 @@ import pyarrow as pa
 from ner.data.corrections import sentence_key
 from ner.data.folds import FOLD
 from ner.data.perturbation import spans
+from ner.data.words import join
 from ner.files import to_json_line
-from ner.utils import offsets_of
 
 Format: TypeAlias = Literal["jsonl", "label-studio", "argilla", "doccano", "prodigy"]
 Row: TypeAlias = dict[str, Any]
@@ -83,7 +83,7 @@ def argilla(row: Row, place: Row) -> Row:
     return {
         "id": place["key"],
         "fields": {"text": " ".join(row["words"])},
-        "metadata": {**place, "predicted": predicted_text(row)},
+        "metadata": {**place, "predicted": entity_text(row["words"], row["predicted"])},
         "suggestions": {"entities": {"value": value}},
         "responses": {},
     }
@@ -92,15 +92,20 @@ def argilla(row: Row, place: Row) -> Row:
 def doccano(row: Row, place: Row) -> Row:
     """A line of the import of sequence labeling; doccano keeps the other columns."""
     label = [[start, end, type_] for start, end, type_, _ in characters(row, "gold")]
-    return {"text": " ".join(row["words"]), "label": label, **place, "predicted": predicted_text(row)}
+    return {
+        "text": " ".join(row["words"]),
+        "label": label,
+        **place,
+        "predicted": entity_text(row["words"], row["predicted"]),
+    }
 
 
 def prodigy(row: Row, place: Row) -> Row:
     """A task for ner.manual, with its tokens."""
-    begins = word_offsets(row["words"])
+    text, offsets = join(row["words"])
     tokens = [
-        {"text": word, "start": begin, "end": begin + len(word), "id": i, "ws": i + 1 < len(begins)}
-        for i, (word, begin) in enumerate(zip(row["words"], begins, strict=True))
+        {"text": text[start:end], "start": start, "end": end, "id": i, "ws": i + 1 < len(offsets)}
+        for i, (start, end) in enumerate(offsets)
     ]
     found = zip(characters(row, "gold"), word_spans(row["gold"]), strict=True)
     marked = [
@@ -111,7 +116,7 @@ def prodigy(row: Row, place: Row) -> Row:
         "text": " ".join(row["words"]),
         "tokens": tokens,
         "spans": marked,
-        "meta": {**place, "predicted": predicted_text(row)},
+        "meta": {**place, "predicted": entity_text(row["words"], row["predicted"])},
     }
 
 
@@ -120,24 +125,16 @@ def word_spans(names: Sequence[str]) -> list[Span]:
     return [span for span in spans(names) if span[2]]
 
 
-def word_offsets(words: Sequence[str]) -> list[int]:
-    """Where each word begins, in characters, with single spaces in between."""
-    begins: list[int] = offsets_of([len(word) + 1 for word in words])[:-1].tolist()
-    return begins
-
-
-def predicted_text(row: Row) -> str:
-    """The predicted entities as `TYPE words, ...`."""
-    return ", ".join(f"{type_} {text}" for _, _, type_, text in characters(row, "predicted"))
+def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
+    """The entities of a sentence as `TYPE words, ...`. names: of its tags."""
+    return ", ".join(f"{type_} {' '.join(words[first:last])}" for first, last, type_ in word_spans(names))
 
 
 def characters(row: Row, side: str) -> list[tuple[int, int, str, str]]:
     """First character, the one behind the last, type and text of the gold or predicted entities."""
-    words, begins = row["words"], word_offsets(row["words"])
-    return [
-        (begins[first], begins[last - 1] + len(words[last - 1]), type_, " ".join(words[first:last]))
-        for first, last, type_ in word_spans(row[side])
-    ]
+    text, offsets = join(row["words"])
+    places = [(offsets[first][0], offsets[last - 1][1], type_) for first, last, type_ in word_spans(row[side])]
+    return [(start, end, type_, text[start:end]) for start, end, type_ in places]
 
 
 FORMATS: dict[str, Callable[[Row, Row], Row]] = {

@@ -14,16 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ner.analysis.review import entity_text
 from ner.analysis.token_losses import select
 from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
 from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
 from ner.data.folds import FOLD
 from ner.errors import InputError, listed, shorten
-from ner.tags import TagSet, entities
 from ner.utils import escape_line, interlinear
 from ner.utils import table as markdown
 
@@ -113,14 +112,6 @@ def positions(row: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
         first, *others = pieces or [""]
         scored = [first, gold, predicted, "" if loss is None else f"{loss:.2f}"]
         yield word, [scored, *([piece, *[NOT_SCORED] * 3] for piece in others)]
-
-
-def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
-    """The entities of a sentence as `TYPE words, ...`. names: its tags."""
-    tags = TagSet.collect({"O", *names})
-    ids = np.array([tags.ids[name] for name in names])
-    spans = zip(*entities(ids, np.arange(len(ids)) == 0, tags), strict=True)
-    return ", ".join(f"{tags.types[type_]} {' '.join(words[start:end])}" for start, end, type_ in spans)
 
 
 def cut(file: str, run: str | None, language: str | None, split: str | None) -> pa.Table:

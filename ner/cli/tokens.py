@@ -183,7 +183,7 @@ def tokenizer_view(shown: Shown) -> str:
     """Vocabulary, limits, special tokens."""
     longest = inspection.longest_input(shown.tokenizer)
     special = shown.tokenizer.num_special_tokens_to_add()
-    limit = "no limit" if shown.limit >= inspection.NO_LIMIT else f"{shown.limit:,} sub-tokens"
+    limit = "no limit" if shown.limit >= WHOLE else f"{shown.limit:,} sub-tokens"
     facts = [
         ["class", type(shown.tokenizer).__name__],
         ["fast", "yes" if shown.tokenizer.is_fast else "no"],

@@ -250,6 +250,11 @@ def batches(dataset: Dataset, size: int = 10_000) -> Iterator[pa.Table]:
     yield from dataset.with_format("arrow").iter(size)
 
 
+def lengths(rows: pa.Table) -> np.ndarray:
+    """int64 [rows]: words of each."""
+    return pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
 def content_hash(dataset: Dataset) -> str:
     """A hash of words and tag ids, whatever files or batches they come from."""
     content = hashlib.sha256()

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Value, concatenate_datasets
 
 from ner.config.augmentation import Augmentation
-from ner.data.arrow_store import ROW, TAGS, WORDS, batches, content_hash, tag_set
+from ner.data.arrow_store import ROW, TAGS, WORDS, batches, content_hash, lengths, tag_set
 from ner.data.cache import cached
 from ner.data.perturbation import Sentence, add_aside, lower_case, replace_mentions, upper_case
 from ner.files import read_json
@@ -173,7 +173,7 @@ def mention_pools(sentences: Dataset, languages: np.ndarray) -> dict[int, dict[s
     words, of_language, of_type = [], [], []
     row = 0
     for rows in batches(sentences):
-        sizes = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
+        sizes = lengths(rows)
         tag_ids = rows[TAGS].combine_chunks().flatten().to_numpy()
         start, end, type_ = entities(tag_ids, first_words(offsets_of(sizes)), tags)
         flat = rows[WORDS].combine_chunks().flatten().take(pa.array(ranges(start, end - start)))
@@ -211,7 +211,7 @@ def outside_words(sentences: Dataset, languages: np.ndarray) -> dict[int, Words]
     words, of_language = [], []
     row = 0
     for rows in batches(sentences):
-        sizes = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
+        sizes = lengths(rows)
         flat = rows[WORDS].combine_chunks().flatten()
         is_outside = rows[TAGS].combine_chunks().flatten().to_numpy() == outside
         chosen = is_outside & pc.utf8_is_alnum(flat).to_numpy(zero_copy_only=False)

@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from datasets import List as ListOf
 
 from ner.data import faults
-from ner.data.arrow_store import ROW, TAGS, WORDS, Rows
+from ner.data.arrow_store import ROW, TAGS, WORDS, Rows, lengths
 from ner.data.cache import cached
 from ner.data.faults import Fault
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, SchemeStats
@@ -75,11 +75,6 @@ def convert(
     return Converted(
         Dataset.from_file(str(folder / "rows.arrow")), tally, folder / "faults.jsonl", summary["num_faults"]
     )
-
-
-def lengths(table: pa.Table) -> np.ndarray:
-    """int64 [rows]: words of each."""
-    return pc.list_value_length(table[TAGS].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def tags_of(

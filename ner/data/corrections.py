@@ -28,9 +28,9 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from ner.data import annotated_text, faults, readers
 from ner.data.arrow_store import TAGS, WORDS, batches, tag_set
 from ner.data.faults import Fault
+from ner.data.words import join
 from ner.errors import InputError, listed, shorten
 from ner.tags import OUTSIDE
-from ner.utils import offsets_of
 
 REMEDY = "mend the row, or write the file again with `ner label-errors`"
 INSIDE = ("meta", "metadata", "data")  # where annotation tools keep what they do not know
@@ -68,13 +68,9 @@ class Correction:
             return list(words), list(tags)
         if not annotated_text.is_spans(self.row):
             raise InputError(f"neither {TAGS}, nor a text with spans, nor drop; the row has {listed(self.row)}")
-        text = annotated_text.text_of(self.row)
-        if text != " ".join(words):
-            raise InputError(
-                f"its text is {shorten(text)}, and not the words of the sentence, {shorten(' '.join(words))}"
-            )
-        ends = offsets_of([len(word) + 1 for word in words])
-        offsets = [(start, end - 1) for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
+        text, (joined, offsets) = annotated_text.text_of(self.row), join(words)
+        if text != joined:
+            raise InputError(f"its text is {shorten(text)}, and not the words of the sentence, {shorten(joined)}")
         return list(words), annotated_text.tags_of(text, offsets, annotated_text.spans_of(self.row, text))
 
 

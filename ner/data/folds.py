@@ -1,26 +1,20 @@
 """Training sentences in K parts, of which one is left out: to see each sentence by a tagger that did not learn it.
 
-Which part a sentence is in follows from its words alone. So sentences that repeat each other stand in one part, and it
-does not matter how many sentences there are, or in which order.
+Which part a sentence is in follows from its characters alone. So sentences that repeat each other stand in one part,
+and it does not matter how many sentences there are, or in which order.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import numpy as np
 from datasets import DatasetDict
 
 from ner.config.data import parse_fold
 from ner.data.arrow_store import WORDS, batches
+from ner.data.words import characters_key
 from ner.errors import InputError
 
 FOLD = "fold"  # the split of the sentences that are left out of `train`
-
-
-def part_of(words: Sequence[str], count: int) -> int:
-    """The part of a sentence, from 1 to count."""
-    digest = blake2b("\n".join(words).encode(errors="surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") % count + 1
 
 
 def leave_out(kept: DatasetDict, splits: Sequence[str] | None, fold: str | None) -> DatasetDict:
@@ -41,7 +35,8 @@ def leave_out(kept: DatasetDict, splits: Sequence[str] | None, fold: str | None)
         return kept
     number, count = place
     train = kept["train"]
-    parts = np.array([part_of(words, count) for rows in batches(train) for words in rows[WORDS].to_pylist()])
+    keys = (characters_key(words) for rows in batches(train) for words in rows[WORDS].to_pylist())
+    parts = np.array([key % count + 1 for key in keys])
     found = {
         **kept,
         "train": train.select(np.flatnonzero(parts != number), keep_in_memory=True),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 
-from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
+from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, lengths, tag_set
 from ner.data.tag_schemes import SchemeStats
 from ner.errors import InputError, shorten
 from ner.tags import TagSet, entities, first_words
@@ -141,7 +141,7 @@ def frequent_entities(part: Dataset, types: Sequence[str]) -> dict[str, list[tup
     counts: dict[str, Counter[str]] = {type_: Counter() for type_ in tags.types}
     for rows in batches(part):
         words = rows[WORDS].combine_chunks().flatten().to_pylist()
-        start = first_words(offsets_of(pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy()))
+        start = first_words(offsets_of(lengths(rows)))
         for first, end, type_ in zip(
             *entities(rows[TAGS].combine_chunks().flatten().to_numpy(), start, tags), strict=True
         ):

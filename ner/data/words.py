@@ -1,6 +1,9 @@
-"""Text -> words: at white space, at each mark, or with the marks at their ends by themselves."""
+"""Text -> words: at white space, at each mark, or with the marks at their ends by themselves; and words -> text."""
 
 import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import accumulate
 
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import BertPreTokenizer, Split, WhitespaceSplit
@@ -34,3 +37,15 @@ def split_edges(text: str) -> list[tuple[int, int]]:
 def split_spaces(text: str) -> list[tuple[int, int]]:
     """Offsets of what stands between blanks (U+0020 alone), for text whose words are split already."""
     return [match.span() for match in re.finditer("[^ ]+", text)]
+
+
+def join(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Words joined by blanks, and the first character and the one behind the last of each."""
+    ends = list(accumulate(len(word) + 1 for word in words))
+    return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+
+
+def characters_key(words: Sequence[str]) -> int:
+    """64 bits that stand for the characters of a sentence, white space left out: however words are taken apart."""
+    text = "".join("".join(words).split())
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

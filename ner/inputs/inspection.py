@@ -15,8 +15,6 @@ from ner.errors import InputError, shorten
 from ner.inputs.encoding import WHOLE, check_alignment, encode, tokenized
 from ner.tags import OUTSIDE, TagSet
 
-NO_LIMIT = 10**9  # sub-tokens: what a tokenizer says that knows no limit is more
-
 
 class SubToken(NamedTuple):
     """A sub-token of a sentence of words. word: its number, None for special tokens; label: id of a tag, or -100."""
@@ -235,7 +233,7 @@ def longest_input(tokenizer: PreTrainedTokenizerBase) -> int | None:
     Returns:
         Sub-tokens, special tokens included; None for a tokenizer that knows no limit.
     """
-    return int(tokenizer.model_max_length) if tokenizer.model_max_length < NO_LIMIT else None
+    return int(tokenizer.model_max_length) if tokenizer.model_max_length < WHOLE else None
 
 
 def plain_backend(tokenizer: PreTrainedTokenizerBase) -> Any:

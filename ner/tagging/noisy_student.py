@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import Dataset
 
-from ner.data.arrow_store import ROW, TAGS, batches, content_hash, tag_set
+from ner.data.arrow_store import ROW, TAGS, batches, content_hash, lengths, tag_set
 from ner.data.augmentation import SOURCE, augment
 from ner.data.cache import cached
 from ner.inputs.soft_targets import Unlabelled, in_parts
@@ -50,7 +49,7 @@ def add_copies(unlabelled: Unlabelled, items: Sequence[str], seed: int) -> tuple
     copies = augmented.sentences.select(range(num_sentences, len(augmented.sentences)))
 
     def write(folder: Path) -> None:
-        offsets = offsets_of(np.concatenate([sizes_of(rows) for rows in batches(tagged)]))
+        offsets = offsets_of(np.concatenate([lengths(rows) for rows in batches(tagged)]))
         with (folder / TARGETS).open("wb") as file:
             for part in in_parts(targets):
                 file.write(part.data)
@@ -70,7 +69,7 @@ def write_tagged(unlabelled: Unlabelled, file: Path) -> None:
     end = 0
     with pa.ipc.new_stream(str(file), schema) as arrow:
         for rows in batches(unlabelled.sentences):
-            offsets = offsets_of(sizes_of(rows))
+            offsets = offsets_of(lengths(rows))
             start, end = end, end + int(offsets[-1])
             p = np.asarray(unlabelled.probabilities[start:end])
             ids = np.where(p.any(axis=-1), p.argmax(axis=-1), outside)
@@ -82,18 +81,12 @@ def write_tagged(unlabelled: Unlabelled, file: Path) -> None:
 def targets_of_copies(rows: pa.Table, origins: pa.Table, targets: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """float16 [words of these copies, tags]. targets: of the sentences; offsets: where each begins among them."""
     source = origins[SOURCE].combine_chunks().flatten().to_numpy()
-    of_word = origins[ROW].to_numpy()[rows_of(sizes_of(rows))]
+    of_word = origins[ROW].to_numpy()[rows_of(lengths(rows))]
     tag_ids = rows[TAGS].combine_chunks().flatten().to_numpy()
     found: np.ndarray = np.eye(targets.shape[1], dtype=np.float16)[tag_ids]
     is_old = source >= 0
     found[is_old] = targets[offsets[of_word[is_old]] + source[is_old]]
     return found
-
-
-def sizes_of(rows: pa.Table) -> np.ndarray:
-    """int64 [rows]: words of each sentence."""
-    sizes: np.ndarray = pc.list_value_length(rows[TAGS].combine_chunks()).to_numpy(zero_copy_only=False)
-    return sizes.astype(np.int64)
 
 
 def origins_hash(origins: Dataset) -> str:

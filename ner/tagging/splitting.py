@@ -1,10 +1,9 @@
 """Texts as they come -> sentences and words, a part at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
-from ner.data.words import split_edges, split_offsets, split_spaces
+from ner.data.words import join, split_edges, split_offsets, split_spaces
 from ner.errors import shorten
 from ner.tagging.document import Offsets
 from ner.tagging.sentences import sentence_starts
@@ -46,9 +45,3 @@ def chunks(texts: Iterable[str | Sequence[str]]) -> Iterator[list[str | Sequence
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def join(words: Sequence[str]) -> tuple[str, Offsets]:
-    """Words joined by blanks, and their offsets."""
-    ends = list(accumulate(len(word) + 1 for word in words))
-    return " ".join(words), [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from ner.data.discovery import find
 from ner.data.faults import Fault
 from ner.data.sampling import leave_share, parse_sample
 from ner.data.tag_schemes import ParsedLabels
-from ner.data.words import split_edges
+from ner.data.words import characters_key, split_edges
 from ner.errors import InputError, shorten
 from ner.tagging import files
 from ner.tagging.sentences import sentence_starts
@@ -147,7 +146,7 @@ def news(read: "partial[Iterator[Row]]", known: dict[int, str], name: str) -> It
     """The rows whose words are not known, each once; the others as faults."""
     seen = set()
     for row in read():
-        key = key_of(row.words)
+        key = characters_key(row.words)
         if reason := known.get(key) or ("repeated" if key in seen else None):
             yield Fault(name, reason, row.number, row.words)
         elif row.words:
@@ -156,11 +155,5 @@ def news(read: "partial[Iterator[Row]]", known: dict[int, str], name: str) -> It
 
 
 def keys_of(dataset: Dataset) -> Iterable[int]:
-    """`key_of` each sentence."""
-    return (key_of(words) for rows in batches(dataset) for words in rows[WORDS].to_pylist())
-
-
-def key_of(words: Sequence[str]) -> int:
-    """64 bits that stand for the characters of a sentence, white space left out: however words are taken apart."""
-    text = "".join("".join(words).split())
-    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+    """`characters_key` of each sentence."""
+    return (characters_key(words) for rows in batches(dataset) for words in rows[WORDS].to_pylist())

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ner.inputs.encoding import IGNORED, SENTENCES_PER_CALL, Encoded, tokenized
+from ner.inputs.encoding import IGNORED, SENTENCES_PER_CALL, WHOLE, Encoded, tokenized
 from ner.utils import offsets_of, rows_of
-
-NO_LIMIT = 10**9  # sub-tokens: nothing is run on them
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def encode_windows(sentences: Sequence[list[str]], tokenizer: PreTrainedTokenize
 
 def sub_tokens(words: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[str]]:
     """The sub-tokens of each word, none of a word without any. Raises InputError as `encode` does."""
-    ids, word, _, _ = tokenized([[list(words)]], tokenizer, NO_LIMIT)
+    ids, word, _, _ = tokenized([[list(words)]], tokenizer, WHOLE)
     found: list[list[str]] = [[] for _ in words]
     for piece, number in zip(tokenizer.convert_ids_to_tokens(ids.tolist()), word.tolist(), strict=True):
         if not math.isnan(number):

@@ -25,11 +25,11 @@ from transformers.utils import logging
 
 from ner.data.arrow_store import TAGS, WORDS
 from ner.data.corpus import Source, load_corpus
+from ner.data.words import join
 from ner.evaluation.metrics import ratios
 from ner.inputs.collators import PaddedCollator
 from ner.sharing.onnx import FP32, INT8, OnnxModel
 from ner.tagging.document import Entity
-from ner.tagging.splitting import join
 from ner.tagging.tagger import Tagger
 from ner.tags import entities
 from ner.training.run_folder import find_model

@@ -7,8 +7,9 @@ import pytest
 
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages, leave_share, take_share
+from ner.data.words import characters_key
 from ner.errors import InputError
-from ner.tagging.unlabelled import key_of, read_unlabelled
+from ner.tagging.unlabelled import read_unlabelled
 from tests.conftest import TAGS
 
 
@@ -72,11 +73,11 @@ def test_what_sample_leaves_of_a_language(corpus_folder, trained_on):
     whole = load_corpus(Source(str(corpus_folder)), ["fr"], None)["fr"]
     rest = leave_share(whole["train"], 0.25)
     assert len(rest) + len(take_share(whole["train"], 0.25)) == len(whole["train"])
-    held_out = {key_of(words) for split in ("validation", "test") for words in whole[split]["tokens"]}
+    held_out = {characters_key(words) for split in ("validation", "test") for words in whole[split]["tokens"]}
     pool = read_unlabelled(["fr"], sampled, trained_on)
-    found = [key_of(words) for words in sentences(pool)]
+    found = [characters_key(words) for words in sentences(pool)]
     assert len(set(found)) == len(found)
-    assert set(found) == {key_of(words) for words in rest["tokens"]} - held_out
+    assert set(found) == {characters_key(words) for words in rest["tokens"]} - held_out
 
 
 @pytest.mark.parametrize(
