@@ -7,6 +7,7 @@ and entities alone, where it is predicted O.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,12 +16,15 @@ import pyarrow.compute as pc
 
 from ner.analysis.entity_errors import KINDS, Matches, match
 from ner.analysis.token_losses import Table, codes, losses, read, sentence_offsets
+from ner.errors import InputError, shorten
 from ner.tags import TagSet
 from ner.utils import rows_of
 
 By: TypeAlias = Literal["total", "mean"]
+Order: TypeAlias = Literal["sum", "mean"]
 PLACE = ["run", "language", "split", "sentence"]
 LENGTHS = (1, 6, 11, 21, 41, 81)  # words where a bin of sentence lengths begins
+LOSS_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # nats where a bin of losses begins
 
 
 def grouped(name: str, groups: np.ndarray, names: pa.Array, loss: np.ndarray) -> pa.Table:
@@ -35,6 +39,27 @@ def grouped(name: str, groups: np.ndarray, names: pa.Array, loss: np.ndarray) ->
     order = order[count[order] > 0]
     count, total = count[order], total[order]
     return pa.table({name: names.take(pa.array(order)), "count": count, "mean": total / count, "sum": total})
+
+
+def ordered(table: pa.Table, by: Order | None, *, ascending: bool = False, min_count: int = 1) -> pa.Table:
+    """The groups of a view like `by_token` in another order; those that are equal stay as they stand.
+
+    The lowest means of frequent groups are shortcuts: what the tagger is surest of.
+
+    Args:
+        table: count, sum and mean of each group.
+        by: Sum or mean of the losses; None: as the groups stand.
+        ascending: The lowest first.
+        min_count: Groups of fewer words are left out.
+
+    Returns:
+        The same columns.
+    """
+    table = table.filter(pc.greater_equal(table["count"], min_count))
+    if by is None:
+        return table
+    values = table[by].to_numpy()
+    return table.take(pa.array(np.argsort(values if ascending else -values, kind="stable")))
 
 
 def by_token(source: Table) -> pa.Table:
@@ -69,11 +94,53 @@ def by_length(source: Table, starts: Sequence[int] = LENGTHS) -> pa.Table:
     """
     table = read(source, ["word", "loss"])
     lengths = np.diff(sentence_offsets(table))
-    groups = np.repeat(np.searchsorted(starts, lengths, side="right") - 1, lengths)
-    ends = [*(str(start - 1) for start in starts[1:]), ""]
-    names = [f"{start}-{end}" if end else f"{start}+" for start, end in zip(starts, ends, strict=True)]
-    found = grouped("length", groups, pa.array(names), losses(table))
+    names = bin_names(starts)
+    found = grouped("length", np.repeat(bins(lengths, starts), lengths), pa.array(names), losses(table))
     return found.take(np.argsort([names.index(name) for name in found["length"].to_pylist()]))
+
+
+def bins(values: np.ndarray, starts: Sequence[float]) -> np.ndarray:
+    """int64 [values]: the bin of each. starts: where bins begin, the last one without an end."""
+    return np.searchsorted(np.asarray(starts, values.dtype), values, side="right") - 1
+
+
+def bin_names(starts: Sequence[int]) -> list[str]:
+    """1-5, 6, 7+ of the starts 1, 6, 7. Raises InputError unless they rise from 1 on."""
+    if list(starts[:1]) != [1] or sorted(set(starts)) != list(starts):
+        raise InputError(f"`starts` is {shorten(starts)}; give lengths that rise, the first one 1")
+    inner = [f"{start}-{end - 1}" if end - start > 1 else str(start) for start, end in pairwise(starts)]
+    return [*inner, f"{starts[-1]}+"]
+
+
+@dataclass(frozen=True)
+class LossHistogram:
+    """How many words of each gold tag have which loss.
+
+    Attributes:
+        tags: In the order of `TagSet`.
+        edges: Where bins begin, in nats; the last one has no end.
+        counts: int64 [tags, bins].
+    """
+
+    tags: tuple[str, ...]
+    edges: tuple[float, ...]
+    counts: np.ndarray
+
+
+def loss_histogram(source: Table, edges: Sequence[float] = LOSS_EDGES) -> LossHistogram:
+    """Losses of the words of each gold tag, counted in bins; a word without a loss is in none.
+
+    edges: nats where bins begin, rising from 0 on. Raises InputError for others.
+    """
+    if list(edges[:1]) != [0] or sorted(set(edges)) != list(edges):
+        raise InputError(f"`edges` is {shorten(edges)}; give losses that rise, the first one 0")
+    table = read(source, ["gold", "predicted", "loss"])
+    tags, gold, _ = tag_ids(table)
+    loss = losses(table)
+    scored = ~np.isnan(loss)
+    places = gold[scored] * len(edges) + np.maximum(bins(loss[scored], edges), 0)  # a rounded 0 may be below 0
+    counts = np.bincount(places, minlength=len(tags) * len(edges)).reshape(len(tags), len(edges))
+    return LossHistogram(tags.names, tuple(edges), counts)
 
 
 @dataclass(frozen=True)
@@ -188,14 +255,20 @@ def sentence_table(source: Table) -> pa.Table:
     return pa.table(columns)
 
 
-def sentences(source: Table, by: By = "total", top: int | None = None) -> pa.Table:
-    """`sentence_table` by total or by mean loss, highest first. top: so many of them."""
+def sentences(source: Table, by: By = "total", top: int | None = None, *, ascending: bool = False) -> pa.Table:
+    """`sentence_table` by total or by mean loss, highest or lowest first, those without any loss last.
+
+    top: so many of them.
+    """
     found = sentence_table(source)
-    order = np.argsort(-found[by].to_numpy(), kind="stable")  # nan comes last
+    values = found[by].to_numpy()
+    order = np.lexsort((values if ascending else -values, np.isnan(found["mean"].to_numpy())))
     return found.take(pa.array(order[:top]))
 
 
-def containing(source: Table, text: str, by: By = "total", top: int | None = None) -> pa.Table:
+def containing(
+    source: Table, text: str, by: By = "total", top: int | None = None, *, ascending: bool = False
+) -> pa.Table:
     """`sentences` that hold this word, or a word of which this is a sub-token."""
     table = read(source)
     lists = table["sub_tokens"].combine_chunks()
@@ -206,7 +279,7 @@ def containing(source: Table, text: str, by: By = "total", top: int | None = Non
     offsets = sentence_offsets(table)
     sentence = rows_of(np.diff(offsets))
     of_sentence = np.bincount(sentence, weights=held, minlength=len(offsets) - 1) > 0
-    return sentences(table.filter(pa.array(of_sentence[sentence])), by, top)
+    return sentences(table.filter(pa.array(of_sentence[sentence])), by, top, ascending=ascending)
 
 
 VIEWS = {"token": by_token, "word": by_word, "tag": by_tag, "language": by_language, "length": by_length}

@@ -15,6 +15,7 @@ from ner.analysis.entity_errors import KINDS
 from ner.arguments import element_type
 from ner.cli import errors as errors_command
 from ner.cli.errors import ErrorsConfig
+from ner.errors import InputError
 
 # words with "|" between their sub-tokens, gold, predicted, losses; "-": a word without a sub-token
 SENTENCES = [
@@ -86,9 +87,63 @@ def test_groups_by_hand(file):
     assert rows_of(views.by_length(file)) == [("1-5", 10, 1.225, 12.25)]
     assert rows_of(views.by_length(file, (1, 4, 5))) == [
         ("1-3", 2, 2.0, 4.0),
-        ("4-4", 4, 0.75, 3.0),
+        ("4", 4, 0.75, 3.0),
         ("5+", 4, 5.25 / 4, 5.25),
     ]
+
+
+@pytest.mark.parametrize("starts", [(), (0, 2), (1, 3, 3), (1, 4, 2)])
+def test_starts_of_lengths_rise_from_1(starts):
+    with pytest.raises(InputError, match=r"`starts` is .*; give lengths that rise, the first one 1"):
+        views.by_length(words_table(), starts)
+
+
+def test_groups_in_another_order(file):
+    """Tags with sums 5, 4.75, 1.5, 0.5, 0.5 and means 2.5, 0.95, 1.5, 0.5, 0.5; equal ones stay as they stand."""
+    table = views.by_tag(file)
+
+    def names(*arguments, **settings):
+        return views.ordered(table, *arguments, **settings)["tag"].to_pylist()
+
+    assert views.ordered(table, "sum").equals(table)
+    assert views.ordered(table, None).equals(table)
+    assert names("mean") == ["B-LOC", "I-ORG", "O", "B-PER", "B-ORG"]
+    assert names("mean", ascending=True) == ["B-PER", "B-ORG", "O", "I-ORG", "B-LOC"]
+    assert names("sum", ascending=True) == ["B-PER", "B-ORG", "I-ORG", "O", "B-LOC"]
+    assert names("mean", ascending=True, min_count=2) == ["O", "B-LOC"]
+    lengths = views.by_length(file, (1, 4, 5))
+    assert views.ordered(lengths, None, min_count=3)["length"].to_pylist() == ["4", "5+"]
+    assert len(views.ordered(table, "mean", min_count=6)) == 0
+
+
+def test_losses_in_bins_by_hand(file):
+    """O costs 0.25, 0.25, 0.25, 4 and 0, and once nothing is known."""
+    found = views.loss_histogram(file, (0, 0.25, 1, 3))
+    assert found.tags == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
+    assert found.edges == (0, 0.25, 1, 3)
+    assert found.counts.dtype == np.int64
+    assert found.counts.tolist() == [
+        [1, 3, 0, 1],
+        [0, 0, 1, 1],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    assert views.loss_histogram(file).counts.sum() == 10
+
+
+def test_a_loss_on_an_edge_begins_a_bin():
+    """Losses are float32, where 0.01 is a little less; a loss of 0 can be rounded to less than 0."""
+    table = words_table([("de", "a b c", "O O O", "O O O", [-1e-8, 0.01, 0.3])])
+    assert views.loss_histogram(table, (0, 0.01, 0.3)).counts.tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("edges", [(), (0.1, 1), (0, 1, 1), (0, 2, 1)])
+def test_edges_of_losses_rise_from_0(edges):
+    with pytest.raises(InputError, match=r"`edges` is .*; give losses that rise, the first one 0"):
+        views.loss_histogram(words_table(), edges)
 
 
 @pytest.mark.parametrize("view", list(views.VIEWS))
@@ -201,6 +256,13 @@ def test_sentences_by_loss(file):
     assert first["sub_tokens"] == [["▁Uni"], ["▁Bern"], ["▁in"], [], ["▁Basel"]]
 
 
+def test_sentences_from_the_lowest_loss_on(file):
+    """The sentence without a scored word comes last, although its total is 0."""
+    assert views.sentences(file, "total", ascending=True)["total"].to_pylist() == [3.0, 4.0, 5.25, 0.0]
+    assert views.sentences(file, "mean", 3, ascending=True)["mean"].to_pylist() == [0.75, 1.3125, 2.0]
+    assert views.containing(file, "Bern", ascending=True)["total"].to_pylist() == [3.0, 5.25]
+
+
 def test_sentences_that_hold_a_token_or_a_word(file):
     def found(text):
         return [(row["language"], row["sentence"]) for row in views.containing(file, text).to_pylist()]
@@ -226,6 +288,7 @@ def test_nothing_is_no_obstacle():
     assert views.entity_kinds(empty)["count"].to_pylist() == [0] * 6
     assert len(views.entity_errors(empty)) == len(views.sentences(empty)) == len(views.containing(empty, "x")) == 0
     assert views.type_confusion(empty).shares.sum() == 0
+    assert views.loss_histogram(empty).counts.sum() == 0
 
 
 def test_many_sentences_are_fast_enough_for_a_page():
