@@ -29,6 +29,7 @@ from ner.inputs.encoding import Encoded, encode
 from ner.modeling.model import build_model
 from ner.modeling.pretrained import load_tokenizer
 from ner.tags import TagSet
+from tests.browser import missing_programs, start_browser
 from tests.processes import stop_the_server
 
 torch.set_num_threads(1)  # the models are small: a second thread costs more than it does
@@ -36,18 +37,6 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("suite")
 
 TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-step",
-    "--disable-sync",
-    "--window-size=1280,900",
-]
 
 
 def pytest_configure() -> None:
@@ -161,16 +150,10 @@ def messages() -> Iterator[list[str]]:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Headless Chromium, closed at the end; its files are in a new folder, and its log has every request."""
-    binaries = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if missing := [name for name, path in binaries.items() if path is None]:
+    pytest.importorskip("selenium.webdriver", reason="no selenium: pip install -e .[dev]")
+    if missing := missing_programs():
         pytest.skip(f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install -e .[dev]")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binaries["chromium"]
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(binaries["chromedriver"]))
+    driver = start_browser(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 

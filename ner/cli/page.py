@@ -2,8 +2,8 @@
 
     ner page reports/token_losses.parquet --output reports/sentences.html
 
-One file that needs no network: filters by language, type, error and text, and the loss of every sub-token.
-`evaluate.py --report` writes it together with the matrix, the learning curve and the error tables.
+One file that needs no network: errors and losses of each run, split and language, and the sentences, with filters by
+type, error and text. `evaluate.py --report` writes it together with the matrix, the learning curve and the training.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from pathlib import Path
 from ner.arguments import command, echo, exit_on_input_error, not_above_zero, not_given, option, parse
 from ner.errors import InputError
 from ner.files import file_errors
+from ner.report.error_sections import error_sections
 from ner.report.page import MAX_SENTENCES, write_report
+from ner.report.sentence_data import read
 
 
 @dataclass(frozen=True)
@@ -42,5 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(PageConfig, arguments, __doc__)
         output = Path(config.output)
         with file_errors(output):
-            write_report(output, Path(config.table), title=config.title, max_sentences=config.max_sentences)
+            sentences = read(config.table)
+            sections = error_sections(sentences)
+            write_report(output, sentences, title=config.title, sections=sections, max_sentences=config.max_sentences)
     echo(f"written: {output}")

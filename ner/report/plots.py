@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MISSING = "matplotlib is not installed; pip install matplotlib, or the extra: pip install 'crosslingual-ner[report]'"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by the colour-blind
 MARKERS = "osD^vPXp"  # one more than colours: both together repeat late
+INK = (
+    "svg { color: #1c2127; fill: currentColor } "
+    "@media (prefers-color-scheme: dark) { svg { color: #e4e7ea; fill: currentColor } }"
+)
 INCHES_PER_CHARACTER = 0.085
 Y_LABELS = {"micro": "F1 (entities, micro average)", "macro": "F1 (macro: mean of the types)"}
 
@@ -38,14 +42,21 @@ def save(figure: "Figure", folder: Path, name: str) -> list[str]:
     return [f"{name}.png", f"{name}.svg"]
 
 
-def svg(figure: "Figure", name: str) -> str:
-    """The figure as SVG. name: what its ids come from."""
+def svg(figure: "Figure", name: str, *, follows_scheme: bool = False) -> str:
+    """The figure as SVG. name: what its ids come from; follows_scheme: what is black is light on a dark page."""
     import matplotlib
 
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=follows_scheme)
+    return with_scheme(text.getvalue()) if follows_scheme else text.getvalue()
+
+
+def with_scheme(text: str) -> str:
+    """An SVG file of matplotlib, which leaves out the colour of black text, with the ink of a light or a dark page."""
+    text = text.replace("stroke: #000000", "stroke: currentColor").replace("fill: #000000", "fill: currentColor")
+    start = text.index(">", text.index("<svg")) + 1
+    return f"{text[:start]}<style>{INK}</style>{text[start:]}"
 
 
 def heat_map(matrices: Mapping[str, Cells]) -> "Figure":

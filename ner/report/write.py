@@ -12,8 +12,10 @@ from ner.evaluation.learning_curve import Curve
 from ner.evaluation.matrix import Cells, Result, f1_cells
 from ner.files import to_json, write_atomic, write_json
 from ner.report import plots, tables
+from ner.report.findings import findings
 from ner.report.page import write_report
 from ner.report.sections import label_error_scores, sections
+from ner.report.sentence_data import read
 from ner.tags import Scoring
 
 LabelPairs = Mapping[tuple[str, str, str], LabelPair]  # of a run, split and language
@@ -93,11 +95,13 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
     if losses:
         names.append(losses.name)
     if losses and report:
+        sentences = read(losses)
         write_report(
             folder / "report.html",
-            losses,
-            title="Named entities: matrix, errors, sentences",
-            sections=sections(cells, curves, summary.results, languages, scoring, losses),
+            sentences,
+            title="Named entities: what was found",
+            findings=findings(cells, summary.results, sentences, scoring),
+            sections=sections(cells, curves, summary.results, languages, scoring, sentences),
             label_errors=label_error_scores(losses),
         )
         names.append("report.html")

@@ -15,54 +15,15 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from ner.analysis.entity_errors import KINDS
 from ner.cli.page import main
-from ner.report.page import Picture, Section, Table, source_hash, write_report
-from ner.report.sentence_data import SCHEMA, SEPARATOR, entity_marks, pack, read
+from ner.report.elements import Picture, Section, Table
+from ner.report.error_sections import error_sections
+from ner.report.page import source_hash, write_report
+from ner.report.sentence_data import SEPARATOR, entity_marks, pack, read
+from tests.browser import Page
 from tests.conftest import TAGS
+from tests.report.losses import losses
 
 HOSTILE = ["<script>window.pwned=1</script>", "</script><img/src=x/onerror=window.pwned=1>", "\"'&amp;\u2028", "👩‍🚒"]
-
-
-def losses(*sentences: str, run="runs/de", language="de", split="test", first=0) -> pa.Table:
-    """A table of token losses; words with gold, predicted and loss, as in "Bern/B-LOC/O/2.5 ist/O/O/-"."""
-    rows = []
-    for number, sentence in enumerate(sentences, first):
-        for word, item in enumerate(sentence.split(" ")):
-            text, gold, predicted, loss = item.rsplit("/", 3)
-            value = None if loss == "-" else float(loss)
-            p_gold = None if value is None else float(np.exp(-value))
-            pieces = [] if value is None else [text[:3], text[3:]]
-            place = (run, language, split, number, word)
-            rows.append((*place, text, pieces, gold, predicted, value, p_gold, p_gold, value))
-    return pa.Table.from_pylist([dict(zip(SCHEMA.names, row, strict=True)) for row in rows], schema=SCHEMA)
-
-
-def many_losses(num_sentences: int, seed: int = 0) -> pa.Table:
-    """A table of about ten words a sentence, of a Zipfian vocabulary of 60,000."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(3, 18, num_sentences)
-    num_words = int(lengths.sum())
-    ids = np.minimum(rng.zipf(1.3, num_words), 60_000) - 1
-    vocabulary = pa.array([f"Wort{i:x}" for i in range(60_000)])
-    gold = np.where(rng.random(num_words) < 0.2, rng.integers(1, len(TAGS), num_words), 0)
-    predicted = np.where(rng.random(num_words) < 0.05, rng.integers(0, len(TAGS), num_words), gold)
-    loss = np.where(gold == predicted, rng.gamma(0.3, 0.1, num_words), rng.gamma(3, 1, num_words)).astype(np.float32)
-    text, names = vocabulary.take(pa.array(ids)), pa.array(TAGS.names)
-    columns = {
-        "run": pa.array(["runs/de"] * num_words),
-        "language": pa.array(np.array(["de", "fr", "it", "en"])[np.repeat(np.arange(num_sentences) % 4, lengths)]),
-        "split": pa.array(["validation"] * num_words),
-        "sentence": np.repeat(np.arange(num_sentences), lengths),
-        "word": np.arange(num_words) - np.repeat(np.cumsum(lengths) - lengths, lengths),
-        "text": text,
-        "sub_tokens": pa.ListArray.from_arrays(pa.array(np.arange(num_words + 1, dtype=np.int32)), text),
-        "gold": names.take(pa.array(gold)),
-        "predicted": names.take(pa.array(predicted)),
-        "loss": loss,
-        "p_gold": np.exp(-loss),
-        "p_predicted": np.exp(-loss / 2),
-        "entropy": loss / 3,
-    }
-    return pa.table(columns).cast(SCHEMA)
 
 
 def unpack(packed: bytes) -> tuple[dict, dict[str, np.ndarray]]:
@@ -191,13 +152,14 @@ def test_sections(tmp_path):
         caption="F1 <test>",
         strong=frozenset({(0, 1)}),
     )
-    shares = Table(["gold", "O"], [["O", 0.96], ["B-LOC", float("nan")]], shaded=True)
+    shares = Table(["gold", "O"], [["O", 0.96], ["B-LOC", float("nan")]], shades=(0.0, 1.0))
     picture = Picture("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", 'A "curve"')
     sections = [Section("F1 > 0", ["Text <b>.", scores]), Section("Pictures", [picture, shares])]
-    write_report(tmp_path / "page.html", SMALL, title="Runs <de>", sections=sections)
+    write_report(tmp_path / "page.html", SMALL, title="Runs <de>", findings=["F1 < 1."], sections=sections)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<title>Runs &lt;de&gt;</title>" in page
     assert '<li><a href="#s0">F1 &gt; 0</a></li>' in page
+    assert '<ul id="findings"><li>F1 &lt; 1.</li></ul>' in page
     assert "<p>Text &lt;b&gt;.</p>" in page
     assert '<th scope="col">trained on</th><th scope="col" class="number">de</th>' in page
     row = '<th scope="row"><bdi>de &amp; fr</bdi></th><td class="number"><strong>0.857</strong></td>'
@@ -239,71 +201,6 @@ def test_command_line(tmp_path, capsys):
 
 
 # In a browser
-
-
-class Page:
-    """A page in the browser, used as a reader does: by its controls."""
-
-    def __init__(self, browser, file: Path, view: str = "") -> None:
-        self.browser = browser
-        self.file = file
-        self.open(view)
-
-    def open(self, view: str) -> None:
-        """Loads the file anew. view: from # on."""
-        self.browser.get("about:blank")
-        self.browser.get(self.file.as_uri() + view)
-        self.wait("return document.querySelector('#status').textContent !== ''")
-
-    def run(self, script: str, *arguments):
-        return self.browser.execute_script(script, *arguments)
-
-    def wait(self, script: str) -> None:
-        from selenium.webdriver.support.wait import WebDriverWait
-
-        WebDriverWait(self.browser, 30, 0.02).until(lambda _: self.run(script))
-
-    def control(self, name: str):
-        return self.browser.find_element("css selector", f"#filters [name={name}]")
-
-    def choose(self, name: str, text: str) -> None:
-        from selenium.webdriver.support.select import Select
-
-        Select(self.control(name)).select_by_visible_text(text)
-
-    def type(self, name: str, text: str) -> None:
-        self.control(name).clear()
-        self.control(name).send_keys(text)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.browser.switch_to.active_element.send_keys(key)
-
-    @property
-    def view(self) -> str:
-        return self.run("return location.hash")
-
-    @property
-    def status(self) -> str:
-        return self.run("return document.querySelector('#status').textContent")
-
-    @property
-    def places(self) -> list[str]:
-        return self.run("return [...document.querySelectorAll('#list .place')].map((one) => one.textContent)")
-
-    @property
-    def words(self) -> list[list[str]]:
-        return self.run(
-            "return [...document.querySelectorAll('#list .words')].map((one) => "
-            "[...one.querySelectorAll('.text')].map((word) => word.textContent))"
-        )
-
-    @property
-    def detail(self) -> dict[str, str]:
-        return self.run(
-            "return document.querySelector('#detail').hidden ? {} : Object.fromEntries([...document.querySelectorAll("
-            "'#detail dt')].map((name) => [name.textContent, name.nextSibling.textContent.trim()]))"
-        )
 
 
 MANY = pa.concat_tables(
@@ -355,6 +252,8 @@ def test_filters(page):
     message = page.run("return document.querySelector('#message').textContent")
     assert message == "No sentence matches: language “de”, entity type “PER”, error “wrong type”."
     page.browser.find_element("css selector", "#filters [type=reset]").click()
+    assert page.status == "48 of 49 sentences"  # what the page is of stays chosen
+    page.choose("language", "all")
     assert page.status == everything
     page.type("words", "bad rag")
     assert page.places == ["de · 2"]
@@ -380,6 +279,94 @@ def test_order_and_pages(page):
     assert "page=2" in page.view
     page.browser.find_element("id", "next").click()  # the last one: nothing after it
     assert page.places[0] == "de · 25"
+
+
+def test_the_lowest_come_first_where_that_is_asked(page):
+    page.control("ascending").click()
+    assert page.places[0] == "de · 8"  # the first of those with 0.03 in all
+    page.choose("order", "label error")
+    assert page.places[:2] == ["fr · 0", "de · 2"]  # 0.4, 0.9, then those without a score
+    page.choose("order", "length")
+    assert page.places[0] == "de · 3"
+    page.choose("order", "as in the data")
+    assert page.places[0] == "fr · 0"
+    assert "ascending=yes" in page.view
+
+
+@pytest.fixture(scope="module")
+def runs_file(tmp_path_factory):
+    """Of two runs on one split, and one of them on another one."""
+    words = pa.concat_tables(
+        [
+            MANY,
+            losses("Chur/B-LOC/B-LOC/0.5 Zug/B-LOC/B-ORG/1 Anna/B-PER/O/2", run="runs/all"),
+            losses("Thun/B-LOC/B-LOC/0.1", run="runs/all", split="validation"),
+        ]
+    )
+    file = tmp_path_factory.mktemp("runs") / "page.html"
+    write_report(file, words, title="Test", sections=error_sections(read(words)))
+    return file
+
+
+def first_rows(page: Page, section: str) -> list[list[str]]:
+    return page.run(
+        "const heading = [...document.querySelectorAll('h2')].find((one) => one.textContent === arguments[0]);"
+        "return [...heading.parentElement.querySelector('table').tBodies[0].rows]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))",
+        section,
+    )
+
+
+def test_run_split_and_language_are_chosen_once_for_the_whole_page(browser, runs_file):
+    page = Page(browser, runs_file)
+    assert page.status == "49 sentences"  # of the first run alone
+    assert [row[:2] for row in first_rows(page, "Kinds of errors")][:3] == [
+        ["correct", "4"],
+        ["missed", "1"],
+        ["spurious", "1"],
+    ]
+    page.choose("language", "fr")
+    assert [row[:2] for row in first_rows(page, "Kinds of errors")][:3] == [
+        ["correct", "1"],
+        ["missed", "0"],
+        ["spurious", "1"],
+    ]
+    page.choose("language", "de")
+    page.choose("run", "runs/all")
+    assert page.places == ["de · 0"]
+    assert first_rows(page, "Confusion")[0] == ["LOC", "0.500", "0.500", "0.000", "0.000"]
+    page.choose("split", "validation")
+    assert page.words == [["Thun"]]
+    assert first_rows(page, "Confusion")[0] == ["LOC", "1.000", "0.000"]
+    view = page.view
+    page.choose("language", "fr")
+    assert page.run("return document.querySelector('.view').textContent") == "There is nothing of this choice."
+    assert page.places == []
+    page.open(view)
+    assert first_rows(page, "Confusion")[0] == ["LOC", "1.000", "0.000"]
+
+
+def test_a_header_sorts_its_table(browser, runs_file):
+    page = Page(browser, runs_file, "#sentences?language=de")
+
+    def names() -> list[str]:
+        return [row[0] for row in first_rows(page, "Loss by gold tag")]
+
+    def sort(column: str) -> None:
+        page.run(
+            "[...document.querySelectorAll('.sort')].find((one) => one.textContent === arguments[0] && "
+            "one.closest('section').querySelector('h2').textContent === 'Loss by gold tag').click()",
+            column,
+        )
+
+    assert names() == ["O", "B-LOC", "I-LOC", "I-PER", "B-PER"]  # by sum
+    sort("mean")
+    assert names()[:2] == ["I-LOC", "B-LOC"]
+    sort("mean")
+    assert names()[0] == "O"
+    sort("tag")
+    assert names() == ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]
+    assert page.run("return [...document.querySelectorAll('[aria-sort]')].map((one) => one.ariaSort)") == ["ascending"]
 
 
 def test_a_link_shows_the_same_view_and_back_goes_back(page, file, browser):
@@ -483,42 +470,3 @@ def test_every_control_has_a_label_and_narrow_screens_do_not_scroll_sideways(pag
         assert page.run("return document.querySelector('#next').getBoundingClientRect().right") < width
         assert page.run("return innerWidth") == width
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_filtering_40_000_sentences(browser, tmp_path, record_property):
-    """From the change of a control to the new page laid out, and the page's own measure of the same."""
-    write_report(tmp_path / "page.html", many_losses(40_000), title="Many")
-    page = Page(browser, tmp_path / "page.html")
-    assert page.status == "40,000 sentences"
-    changes = {
-        "language": "fr",
-        "type": "ORG",
-        "error": "boundary error",
-        "words": "1f",
-        "loss": "1.5",
-        "order": "mean",
-        "case": "yes",
-        "size": "100",
-    }
-    script = """
-        const control = document.querySelector(`#filters [name=${arguments[0]}]`);
-        performance.clearMeasures();
-        const begun = performance.now();
-        if (control.type === "checkbox") control.checked = true; else control.value = arguments[1];
-        for (const name of ["input", "change"]) control.dispatchEvent(new Event(name, { bubbles: true }));
-        document.body.getBoundingClientRect();
-        return [performance.now() - begun, performance.getEntriesByName("view")[0].duration];
-    """
-    taken = {}
-    for name, value in changes.items():
-        taken[name, "alone"] = max(page.run(script, name, value))
-        browser.find_element("css selector", "#filters [type=reset]").click()
-    for name, value in changes.items():
-        taken[name, "with those before"] = max(page.run(script, name, value))
-    assert all(milliseconds >= 0 for milliseconds in taken.values())
-    slowest = max(taken, key=taken.__getitem__)
-    for (name, how), milliseconds in taken.items():
-        record_property(f"{name} {how} (ms)", round(milliseconds, 1))
-    megabytes = (tmp_path / "page.html").stat().st_size / 1e6
-    # How long is written down, and asserted nowhere: a machine may be slow.
-    print(f"\n40,000 sentences, {megabytes:.1f} MB; slowest filter: {' '.join(slowest)}, {taken[slowest]:.0f} ms")

@@ -2,7 +2,7 @@
 
 import json
 
-from ner.report.page import Picture, Table
+from ner.report.elements import Picture, Table
 from ner.report.sections import training_sections
 from tests.evaluation.test_matrix import result
 from tests.training.test_log_entries import SCORES

@@ -1,6 +1,7 @@
 "use strict";
 
-// The browser of sentences. Its data are columns of numbers and the names they index, as ner/report/sentence_data.py writes them.
+// What is chosen (run, split, language) decides which view of each section is shown, and which sentences the browser has.
+// Its data are columns of numbers and the names they index, as ner/report/sentence_data.py writes them.
 // What comes from the data reaches the page as text (textContent), never as markup.
 
 const ARRAYS = {
@@ -12,6 +13,7 @@ const PREDICTED = { column: "predicted", begins: 4, ends: 8, same: 32 };
 const STEPS = [0.1, 0.5, 1, 2, 4]; // losses where the shade changes: probabilities of 90, 61, 37, 14 and 2%
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 const VIEW = "#sentences?";
+const PLACE = ["run", "split", "language"]; // what is chosen for the whole page
 
 const find = (id) => document.getElementById(id);
 const form = find("filters");
@@ -21,6 +23,7 @@ const detail = find("detail");
 const narrow = matchMedia("(max-width: 40rem)");
 
 let data; // what read() gives
+let shown; // the place of the views
 let defaults; // the form's values when nothing is filtered
 let view = { key: null, chosen: [], page: 1, pages: 1 };
 let typing = null; // the control whose keystrokes share one entry of the history
@@ -52,20 +55,24 @@ async function read() {
   return { header, columns, count: columns.number.length, orders: {}, lower: null };
 }
 
-// Sentences in the order of a column, greatest first; those without a number at the end.
-function ordered(name) {
+// Sentences in the order of a column, greatest or lowest first; those without a number at the end.
+function ordered(name, ascending) {
   const { columns, count, orders } = data;
-  if (orders[name]) return orders[name];
+  const kept = `${name} ${ascending}`;
+  if (orders[kept]) return orders[kept];
   const order = Uint32Array.from({ length: count }, (_, i) => i);
-  if (name !== "data") {
+  if (name === "data") {
+    if (ascending) order.reverse();
+  } else {
+    const sign = ascending ? -1 : 1;
     const key = new Float64Array(count);
     for (let i = 0; i < count; i++) {
       const value = name === "length" ? columns.start[i + 1] - columns.start[i] : columns[name][i];
-      key[i] = Number.isNaN(value) ? -Infinity : value;
+      key[i] = Number.isNaN(value) ? -Infinity : sign * value;
     }
     order.sort((a, b) => (key[a] < key[b] ? 1 : key[a] > key[b] ? -1 : a - b));
   }
-  return (orders[name] = order);
+  return (orders[kept] = order);
 }
 
 // For each term, which forms of words hold it.
@@ -87,7 +94,7 @@ function choose(state) {
   const only = (holds) => {
     for (let i = 0; i < count; i++) if (keep[i] && !holds(i)) keep[i] = 0;
   };
-  for (const name of ["run", "language", "split"]) {
+  for (const name of PLACE) {
     const code = header[name].indexOf(state[name]);
     if (state[name]) only((i) => columns[name][i] === code);
   }
@@ -124,7 +131,7 @@ function choose(state) {
       return false;
     });
   }
-  return ordered(state.order).filter((i) => keep[i]);
+  return ordered(state.order, state.ascending).filter((i) => keep[i]);
 }
 
 // The view: the form's values and a page, in the address as #sentences?language=de&page=2
@@ -163,6 +170,7 @@ function show(page, remember) {
   const state = readForm();
   const key = JSON.stringify(state);
   if (key !== view.key) view = { key, chosen: choose(state) };
+  showViews(state);
   const size = Number(state.size);
   view.pages = Math.max(1, Math.ceil(view.chosen.length / size));
   view.page = Math.min(Math.max(1, page), view.pages);
@@ -171,7 +179,7 @@ function show(page, remember) {
   list.start = first + 1;
   list.replaceChildren(...Array.from(view.chosen.subarray(first, first + size), sentenceItem));
   const chosen = view.chosen.length.toLocaleString("en");
-  const all = data.count.toLocaleString("en");
+  const all = sentencesOf(state).toLocaleString("en");
   find("status").textContent = chosen === all ? `${all} sentences` : `${chosen} of ${all} sentences`;
   find("message").textContent = view.chosen.length ? "" : `No sentence matches: ${conditions(state)}.`;
   find("page").value = view.page;
@@ -187,7 +195,7 @@ function show(page, remember) {
 
 // The filters that are set, in words.
 function conditions(state) {
-  const set = controls.filter(({ name }) => !["order", "size"].includes(name) && state[name] !== defaults[name]);
+  const set = controls.filter(({ name }) => !["order", "ascending", "size"].includes(name) && state[name] !== defaults[name]);
   const words = set.map((control) => {
     const label = control.labels[0].querySelector("span").textContent.toLowerCase();
     if (control.type === "checkbox") return label;
@@ -197,14 +205,64 @@ function conditions(state) {
   return words.join(", ");
 }
 
+// How many sentences the run and split have.
+function sentencesOf(state) {
+  const { header, columns } = data;
+  const run = header.run.indexOf(state.run);
+  const split = header.split.indexOf(state.split);
+  let found = 0;
+  columns.run.forEach((code, i) => (found += code === run && columns.split[i] === split));
+  return found;
+}
+
+// Sections
+
+function showViews(state) {
+  const place = JSON.stringify(PLACE.map((name) => state[name]));
+  if (place === shown) return;
+  shown = place;
+  for (const box of document.querySelectorAll(".view")) {
+    const template = [...box.parentElement.querySelectorAll("template")].find((one) => one.dataset.place === place);
+    box.replaceChildren(template ? template.content.cloneNode(true) : element("p", "", "There is nothing of this choice."));
+    sortable(box);
+  }
+}
+
+// A header sorts the rows of its table by its column: numbers the greatest first, text from a to z, then the other way.
+function sortable(box) {
+  for (const header of box.querySelectorAll("thead th")) {
+    if (header.closest("table").tBodies[0].rows.length < 3) continue;
+    const button = element("button", "sort", header.textContent);
+    button.type = "button";
+    button.addEventListener("click", () => sortBy(header));
+    header.replaceChildren(button);
+  }
+}
+
+function sortBy(header) {
+  const body = header.closest("table").tBodies[0];
+  const texts = new Map([...body.rows].map((row) => [row, row.cells[header.cellIndex].firstChild.textContent]));
+  const isNumber = header.classList.contains("number");
+  const value = (row) => Number.parseFloat(texts.get(row).replaceAll(",", ""));
+  const sign = header.ariaSort === (isNumber ? "descending" : "ascending") ? -1 : 1;
+  const compare = (a, b) => {
+    if (!isNumber) return sign * texts.get(a).localeCompare(texts.get(b));
+    const [first, second] = [value(a), value(b)];
+    if (Number.isNaN(first) || Number.isNaN(second)) return Number.isNaN(first) - Number.isNaN(second); // at the end
+    return sign * (second - first);
+  };
+  body.append(...[...body.rows].sort(compare));
+  for (const other of header.parentElement.cells) other.ariaSort = null;
+  header.ariaSort = (sign > 0) === isNumber ? "descending" : "ascending";
+}
+
 // Sentences
 
 function sentenceItem(i) {
   const { header, columns } = data;
   const item = element("li");
   const about = element("p", "about");
-  const varied = ["run", "language", "split"].filter((name) => header[name].length > 1 || name === "language");
-  const place = [...varied.map((name) => header[name][columns[name][i]]), columns.number[i]].join(" · ");
+  const place = `${header.language[columns.language[i]]} · ${columns.number[i]}`;
   about.append(element("bdi", "place", place));
   for (const [name, label] of [["total", "total"], ["mean", "mean"], ["max", "greatest"], ["label_error", "label-error score"]]) {
     const value = columns[name]?.[i];
@@ -376,12 +434,14 @@ function keyOnWord(event) {
 function fill(name, options) {
   const control = form.elements[name];
   control.append(...options.map(([text, value]) => new Option(text, value)));
-  control.closest("label").hidden = options.length < 3; // "all" and one more
+  control.closest("label").hidden = options.filter(([, value]) => value).length < 2;
 }
 
 function start() {
   const { header, columns } = data;
-  for (const name of ["run", "language", "split"]) fill(name, [["all", ""], ...header[name].map((one) => [one, one])]);
+  const names = (name) => header[name].map((one) => [one, one]);
+  for (const name of ["run", "split"]) fill(name, names(name));
+  fill("language", [...(header.language.length > 1 ? [["all", ""]] : []), ...names("language")]);
   fill("type", [["all", ""], ...header.types.map((type) => [type, type])]);
   const kinds = header.kinds.map((kind) => [kind, kind]);
   fill("error", [["all sentences", ""], ["any error", "any"], ...kinds, ["no error", "none"]]);
@@ -391,13 +451,17 @@ function start() {
   }
   defaults = readForm();
   legend();
-  for (const part of [form, find("legend"), find("bar")]) part.hidden = false;
+  for (const part of [form, find("legend"), find("bar"), find("choice").lastElementChild]) part.hidden = false;
+  document.querySelectorAll("#sections section > .content:not(.view)").forEach(sortable);
+  const height = () => document.documentElement.style.setProperty("--choice", `${find("choice").offsetHeight}px`);
+  new ResizeObserver(height).observe(find("choice"));
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     typing = null;
-    writeForm(defaults);
+    const state = readForm();
+    writeForm({ ...defaults, ...Object.fromEntries(PLACE.map((name) => [name, state[name]])) });
     show(1, "push");
   });
   form.addEventListener("input", ({ target }) => {
@@ -405,14 +469,16 @@ function start() {
     show(1, target === typing ? "replace" : "push");
     typing = target;
   });
-  form.addEventListener("change", ({ target }) => {
-    typing = null;
-    if (!["search", "number"].includes(target.type)) show(1, "push");
-  });
+  for (const part of [form, find("choice")]) {
+    part.addEventListener("change", ({ target }) => {
+      typing = null;
+      if (!["search", "number"].includes(target.type)) show(1, "push");
+    });
+  }
   const turn = (page) => {
     if (page < 1 || page > view.pages) return;
     show(page, "push");
-    if (find("bar").getBoundingClientRect().top <= 0) list.scrollIntoView();
+    if (list.getBoundingClientRect().top < 0) find("list").scrollIntoView();
   };
   find("previous").addEventListener("click", () => turn(view.page - 1));
   find("next").addEventListener("click", () => turn(view.page + 1));
