@@ -176,14 +176,6 @@ def save_plots(corpus: Corpus, folder: Path) -> list[str]:
     ]
 
 
-def check_plots() -> None:
-    """Raises InputError without matplotlib."""
-    from ner.report import plots
-
-    if not plots.can_draw():
-        raise InputError(f"no plots: {plots.MISSING}")
-
-
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner corpus`."""
@@ -195,7 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             echo(contents_to_text(options.data, contents))
             return
         if options.plots:
-            check_plots()
+            from ner.report import plots
+
+            plots.check_can_draw()
         corpus = load_corpus(Source.of(options), options.languages, options.splits)
         if options.sentence is not None:
             (language,), (split,) = options.languages or (), options.splits or ()

@@ -1,7 +1,10 @@
 """Shows what a table of token losses says about a tagger's errors, as Markdown.
 
     ner errors reports/token_losses.parquet --by tag language --top 5
+    ner errors reports/token_losses.parquet --by word --order mean --ascending --min-count 50
     ner errors reports/token_losses.parquet --kinds --confusion
+    ner errors reports/token_losses.parquet --scores --lengths --histogram
+    ner errors reports/token_losses.parquet --plots reports/errors
     ner errors reports/token_losses.parquet --sentences total --language fr
     ner errors reports/token_losses.parquet --containing Bern
     ner errors reports/token_losses.parquet --sentences total --top 3 --aligned
@@ -12,21 +15,38 @@ The file is what `evaluate.py --token-losses` writes. Losses are in nats.
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ner.analysis.entity_scores import scores_by_entity_length, scores_by_sentence_length, type_scores
 from ner.analysis.review import entity_text
 from ner.analysis.token_losses import select
-from ner.analysis.views import VIEWS, By, Confusion, containing, entity_kinds, sentences, tag_confusion, type_confusion
-from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
+from ner.analysis.views import (
+    VIEWS,
+    By,
+    Confusion,
+    LossHistogram,
+    containing,
+    entity_kinds,
+    loss_histogram,
+    ordered,
+    sentences,
+    tag_confusion,
+    type_confusion,
+)
+from ner.arguments import command, echo, exit_on_input_error, flag, not_above_zero, option, parse
 from ner.data.folds import FOLD
 from ner.errors import InputError, listed, shorten
+from ner.files import file_errors
 from ner.utils import escape_line, interlinear
 from ner.utils import table as markdown
 
 NOT_SCORED = "-"
+VIEW_OPTIONS = ("by", "histogram", "scores", "lengths", "kinds", "confusion", "plots")
 
 
 @dataclass(frozen=True)
@@ -45,12 +65,23 @@ class ErrorsOptions:
     """what to show"""
 
     by: tuple[Literal["token", "word", "tag", "language", "length"], ...] = option((), "losses by each of these")
+    order: Literal["sum", "mean"] | None = option(
+        None, "--by in the order of this loss (sum; lengths: from short to long)"
+    )
+    ascending: bool = option(False, "--by and sentences from the lowest loss on: what the tagger is surest of")
+    min_count: int = option(1, "--by without what stands for fewer words", metavar="N")
+    histogram: bool = option(False, "losses of the words of each gold tag, counted in bins")
+    scores: bool = option(False, "precision, recall and F1 of each entity type")
+    lengths: bool = option(False, "precision, recall and F1 by length of sentences, and of entities")
     kinds: bool = option(False, "kinds of entity errors")
     confusion: bool = option(False, "gold against predicted tags and entity types")
     sentences: Literal["total", "mean"] | None = option(None, "sentences of the highest loss")
     containing: str | None = option(None, "sentences that hold this word or sub-token", metavar="TEXT")
     aligned: bool = option(
         False, "these sentences in columns as wide as the terminal: each sub-token with its tags and loss"
+    )
+    plots: str | None = option(
+        None, "folder for the confusion of tags and of entity types as heat maps, PNG and SVG", metavar="FOLDER"
     )
 
 
@@ -59,11 +90,20 @@ class ErrorsConfig(ErrorsOptions, WhichOptions):
     """Everything that decides what `ner errors` shows."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "top")
-        if not (self.by or self.kinds or self.confusion or self.sentences or self.containing):
-            problems.append("nothing to show: give --by, --kinds, --confusion, --sentences or --containing")
-        if self.aligned and not (self.sentences or self.containing):
+        problems = not_above_zero(self, "top", "min_count")
+        shows_sentences = bool(self.sentences or self.containing)
+        if not (shows_sentences or any(getattr(self, name) for name in VIEW_OPTIONS)):
+            names = [*VIEW_OPTIONS, "sentences", "containing"]
+            problems.append(f"nothing to show: give {', '.join(map(flag, names[:-1]))} or {flag(names[-1])}")
+        if self.aligned and not shows_sentences:
             problems.append("--aligned is a way to show sentences; give --sentences or --containing")
+        if self.ascending and not (self.by or shows_sentences):
+            problems.append("--ascending is an order of losses; give --by, --sentences or --containing")
+        problems += [
+            f"{flag(name)} is about the groups of --by; give --by"
+            for name, given in (("order", self.order is not None), ("min_count", self.min_count > 1))
+            if given and not self.by
+        ]
         if problems:
             raise InputError("\n".join(problems))
 
@@ -83,6 +123,14 @@ def confusion_to_markdown(confusion: Confusion) -> str:
         ["gold", *confusion.columns, "count"],
         [[name, *(f"{share:.3f}" for share in shares), int(count)] for name, shares, count in rows],
     )
+
+
+def histogram_to_markdown(histogram: LossHistogram) -> str:
+    """How many words of each gold tag have a loss in each bin, and how many there are; tags without any left out."""
+    edges = [f"{edge:g}" for edge in histogram.edges]
+    bins = [*(f"{start} - {end}" for start, end in pairwise(edges)), f"{edges[-1]} or more"]
+    rows = zip(histogram.tags, histogram.counts.tolist(), strict=True)
+    return markdown(["tag", *bins, "count"], [[tag, *counts, sum(counts)] for tag, counts in rows if any(counts)])
 
 
 def sentences_to_markdown(table: pa.Table) -> str:
@@ -126,28 +174,79 @@ def cut(file: str, run: str | None, language: str | None, split: str | None) -> 
     return table
 
 
+def save_plots(table: pa.Table, folder: Path) -> list[str]:
+    """Writes the plots; returns the names of the files. Raises OSError."""
+    from ner.report import plots
+    from ner.report.confusion_plot import confusion
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        *plots.save(confusion({"Tags": tag_confusion(table)}), folder, "confusion-tags"),
+        *plots.save(confusion({"Entity types": type_confusion(table)}), folder, "confusion-types"),
+    ]
+
+
+def groups(table: pa.Table, name: str, options: ErrorsConfig) -> tuple[str, str]:
+    """Title and table of losses by one of --by."""
+    order = options.order or ("sum" if options.ascending else None)
+    found = ordered(VIEWS[name](table), order, ascending=options.ascending, min_count=options.min_count)
+    title = f"Loss by {name} (nats)"
+    if order:
+        title += f", {'lowest' if options.ascending else 'highest'} {order} first"
+    if options.min_count > 1:
+        title += f", of {options.min_count:,} words or more"
+    return title, to_markdown(found, options.top)
+
+
+def of_sentences(table: pa.Table, options: ErrorsConfig) -> tuple[str, str]:
+    """Title and text of the sentences that are asked for."""
+    by: By = options.sentences or "total"
+    title = f"by {by} loss{', lowest first' if options.ascending else ''}"
+    if options.containing:
+        found = containing(table, options.containing, by, ascending=options.ascending)
+        title = f"{len(found):,} sentences with {shorten(options.containing)}, {title}"
+        found = found.slice(0, options.top)
+    else:
+        found = sentences(table, by, options.top, ascending=options.ascending)
+        title = f"Sentences {title}"
+    if options.aligned:
+        return title, sentences_to_columns(found, shutil.get_terminal_size().columns)
+    return title, sentences_to_markdown(found)
+
+
+def sections(table: pa.Table, options: ErrorsConfig) -> Iterator[tuple[str, str]]:
+    """Title and text of everything that is asked for, but the plots."""
+    for name in options.by:
+        yield groups(table, name, options)
+    if options.histogram:
+        yield "Words of each gold tag, by loss (nats)", histogram_to_markdown(loss_histogram(table))
+    if options.scores:
+        yield "Entities by type", to_markdown(type_scores(table))
+    if options.lengths:
+        yield "Entities by words in the sentence", to_markdown(scores_by_sentence_length(table))
+        yield "Entities by their words", to_markdown(scores_by_entity_length(table))
+    if options.kinds:
+        yield "Entities, and kinds of errors", to_markdown(entity_kinds(table))
+    if options.confusion:
+        yield "Tags: share of each gold tag", confusion_to_markdown(tag_confusion(table))
+        yield "Entities: share of each gold type", confusion_to_markdown(type_confusion(table))
+    if options.containing or options.sentences:
+        yield of_sentences(table, options)
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner errors`."""
     with exit_on_input_error():
         options = parse(ErrorsConfig, arguments, __doc__)
+        if options.plots:
+            from ner.report import plots
+
+            plots.check_can_draw()
         table = cut(options.file, options.run, options.language, options.split)
-    by: By = options.sentences or "total"
-    width = shutil.get_terminal_size().columns
-
-    def shown(found: pa.Table) -> str:
-        return sentences_to_columns(found, width) if options.aligned else sentences_to_markdown(found)
-
-    parts = [(f"Loss by {name} (nats)", to_markdown(VIEWS[name](table), options.top)) for name in options.by]
-    if options.kinds:
-        parts.append(("Entities, and kinds of errors", to_markdown(entity_kinds(table))))
-    if options.confusion:
-        parts.append(("Tags: share of each gold tag", confusion_to_markdown(tag_confusion(table))))
-        parts.append(("Entities: share of each gold type", confusion_to_markdown(type_confusion(table))))
-    if options.containing:
-        found = containing(table, options.containing, by)
-        title = f"{len(found):,} sentences with {shorten(options.containing)}, by {by} loss"
-        parts.append((title, shown(found.slice(0, options.top))))
-    elif options.sentences:
-        parts.append((f"Sentences by {by} loss", shown(sentences(table, by, options.top))))
-    echo("\n\n".join(f"{title}\n\n{text}" for title, text in parts))
+        parts = [f"{title}\n\n{text}" for title, text in sections(table, options)]
+        if options.plots:
+            with file_errors(options.plots):
+                names = save_plots(table, Path(options.plots))
+            parts.append(f"written: {options.plots}/{', '.join(names)}")
+    echo("\n\n".join(parts))

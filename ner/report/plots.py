@@ -11,6 +11,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ner.errors import InputError
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.learning_curve import AVERAGES, Curve, Level, Point, outcome
 from ner.evaluation.matrix import Average, Cells, best_rows, f1_of_cells
@@ -33,6 +34,12 @@ Y_LABELS = {"micro": "F1 (entities, micro average)", "macro": "F1 (macro: mean o
 def can_draw() -> bool:
     """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
+
+
+def check_can_draw() -> None:
+    """Raises InputError without matplotlib."""
+    if not can_draw():
+        raise InputError(f"no plots: {MISSING}")
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[str]:
@@ -93,8 +100,7 @@ def heat_map(matrices: Mapping[str, Cells]) -> "Figure":
                 if cell is None:
                     axes.text(x, y, "–", ha="center", va="center", color="grey")  # noqa: RUF001
                     continue
-                red, green, blue, _ = image.cmap(image.norm(cell.f1))
-                color = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
+                color = text_color(image.cmap(image.norm(cell.f1)))
                 weight = "bold" if name in best[language] else "normal"
                 up = 0.14 if cell.interval else 0.0
                 axes.text(x, y - up, f"{cell.f1:.3f}", ha="center", va="center", color=color, weight=weight)
@@ -102,6 +108,12 @@ def heat_map(matrices: Mapping[str, Cells]) -> "Figure":
                     axes.text(x, y + 0.24, str(cell.interval), ha="center", va="center", color=color, fontsize=7)
     figure.colorbar(image, ax=list(panels), label="F1", shrink=0.9)
     return figure
+
+
+def text_color(background: tuple[float, float, float, float]) -> str:
+    """Black or white, what can be read on a colour. background: red, green, blue and alpha, from 0 to 1."""
+    red, green, blue, _ = background
+    return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
 
 
 def learning_curves(of_split: Mapping[str, Sequence[Curve]]) -> "Figure":
