@@ -100,7 +100,7 @@ def with_tags(part: Dataset, changed: Mapping[int, tuple[str, list[str]]]) -> Da
     tags = part[TAGS][:]
     for i, (_, new) in changed.items():
         tags[i] = [ids[name] for name in new]
-    return part.remove_columns(TAGS).add_column(TAGS, tags, feature=part.features[TAGS])  # type: ignore[call-arg]
+    return part.remove_columns(TAGS).add_column(TAGS, tags, feature=part.features[TAGS])
 
 
 def write_copy(corpus: Corpus, folder: Path) -> None:
