@@ -210,6 +210,67 @@ def test_the_whole_experiment_with_no_processes(tmp_path):
     assert "spawn.sh: 0: give at least 1" in done.stderr
 
 
+SWISS = ["de", "fr", "it", "en", "de+fr", "all", "fr-250", "fr-500", "fr-1000", "fr-2000", "fr-4000"]
+KEPT = ["evaluation.md", "validation.md", "errors.md", "brackets.md", "tagged-de.txt", "tagged-all.txt"]
+
+
+def test_the_whole_experiment_ends_with_errors_and_tagged_sentences(programs, tmp_path):
+    calls = few(tmp_path, programs, "--lr", "1", name="swiss.sh")
+    assert folders(calls) == [*(f"F/{name}" for name in SWISS), "F/report", "F/report/validation"]
+    assert calls[10] == [*"train.py --lr 1 --train-on fr --max-train-sentences 4000".split(), *end_of("fr-4000")]
+    ending = [" ".join(call) for call in calls[11:]]
+    runs = " ".join(f"F/{name}" for name in SWISS)
+    losses = "F/report/validation/token_losses.parquet"
+    assert ending[:4] == [
+        f"evaluate.py {runs} --languages de fr it en --output F/report",
+        "evaluate.py F/de --languages de --splits validation --report --output F/report/validation",
+        f"-m ner errors {losses} --by token tag --kinds --confusion --sentences total",
+        f"-m ner errors {losses} --containing (",
+    ]
+    assert [call[:6] for call in calls[15:]] == [
+        ["-m", "ner", "tag", f"F/{name}", "--table", "--text"] for name in ("de", "all")
+    ]
+    assert calls[15][6] == "Jeff Dean ist ein Informatiker bei Google in Kalifornien"
+    assert all(len(call) == 6 + 4 for call in calls[15:])  # de, fr, it, en
+    kept = {file.name: file.read_text(encoding="utf-8") for file in (tmp_path / "F/report").glob("*.*")}
+    assert sorted(kept) == sorted([*KEPT, "metrics.json"])
+    assert kept["errors.md"] == "printed by -m ner errors\n"
+    assert kept["tagged-all.txt"] == "printed by -m ner tag\n"
+
+
+def end_of(name: str) -> list[str]:
+    return ["--output", f"F/{name}", "--resume", "auto"]
+
+
+def test_the_whole_experiment_goes_on_where_it_was(programs, tmp_path):
+    """Finished parts are printed again, not made again; a model that is trained again makes all of the report again."""
+    assert len(few(tmp_path, programs | {"STOPS": "("}, name="swiss.sh", status=75)) == 11 + 4
+    assert not (tmp_path / "F/report/brackets.md").exists()
+    rest = few(tmp_path, programs, name="swiss.sh")
+    assert [call[2:4] for call in rest] == [
+        ["errors", "F/report/validation/token_losses.parquet"],
+        ["tag", "F/de"],
+        ["tag", "F/all"],
+    ]
+    assert few(tmp_path, programs, name="swiss.sh") == []
+    (tmp_path / "F/all/metrics.json").unlink()
+    again = few(tmp_path, programs, name="swiss.sh")
+    assert [call[0] for call in again] == ["train.py", "evaluate.py", "evaluate.py", "-m", "-m", "-m", "-m"]
+
+
+def test_errors_and_tagged_sentences_for_real(programs, tmp_path, corpus_folder, thin_encoder):
+    """The end of the script, of one German run in the place of all."""
+    corpus = part_of(corpus_folder, tmp_path, train=24, validation=10, test=10)
+    data = ("--data", str(corpus), "--model", str(thin_encoder), "--max-steps", "1", "--mixed-precision", "no")
+    calls = few(tmp_path, programs, *data, name="swiss.sh")
+    _, _, errors, brackets, tagged = run_for_real([calls[0], *calls[12:16]], tmp_path)
+    titles = ("Loss by token (nats)", "Loss by tag (nats)", "Tags: share of each gold tag", "Sentences by total loss")
+    assert all(title in errors for title in titles)
+    assert "sentences with '(', by total loss" in brackets
+    assert all(text in tagged for text in ("Kalifornien", "informaticien", "informatico", "scientist"))
+    assert (tmp_path / "F/report/validation/report.html").stat().st_size > 10_000
+
+
 def test_an_old_bash_is_named():
     """macOS has bash 3.2, which can not wait for any of several processes."""
     source = (
@@ -252,6 +313,11 @@ import json, os, sys
 from pathlib import Path
 with open("{calls}", "a", encoding="utf-8") as file:
     print(json.dumps(sys.argv[1:]), file=file)
+print("printed by", *sys.argv[1:4])
+if os.environ.get("STOPS") in sys.argv:
+    sys.exit(75)
+if "--output" not in sys.argv:
+    sys.exit()
 output = Path(sys.argv[sys.argv.index("--output") + 1])
 if output.name == os.environ.get("STOPS"):
     sys.exit(75)
@@ -281,17 +347,20 @@ def few(
     return [[Path(first).name, *rest] for first, *rest in map(json.loads, lines)]
 
 
-def run_for_real(calls: list[list[str]], tmp_path: Path) -> None:
-    """Runs programs that `few` has recorded, in the place of what it pretended that they wrote."""
-    for _, *arguments in calls:
-        shutil.rmtree(tmp_path / arguments[arguments.index("--output") + 1], ignore_errors=True)
+def run_for_real(calls: list[list[str]], tmp_path: Path) -> list[str]:
+    """Runs programs that `few` has recorded, in the place of what it pretended that they wrote: what they said."""
+    for folder in folders(calls):
+        shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    said = []
     for name, *arguments in calls:
         program = LAUNCH.parent / name if name != "-m" else LAUNCH.parent / "ner/__main__.py"
-        fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)
+        said.append(fork(program, *(arguments[1:] if name == "-m" else arguments), cwd=tmp_path)[1])
+    return said
 
 
 def folders(calls: list[list[str]]) -> list[str]:
-    return [call[call.index("--output") + 1] for call in calls]
+    """Where the programs write, those that do."""
+    return [call[call.index("--output") + 1] for call in calls if "--output" in call]
 
 
 def test_few_labels_by_every_method(programs, tmp_path):
