@@ -35,7 +35,9 @@ def test_shares_of_rows_with_their_cases():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["LOC", "PER", "missed"]
     assert (axes.get_ylabel(), axes.get_xlabel(), axes.get_title()) == ("gold", "predicted", "Types")
     (image,) = axes.images
-    drawn = np.ma.masked_invalid(image.get_array())
+    array = image.get_array()
+    assert array is not None
+    drawn = np.ma.masked_invalid(array)
     assert drawn.mask.tolist() == [[False] * 3, [True] * 3, [False] * 3]
     assert drawn[0].tolist() == pytest.approx([0.9, 0.09, 0.01])
     assert axes.yaxis_inverted()  # the first row on top
