@@ -26,20 +26,19 @@ def error_sections(sentences: Sentences, results: Sequence[Result] = (), scoring
     results: scores of the same runs, where they are known; otherwise scores by type are those of the table.
     """
     parts = dict(places(sentences))
-    shown: dict[str, View] = {
-        "Confusion": confusion,
-        "Kinds of errors": kinds,
-        "F1 by length": lengths,
-        "Loss by gold tag": loss_by_tag,
-        "Loss by sub-token": sub_tokens,
-    }
-    of_heading = {heading: {place: view(part) for place, part in parts.items()} for heading, view in shown.items()}
-    types = {place: types_of(place, results, scoring) or [scores(part)] for place, part in parts.items()}
-    wide = ("F1 by length", "Loss by gold tag", "Loss by sub-token")
-    confusions, *others = (
-        Section(heading, views=of_place, wide=heading in wide) for heading, of_place in of_heading.items()
-    )
-    return [confusions, Section("By entity type", views=types), *others]
+
+    def section(heading: str, view: View, *, wide: bool = False) -> Section:
+        return Section(heading, views={place: view(words) for place, words in parts.items()}, wide=wide)
+
+    types = {place: types_of(place, results, scoring) or [scores(words)] for place, words in parts.items()}
+    return [
+        section("Confusion", confusion),
+        Section("By entity type", views=types),
+        section("Kinds of errors", kinds),
+        section("F1 by length", lengths, wide=True),
+        section("Loss by gold tag", loss_by_tag, wide=True),
+        section("Loss by sub-token", sub_tokens, wide=True),
+    ]
 
 
 def places(sentences: Sentences) -> Iterator[tuple[Place, pa.Table]]:
