@@ -85,15 +85,20 @@ class Section:
     wide: bool = False
 
 
-def section_html(section: Section, name: str) -> str:
-    """The HTML of a section. name: its id. The first view is there, and all of them are templates."""
+def section_html(section: Section, name: str, run: str | None = None) -> str:
+    """The HTML of a section. name: its id; run: whose view is there at first, the first run's if None.
+
+    All views are templates.
+    """
     style = as_class(["wide"] if section.wide else [])
     parts = [f'<section id="{name}"{style}>', f"<h2>{escape(section.heading)}</h2>"]
     if section.content:
         parts.append(f'<div class="content">{content_html(section.content)}</div>')
-    if views := [(place_json(place), content_html(content)) for place, content in section.views.items()]:
-        parts.append(f'<div class="content view">{views[0][1]}</div>')
-        parts += [f'<template data-place="{escape(place)}">{html}</template>' for place, html in views]
+    views = {place: content_html(content) for place, content in section.views.items()}
+    if views:
+        first = next((place for place in views if place.run == run), next(iter(views)))
+        parts.append(f'<div class="content view">{views[first]}</div>')
+    parts += [f'<template data-place="{escape(place_json(place))}">{html}</template>' for place, html in views.items()]
     return "\n".join([*parts, "</section>"])
 
 

@@ -15,31 +15,40 @@ from ner.report.sentence_data import Sentences
 Row = Mapping[str, Cell]
 
 
-def findings(cells: Mapping[str, Cells], results: Sequence[Result], sentences: Sentences, scoring: str) -> list[str]:
-    """Four sentences on the first split, or fewer, where the runs do not show all of it.
+def best_run(cells: Mapping[str, Cells], results: Sequence[Result]) -> str | None:
+    """The run of the highest mean F1 on the first split, among those whose rows are known for all languages.
 
-    They are about the best run: that of the highest mean F1 over the languages, among the rows that are known for all
-    of them. Of several runs in its row, errors are those of the first.
+    Of several runs in its row the first; None where no row is known for all languages.
     """
     split, matrix = next(iter(cells.items()))
-    rows = {
-        name: known
-        for name, row in matrix.items()
-        if name.split(", ")[0] != EACH and len(known := {lang: cell for lang, cell in row.items() if cell}) == len(row)
-    }
-    if not rows:
-        return []
+    if not (rows := whole_rows(matrix)):
+        return None
     best = max(rows, key=lambda name: mean_f1(rows[name]))
     names = row_names([result for result in results if result.split == split], list(rows[best]))
-    run = next(run for run, name in names.items() if name == best)
-    whole = next(words for place, words in places(sentences) if (place.run, place.split) == (run, split))
+    return next(run for run, name in names.items() if name == best)
+
+
+def findings(cells: Mapping[str, Cells], results: Sequence[Result], sentences: Sentences, scoring: str) -> list[str]:
+    """Four sentences on the first split, or fewer, where the runs do not show all of it. They are about `best_run`."""
+    split, matrix = next(iter(cells.items()))
+    if (run := best_run(cells, results)) is None:
+        return []
+    rows = whole_rows(matrix)
+    name = max(rows, key=lambda name: mean_f1(rows[name]))
+    words = next(words for place, words in places(sentences) if (place.run, place.split) == (run, split))
     found = [
-        about_languages(best, rows[best], split, len(rows)),
-        about_types(whole),
-        about_errors(whole),
+        about_languages(name, rows[name], split, len(rows)),
+        about_types(words),
+        about_errors(words),
         about_zero_shot(matrix),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def whole_rows(matrix: Cells) -> dict[str, Row]:
+    """The rows of runs that are known for all languages."""
+    known = {name: {lang: cell for lang, cell in row.items() if cell} for name, row in matrix.items()}
+    return {name: row for name, row in known.items() if name.split(", ")[0] != EACH and len(row) == len(matrix[name])}
 
 
 def mean_f1(row: Row) -> float:
@@ -54,7 +63,7 @@ def figure(cell: Cell) -> str:
 
 def about_languages(name: str, row: Row, split: str, num_rows: int) -> str:
     """The best row, and its best and worst language."""
-    trained = f"What is trained on {name}" if num_rows == 1 else f"Of {num_rows} trainings, {name} is the best"
+    trained = f"Trained on {name}" if num_rows == 1 else f"Of {num_rows} trainings, “{name}” is the best"
     ordered = sorted(row, key=lambda language: -row[language].f1)
     if len(ordered) == 1:
         return f"{trained}: F1 {figure(row[ordered[0]])} on {ordered[0]}, {split} sentences."

@@ -23,15 +23,16 @@ def write_report(
     title: str,
     findings: Sequence[str] = (),
     sections: Sequence[Section] = (),
+    run: str | None = None,
     label_errors: LabelErrorScores | None = None,
     max_sentences: int | None = MAX_SENTENCES,
 ) -> None:
     """Writes the page. table: of token losses; a pyarrow table, a Parquet file of evaluate.py --token-losses, or read.
 
     findings: sentences that stand first. sections: what stands before the sentences; their views are of runs, splits
-    and languages of the table. label_errors: score of each sentence (run, language, split, number) whose gold may be
-    wrong; without them the page has no filter for them. max_sentences: in the browser; of more, those of the greatest
-    total loss.
+    and languages of the table. run: the one that is chosen at first, None for the first of the table. label_errors:
+    score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has no filter
+    for them. max_sentences: in the browser; of more, those of the greatest total loss.
     Raises InputError that says what is wrong with the table.
     """
     sentences = table if isinstance(table, Sentences) else read(table)
@@ -53,13 +54,14 @@ def write_report(
     page = Template(read_part("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         title=escape(title),
+        run=escape(run or ""),
         findings=findings_html(findings),
         style=style,
         script=script,
         contents="".join(
             f'<li><a href="#s{i}">{escape(section.heading)}</a></li>' for i, section in enumerate(sections)
         ),
-        sections="\n".join(section_html(section, f"s{i}") for i, section in enumerate(sections)),
+        sections="\n".join(section_html(section, f"s{i}", run) for i, section in enumerate(sections)),
         about=escape(about),
         data=data,
     )

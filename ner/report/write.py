@@ -12,7 +12,7 @@ from ner.evaluation.learning_curve import Curve
 from ner.evaluation.matrix import Cells, Result, f1_cells
 from ner.files import to_json, write_atomic, write_json
 from ner.report import plots, tables
-from ner.report.findings import findings
+from ner.report.findings import best_run, findings
 from ner.report.page import write_report
 from ner.report.sections import label_error_scores, sections
 from ner.report.sentence_data import read
@@ -101,6 +101,7 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
             sentences,
             title="Named entities: what was found",
             findings=findings(cells, summary.results, sentences, scoring),
+            run=best_run(cells, summary.results),
             sections=sections(cells, curves, summary.results, languages, scoring, sentences),
             label_errors=label_error_scores(losses),
         )

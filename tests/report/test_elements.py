@@ -55,6 +55,12 @@ def test_the_first_view_is_shown_and_all_are_templates():
     assert '<template data-place="[&quot;runs/&lt;1&gt;&quot;,&quot;test&quot;,&quot;de&quot;]"><p>German' in html
 
 
+def test_the_view_of_a_run_may_be_shown_first():
+    section = Section("Errors", views={Place(run, "test"): [run] for run in ("a", "b")})
+    assert '<div class="content view"><p>b</p></div>' in section_html(section, "s0", "b")
+    assert '<div class="content view"><p>a</p></div>' in section_html(section, "s0", "c")
+
+
 @pytest.mark.parametrize("views", [{}, {Place("a", "test"): []}])
 def test_a_section_may_hold_nothing(views):
     assert section_html(Section("Empty", views=views), "s0").startswith('<section id="s0">\n<h2>Empty</h2>')

@@ -7,7 +7,7 @@ import pytest
 
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.matrix import Cell, Cells, f1_cells
-from ner.report.findings import about_errors, about_types, about_zero_shot, findings
+from ner.report.findings import about_errors, about_types, about_zero_shot, best_run, findings
 from ner.report.sentence_data import read
 from tests.evaluation.test_matrix import result
 from tests.report.losses import losses
@@ -43,7 +43,7 @@ def without_intervals(results, scoring="default"):
 
 def test_four_sentences_from_the_numbers():
     assert findings(without_intervals(RESULTS), RESULTS, read(WORDS), "default") == [
-        "Of 3 trainings, de+fr is the best: mean F1 0.781 over 2 languages of the test sentences, best on fr, 0.812, "
+        "Of 3 trainings, “de+fr” is the best: mean F1 0.781 over 2 languages of the test sentences, best on fr, 0.812, "
         "worst on de, 0.750.",
         # In two languages: LOC 2 correct of 6 gold and 4 predicted ones, PER 2 of 2 and 4, ORG none of 2.
         "The hardest type is ORG: F1 0.000, precision 0.000, recall 0.000; PER, the easiest, has 0.667.",
@@ -52,12 +52,18 @@ def test_four_sentences_from_the_numbers():
     ]
 
 
+def test_the_best_run_is_that_of_the_highest_mean():
+    results = [*RESULTS, *run("runs/all-2", ("de", "fr"), de=0.75, fr=0.75)]
+    assert best_run(without_intervals(RESULTS), RESULTS) == "runs/all"
+    assert best_run(without_intervals(results), results) == "runs/all"
+
+
 def test_a_single_run_on_one_language():
     results = run("runs/de", ("de",), de=0.875)
     cells: dict[str, Cells] = {"test": {"de": {"de": Cell(0.875, (0.875,), Interval(0.8, 0.9))}}}
     words = losses("Bern/B-LOC/B-LOC/0 ist/O/O/0")
     assert findings(cells, results, read(words), "default") == [
-        "What is trained on de: F1 0.875 [0.800, 0.900] on de, test sentences."
+        "Trained on de: F1 0.875 [0.800, 0.900] on de, test sentences."
     ]
 
 
@@ -83,6 +89,7 @@ def test_what_is_not_known_is_not_said():
     assert about_zero_shot(f1_cells(run("runs/de", ("de",), de=0.5, fr=0.5), LANGUAGES, "default")) == ""
     incomplete = f1_cells([*run("runs/de", ("de",), de=0.5), *run("runs/fr", ("fr",), fr=0.5)], LANGUAGES, "default")
     assert findings({"test": incomplete}, [], read(WORDS), "default") == []
+    assert best_run({"test": incomplete}, []) is None
 
 
 def test_the_cheapest_transfer_is_named_with_its_interval():

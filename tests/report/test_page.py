@@ -346,6 +346,18 @@ def test_run_split_and_language_are_chosen_once_for_the_whole_page(browser, runs
     assert first_rows(page, "Confusion")[0] == ["LOC", "1.000", "0.000"]
 
 
+def test_the_run_that_is_chosen_at_first(browser, tmp_path):
+    words = pa.concat_tables([losses("Bern/B-LOC/O/1"), losses("Chur/B-LOC/B-LOC/1 und/O/O/0", run="runs/<all>")])
+    sections = error_sections(read(words))
+    write_report(tmp_path / "page.html", words, title="Test", sections=sections, run="runs/<all>")
+    page = Page(browser, tmp_path / "page.html")
+    assert page.words == [["Chur", "und"]]
+    assert first_rows(page, "Kinds of errors")[0][:2] == ["correct", "1"]
+    page.choose("run", "runs/de")
+    assert page.words == [["Bern"]]
+    assert "run=runs%2Fde" in page.view
+
+
 def test_a_header_sorts_its_table(browser, runs_file):
     page = Page(browser, runs_file, "#sentences?language=de")
 

@@ -449,6 +449,7 @@ function start() {
     form.elements.label_error.closest("label").hidden = true;
     form.elements.order.querySelector("[value=label_error]").remove();
   }
+  if (find("choice").dataset.run) form.elements.run.value = find("choice").dataset.run;
   defaults = readForm();
   legend();
   for (const part of [form, find("legend"), find("bar"), find("choice").lastElementChild]) part.hidden = false;
