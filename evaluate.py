@@ -2,7 +2,8 @@
 
     accelerate launch evaluate.py runs/* --languages de fr it en --output reports/swiss
 
-A run is a folder of train.py or `ner baseline`; model folders and Hub names of token classifiers work too.
+A run is a folder of train.py or `ner baseline`; model folders and Hub names of token classifiers work too, and files
+of sentences that another system has tagged.
 """
 
 import contextlib

@@ -419,6 +419,23 @@ def test_the_page_holds_what_was_found(runs, tmp_path):
     assert caught.value.code == 2
 
 
+def test_sentences_that_another_system_has_tagged_are_a_run(runs, corpus_folder, tmp_path, capsys):
+    gold = (corpus_folder / "de/test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(reversed(gold)), encoding="utf-8")
+    data = ["--data", corpus_folder, "--languages", "de"]
+    run(runs / "de", other, *data, "--report", "--compare", "--output", tmp_path / "out")
+    f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
+    assert f1[str(other)] == {"de": 1.0}
+    assert json.loads((tmp_path / "out/compare.json").read_text(encoding="utf-8"))
+    assert "Of this run no losses are known." in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    other.write_text("".join(gold[1:]), encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        run(other, *data)
+    assert caught.value.code == 2
+    assert "other.jsonl: no sentence with the words" in capsys.readouterr().err
+
+
 def test_a_twentieth_of_each_language_is_a_likely_label_error(runs, tmp_path):
     run(runs / "de", "--languages", "de", "fr", "--token-losses", "--output", tmp_path)
     scores = label_error_scores(tmp_path / "token_losses.parquet")

@@ -33,7 +33,7 @@ from ner.tags import TagSet
 from ner.utils import ranges, rows_of
 
 if TYPE_CHECKING:  # who only reads such a table need not wait for torch
-    from ner.evaluation.predictors import Tested
+    from ner.evaluation.tested import Tested
 
 Table: TypeAlias = pa.Table | str | Path  # in memory, or its file
 FILE_NAME = "token_losses.parquet"

@@ -14,7 +14,8 @@ class EvaluationOptions:
 
     runs: tuple[str, ...] = option(
         (),
-        "run folders of train.py and ner baseline, model folders, or Hub names of token classifiers",
+        "run folders of train.py and ner baseline, model folders, Hub names of token classifiers, or files of "
+        "sentences that another system has tagged",
         metavar="RUN",
         positional=True,
     )

@@ -1,9 +1,9 @@
-"""Where a run's predictions come from: an encoder, or a baseline. Who tests runs need not know which."""
+"""Where a run's predictions come from: an encoder, a baseline, a file. Who tests runs need not know which."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ner.config import EvaluateConfig
 from ner.data.arrow_store import TAGS, flat_column, tag_set
 from ner.evaluation.inference import Predictions, gather, predict
-from ner.evaluation.metrics import Counts, count
 from ner.evaluation.runs import Run, content_key
+from ner.evaluation.tagged_files import load_tagged_file
+from ner.evaluation.tested import Predictor, Progress, Tested
 from ner.inputs.collators import Collator, choose_collator
 from ner.inputs.encoding import Encoded
 from ner.inputs.encoding_cache import encode_once
@@ -24,48 +25,16 @@ from ner.modeling.baselines import Baseline, load_baseline, sentences
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import load_tagger, max_positions
 from ner.modeling.pretrained import load_tokenizer
-from ner.tags import TagSet, first_words
+from ner.tags import TagSet
 
-Progress: TypeAlias = Callable[[int], Any]  # called with the number of sentences done since the last call
 SENTENCES_PER_STEP = 100  # of progress
 EncodedCache: TypeAlias = dict[tuple[object, ...], Encoded]  # runs of one encoder share its sub-tokens
 
 
-@dataclass(frozen=True)
-class Tested:
-    """Sentences with what a run predicts for them, on every process.
-
-    gold: int64 [words], ids of the run's tags; word_offsets: int64 [sentences + 1]; predictions: of all words;
-    sub_tokens: of the words from one number up to another, list of str each; None where the model reads whole words.
-    """
-
-    gold: np.ndarray
-    word_offsets: np.ndarray
-    predictions: Predictions
-    sub_tokens: Callable[[int, int], pa.ListArray] | None = None
-
-    def counts(self, tags: TagSet) -> Counts:
-        """What its scores are made of."""
-        return count(self.gold, self.predictions.tags, first_words(self.word_offsets), self.predictions.losses, tags)
-
-
-class Predictor(Protocol):
-    """What tags the sentences of a test."""
-
-    @property
-    def tags(self) -> TagSet:
-        """What it predicts."""
-
-    @property
-    def how(self) -> str:
-        """How it computes, for a message; known after the first sentences."""
-
-    def test(self, rows: Dataset, progress: Progress) -> Tested:
-        """Tags sentences of `ner.data.corpus`. All processes must call it. Raises InputError as `predict` does."""
-
-
 def load_predictor(run: Run, config: EvaluateConfig, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
     """What tags for a run. cache: of this program. Raises InputError for a model that can not be loaded."""
+    if run.is_tagged_file:
+        return load_tagged_file(run.name, run.source)
     if method := run.baseline:
         return BaselinePredictor(load_baseline(Path(run.model), method))
     model, tags = load_tagger(run.model)

@@ -15,6 +15,7 @@ from ner.errors import InputError
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.matrix import Result
 from ner.evaluation.metrics import Counts
+from ner.evaluation.tagged_files import is_tagged_file, load_tagged_file
 from ner.modeling.baselines import TITLES, Method, read_tags
 from ner.modeling.pretrained import load_config
 from ner.tags import SCORINGS, TagSet
@@ -76,6 +77,11 @@ class Run:
     annotated: dict[str, int] = field(default_factory=dict)
 
     @property
+    def is_tagged_file(self) -> bool:
+        """Whether it is sentences that another system has tagged, and no model."""
+        return self.options is None and is_tagged_file(self.name)
+
+    @property
     def baseline(self) -> Method | None:
         """How a baseline was trained; None for an encoder."""
         return self.options.method if isinstance(self.options, BaselineConfig) else None
@@ -106,12 +112,12 @@ class Run:
 
 
 def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
-    """The run of that name: run folder, model folder, or Hub name. Raises InputError for anything else.
+    """The run of that name: run folder, model folder, Hub name, tagged sentences. Raises InputError for anything else.
 
     checkpoint: which model of a run folder, best or last; data: to test on, where it is not the run's own.
     """
     folder = Path(name)
-    model, trained = find_model(name, checkpoint)
+    model, trained = (name, None) if is_tagged_file(name) else find_model(name, checkpoint)
     given = {item.name: value for item in fields(Source) if (value := getattr(data, item.name, None)) is not None}
     trained_from = Source.of(trained) if trained else None
     if data.data or trained_from is None:  # what a run says about its own data does not hold for another
@@ -166,7 +172,10 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 
 
 def check_tags(run: Run, corpus: Corpus) -> None:
-    """Raises InputError that says which tags of the data the run's model lacks."""
+    """Raises InputError that says which tags of the data the run's model lacks, or which sentence its file lacks."""
+    if run.is_tagged_file:
+        load_tagged_file(run.name, run.source).check(corpus)
+        return
     is_encoder = run.baseline is None
     known = TagSet.of_model(load_config(run.model, "model"), run.name) if is_encoder else read_tags(Path(run.model))
     used = {tag for splits in corpus.languages.values() for part in splits.values() for tag in used_tags(part)}

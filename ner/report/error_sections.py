@@ -16,6 +16,7 @@ from ner.report.tables import TYPE_COLUMNS, type_rows
 TOP = 20  # sub-tokens that are shown
 OFTEN = 10  # of the surest sub-tokens, those that occur so many times
 SHARES = (0.0, 1.0)
+NO_LOSSES = "Of this run no losses are known."
 
 View = Callable[[pa.Table], Content]
 
@@ -36,8 +37,8 @@ def error_sections(sentences: Sentences, results: Sequence[Result] = (), scoring
         Section("By entity type", views=types),
         section("Kinds of errors", kinds),
         section("F1 by length", lengths, wide=True),
-        section("Loss by gold tag", loss_by_tag, wide=True),
-        section("Loss by sub-token", sub_tokens, wide=True),
+        section("Loss by gold tag", of_losses(loss_by_tag), wide=True),
+        section("Loss by sub-token", of_losses(sub_tokens), wide=True),
     ]
 
 
@@ -106,6 +107,11 @@ def scores(words: pa.Table) -> Table:
 def kinds(words: pa.Table) -> Content:
     """What is wrong with the entities."""
     return [plain(views.entity_kinds(words), "by gold type, spurious ones by predicted type", bars=["count"])]
+
+
+def of_losses(view: View) -> View:
+    """The view of words with losses, and a word on it for a run without any, such as a file of tagged sentences."""
+    return lambda words: view(words) if words["loss"].null_count < len(words) else [NO_LOSSES]
 
 
 def loss_by_tag(words: pa.Table) -> Content:

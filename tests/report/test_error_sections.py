@@ -83,3 +83,11 @@ def test_losses_are_those_of_the_place():
     )
     assert [row[0] for row in first.rows] == ["Sio", "Ann", "Fre", "Ber", "und"]
     assert (dearest.rows, surest.rows) == ([], [])  # nothing occurs ten times
+
+
+def test_a_run_without_losses_has_none_of_their_tables():
+    sections = error_sections(read(losses("Bern/B-LOC/B-LOC/- ist/O/O/-", run="other.jsonl")))
+    place = Place("other.jsonl", "test", "de")
+    content = {section.heading: section.views[place] for section in sections}
+    assert content["Loss by gold tag"] == content["Loss by sub-token"] == ["Of this run no losses are known."]
+    assert table_of(sections, "Kinds of errors", place).rows[0][:2] == ("correct", 1)

@@ -1,0 +1,102 @@
+"""Sentences that another system has tagged, tested as a run: any system that writes a file stands in the matrix.
+
+A file is what `ner.data` reads: JSON Lines, columns, annotated text and the like, or a path with {lang} and {split}.
+Its sentences are found by their words, in whatever order they stand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from ner.data.arrow_store import TAGS, WORDS, flat_column, tag_set
+from ner.data.corpus import Corpus, Source, load_corpus
+from ner.data.readers import suffix_of
+from ner.errors import InputError, shorten
+from ner.evaluation.inference import Predictions
+from ner.evaluation.tested import Progress, Tested
+from ner.tags import TagSet
+
+Words = tuple[str, ...]
+
+
+def is_tagged_file(name: str) -> bool:
+    """Whether a run of that name is tagged sentences, and no model: by the name of a file, or a path with {split}."""
+    return "{split}" in name or (bool(suffix_of(Path(name))) and Path(name).is_file())
+
+
+def load_tagged_file(name: str, source: Source) -> "TaggedFile":
+    """Reads the sentences of a file, or of all files of a path with {lang} and {split}.
+
+    source: of the sentences to test, whose names of tag ids and mapping of types hold for these, too. Raises InputError
+    as `load_corpus` does.
+    """
+    whole = Source(name, sample=("all",), tags=source.tags, map_tags=source.map_tags)
+    corpus = load_corpus(whole, None if "{lang}" in name else ("tagged",), None)
+    predicted: dict[Words, list[Sequence[str]]] = {}
+    for splits in corpus.languages.values():
+        for rows in splits.values():
+            names = tag_set(rows).names
+            for words, tags in zip(rows[WORDS], rows[TAGS], strict=True):
+                predicted.setdefault(tuple(words), []).append([names[tag] for tag in tags])
+    return TaggedFile(name, predicted)
+
+
+@dataclass
+class TaggedFile:
+    """The tagged sentences of a file.
+
+    Attributes:
+        name: The file, or the path with {lang} and {split}.
+        predicted: Words of a sentence -> its tags, as often as it stands in the file.
+    """
+
+    name: str
+    predicted: dict[Words, list[Sequence[str]]]
+    how: str = field(default="", init=False)
+    tags: TagSet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tags = TagSet.collect(
+            {"O", *(tag for sentences in self.predicted.values() for tags in sentences for tag in tags)}
+        )
+
+    def check(self, corpus: Corpus) -> None:
+        """Raises InputError that names the first sentence of the corpus that the file lacks."""
+        for language, splits in corpus.languages.items():
+            for split, rows in splits.items():
+                self.tags_of(rows, f"{language} {split}")
+
+    def tags_of(self, rows: Dataset, place: str = "tested") -> list[Sequence[str]]:
+        """The tags of sentences: of one that comes again, those of the file in turn, the last ones from then on.
+
+        place: names the sentences in a message. Raises InputError for a sentence that is not in the file.
+        """
+        found = []
+        times: dict[Words, int] = {}
+        for number, sentence in enumerate(rows[WORDS], 1):
+            words = tuple(sentence)
+            if (tagged := self.predicted.get(words)) is None:
+                raise InputError(
+                    f"{self.name}: no sentence with the words {shorten(' '.join(words))} ({place} sentence {number:,} "
+                    f"of {len(rows):,}); each tested sentence must be there, split into the same words"
+                )
+            found.append(tagged[min(times.get(words, 0), len(tagged) - 1)])
+            times[words] = times.get(words, 0) + 1
+        return found
+
+    def test(self, rows: Dataset, progress: Progress) -> Tested:
+        """As of `Predictor`; every process does all. Losses and the like are not known."""
+        gold_tags = tag_set(rows)
+        self.tags = TagSet.collect({*self.tags.names, *gold_tags.names})
+        gold_ids, num_words = flat_column(rows, TAGS)
+        predicted = [self.tags.ids[tag] for tags in self.tags_of(rows) for tag in tags]
+        unknown = np.full((3, len(gold_ids)), np.nan, dtype=np.float32)
+        progress(len(rows))
+        return Tested(
+            self.tags.ids_of(gold_tags)[gold_ids],
+            np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)]),
+            Predictions(np.ones(len(gold_ids), dtype=bool), np.array(predicted, dtype=np.int64), *unknown),
+        )
