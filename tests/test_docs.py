@@ -142,6 +142,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
         AcceleratorState._reset_state(reset_partial_state=True)
         exec(compile(program, "manual", "exec"), {})
     assert Path("tagged.jsonl").is_file()
+    assert Path("other.jsonl").is_file()
     assert Path("runs/smoothed/metrics.json").is_file()
     if "trackio" in sys.modules:  # else it uploads, and says so, when the suite has ended
         sys.modules["trackio"].finish()
