@@ -28,14 +28,16 @@ FOLDERS = """
     TRACKIO_DIR TRITON_CACHE_DIR WANDB_CACHE_DIR WANDB_CONFIG_DIR WANDB_DATA_DIR XDG_CACHE_HOME
 """.split()
 FOLDER = "FOLDER_OF_THE_TESTS"  # where it is set, a test started this program, in an environment that it chose
+WORKER = "WORKER_OF_THE_TESTS"  # whose folder it is: each worker of pytest-xdist has its own
 
-if FOLDER not in os.environ:
+if os.environ.get(WORKER) != (worker := os.environ.get("PYTEST_XDIST_WORKER", "")):
     for name in [name for name in os.environ if name.startswith(THEIRS) or name in OURS]:
         del os.environ[name]
     whole = tempfile.TemporaryDirectory(prefix="ner-tests-")  # it goes with this process
     os.environ |= {name: f"{whole.name}/{name.lower()}" for name in FOLDERS}
     os.environ |= {
         FOLDER: whole.name,
+        WORKER: worker,
         "ACCELERATE_USE_CPU": "true",
         "CUDA_VISIBLE_DEVICES": "",
         "GRADIO_ANALYTICS_ENABLED": "False",
