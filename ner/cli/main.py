@@ -20,6 +20,7 @@ Understand the errors
 Use a tagger
   tag           texts, files or standard input; accelerate launch -m ner tag for several processes
   serve         a page to try taggers in a browser, on this machine alone
+  calibrate     make its scores as high as they are often right, and choose the lowest that is good enough
   export        ONNX, checked against PyTorch
 
 Try it without data
@@ -45,6 +46,7 @@ COMMANDS = (
     "page",
     "tag",
     "serve",
+    "calibrate",
     "export",
     "demo",
 )

@@ -79,6 +79,9 @@ class TagOptions:
         "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
     )
     score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
+    min_score: float = option(
+        0.0, "leave out entities of a lower score; `ner calibrate` says which score gives which precision", metavar="X"
+    )
     max_length: int = option(
         128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
     )
@@ -93,6 +96,8 @@ class TagConfig(TagOptions, PrecisionOptions):
 
     def __post_init__(self) -> None:
         problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
+        if not 0 <= self.min_score <= 1:
+            problems.append(f"--min-score is {self.min_score:g}; scores are between 0 and 1")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
         if self.table and self.output:
@@ -262,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_length=config.max_length,
             max_tokens=config.max_tokens_per_micro_batch,
             probabilities=config.probabilities,
+            min_score=config.min_score,
         )
         if config.output:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)

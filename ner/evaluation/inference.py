@@ -134,6 +134,7 @@ def predict(
     max_tokens: int,
     progress: Any = None,
     num_tags: int = 0,
+    temperature: float = 1.0,
 ) -> Predictions:
     """Tags every word of this process's share of the sentences.
 
@@ -146,6 +147,7 @@ def predict(
         max_tokens: Positions in a micro-batch at most.
         progress: Called with the number of sentences done since the last call.
         num_tags: Of the model, to keep the probability of each of them, too; 0 to keep none.
+        temperature: Of probabilities and entropies, which are those of the logits divided by it. Losses are without.
 
     Returns:
         Tags, losses, probabilities and entropies of the words, each [words]; `mine` tells which words are this
@@ -165,7 +167,7 @@ def predict(
     ):
         tags[words] = logits.argmax(dim=-1)
         losses[words] = token_loss(logits, gold[words])
-        log_p = logits.float().log_softmax(dim=-1)
+        log_p = (logits.float() / temperature).log_softmax(dim=-1)
         p = log_p.exp()
         p_predicted[words] = p.amax(dim=-1)
         entropy[words] = -(p * log_p).sum(dim=-1)

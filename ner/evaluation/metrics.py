@@ -218,3 +218,13 @@ def check_sentences(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[
         if len(of_gold) != len(of_predicted):
             lengths = f"{len(of_gold)} tags in `gold`, {len(of_predicted)} in `predicted`"
             raise InputError(f"sentence {i} (from 0) has {lengths}; each word has one in both")
+
+
+def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> np.ndarray:
+    """Mean or lowest probability of the words of each entity. p: float32 [words]; start, end: int64 [entities]."""
+    edges = np.stack([start, end], axis=1).ravel()
+    if not len(edges):
+        return p[:0]
+    combine = np.add if score == "mean" else np.minimum
+    combined = combine.reduceat(np.append(p, 0), edges)[::2]
+    return combined / (end - start) if score == "mean" else combined

@@ -12,7 +12,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ner.config import EvaluateConfig
+from ner.config import BatchOptions
 from ner.data.arrow_store import TAGS, flat_column, tag_set
 from ner.evaluation.inference import Predictions, gather, predict
 from ner.evaluation.runs import Run, content_key
@@ -31,7 +31,7 @@ SENTENCES_PER_STEP = 100  # of progress
 EncodedCache: TypeAlias = dict[tuple[object, ...], Encoded]  # runs of one encoder share its sub-tokens
 
 
-def load_predictor(run: Run, config: EvaluateConfig, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
+def load_predictor(run: Run, config: BatchOptions, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
     """What tags for a run. cache: of this program. Raises InputError for a model that can not be loaded."""
     if run.is_tagged_file:
         return load_tagged_file(run.name, run.source)
@@ -54,7 +54,7 @@ class EncoderPredictor:
     tokenizer: PreTrainedTokenizerBase
     tags: TagSet
     max_length: int
-    config: EvaluateConfig
+    config: BatchOptions
     accelerator: Accelerator
     cache: EncodedCache
     how: str = ""
@@ -63,8 +63,8 @@ class EncoderPredictor:
     def __post_init__(self) -> None:
         self.vocabulary = self.tokenizer.backend_tokenizer.to_str()
 
-    def test(self, rows: Dataset, progress: Progress) -> Tested:
-        """As of `Predictor`."""
+    def test(self, rows: Dataset, progress: Progress, *, probabilities: bool = False) -> Tested:
+        """As of `Predictor`. probabilities: those of all tags are kept, which takes a process that does all."""
         key = (self.vocabulary, self.max_length, self.tags, content_key(rows))
         if key not in self.cache:
             self.cache[key] = encode_once(rows, self.tokenizer, self.tags, max_length=self.max_length)
@@ -78,6 +78,7 @@ class EncoderPredictor:
             outside=self.tags.outside,
             max_tokens=self.config.max_tokens_per_micro_batch,
             progress=progress,
+            num_tags=len(self.tags) if probabilities else 0,
         )
         whole = gather(share, self.accelerator)
         return Tested(windows.gold, windows.word_offsets, whole, sub_tokens_of(windows, self.tokenizer))

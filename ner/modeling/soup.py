@@ -11,11 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ner.errors import InputError, shorten, single_line
-from ner.files import MANIFEST, read_json
+from ner.files import MANIFEST, read_json, write_json
+from ner.modeling.head import TEMPERATURE
 from ner.modeling.pretrained import SAFE
 
 CONFIG = "config.json"
-NOT_COMPARED = ("_name_or_path", "transformers_version")  # of the config: where a model was, and what wrote it
+# Of the config: where a model was, what wrote it, and what is of its own weights alone.
+NOT_COMPARED = ("_name_or_path", "transformers_version", TEMPERATURE)
 
 
 def check_alike(folders: Sequence[Path]) -> None:
@@ -65,6 +67,10 @@ def write_mean(folders: Sequence[Path], target: Path) -> None:
     One tensor of each is in memory at a time, and one file of the mean. Raises OSError and SafetensorError.
     """
     for file in sorted(folders[0].iterdir()):
+        if file.name == CONFIG:
+            config = {key: value for key, value in read_json(file).items() if key != TEMPERATURE}
+            write_json(target / CONFIG, config)
+            continue
         if file.suffix != SAFE:
             if file.name != MANIFEST:
                 shutil.copyfile(file, target / file.name)

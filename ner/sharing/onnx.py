@@ -29,6 +29,7 @@ from ner.evaluation.metrics import Counts
 from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
 from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.head import fold_temperature
 from ner.modeling.model import save_tokenizer
 from ner.tags import TagSet
 from ner.training.checkpoint import write_folder
@@ -145,6 +146,7 @@ def export(
     outcomes: list[Outcome] = []
 
     def write(aside: Path) -> None:
+        fold_temperature(model)
         to_onnx(model, aside / FP32)
         if int8:
             to_int8(aside / FP32, aside / INT8)

@@ -5,10 +5,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from ner.evaluation.metrics import score_of
 from ner.tagging.document import Entity, TaggedText
 from ner.tagging.splitting import Segmented
 from ner.tags import TagSet, entities
-from ner.utils import offsets_of
+from ner.utils import offsets_of, ranges
 
 
 class TaggedWords(NamedTuple):
@@ -26,11 +27,17 @@ class TaggedWords(NamedTuple):
 
 
 def results(
-    parts: Sequence[Segmented], tagged: TaggedWords, tags: TagSet, score: Literal["mean", "min"]
+    parts: Sequence[Segmented], tagged: TaggedWords, tags: TagSet, score: Literal["mean", "min"], min_score: float = 0.0
 ) -> Iterator[TaggedText]:
-    """The result of each text. score: of an entity, from those of its words."""
+    """The result of each text. score: of an entity, from those of its words; min_score: others are left out."""
     start, end, type_id = entities(tagged.ids, tagged.is_first, tags)
     scores = score_of(tagged.scores, start, end, score)
+    is_low = scores < min_score
+    if is_low.any():
+        low = ranges(start[is_low], end[is_low] - start[is_low])
+        tagged = tagged._replace(ids=tagged.ids.copy())
+        tagged.ids[low] = tags.outside
+        start, end, type_id, scores = (each[~is_low] for each in (start, end, type_id, scores))
     offsets = offsets_of([len(part.words) for part in parts])
     of_text = np.searchsorted(start, offsets)
     for i, (text, words, _) in enumerate(parts):
@@ -48,13 +55,3 @@ def results(
             labels=tagged.labels,
             probabilities=tagged.probabilities[place],
         )
-
-
-def score_of(p: np.ndarray, start: np.ndarray, end: np.ndarray, score: str) -> np.ndarray:
-    """Mean or lowest probability of the words of each entity. p: float32 [words]; start, end: int64 [entities]."""
-    edges = np.stack([start, end], axis=1).ravel()
-    if not len(edges):
-        return p[:0]
-    combine = np.add if score == "mean" else np.minimum
-    combined = combine.reduceat(np.append(p, 0), edges)[::2]
-    return combined / (end - start) if score == "mean" else combined

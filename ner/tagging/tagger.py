@@ -1,10 +1,8 @@
 """Text -> entities: a trained token classifier as a function.
 
-    tagger = Tagger.from_pretrained("runs/all")
-    for entity in tagger("Jeff Dean ist ein Informatiker bei Google in Kalifornien"):
-        print(entity.type, entity.text, entity.score)
-
-`ner tag --help` tags files, a terminal's lines, or a sentence.
+tagger = Tagger.from_pretrained("runs/all")
+for entity in tagger("Jeff Dean ist ein Informatiker bei Google in Kalifornien"):
+print(entity.type, entity.text, entity.score)
 """
 
 import hashlib
@@ -24,6 +22,7 @@ from ner.data.tag_schemes import ParsedLabels, SchemeConverter, collected_tags
 from ner.evaluation.inference import Alone, predict
 from ner.inputs.collators import Collator, choose_collator
 from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.head import temperature_of
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
 from ner.runtime import best_precision
@@ -61,6 +60,8 @@ class Tagger:
         words: How a text is taken apart: edges, punctuation or spaces.
         score: Score of an entity: mean or min.
         probabilities: Whether the probability of every label is kept, for every word.
+        min_score: Entities of a lower score are left out.
+        temperature: What logits are divided by, as `ner calibrate` fitted it; no tag depends on it.
     """
 
     model: nn.Module
@@ -74,6 +75,8 @@ class Tagger:
     words: Literal["edges", "punctuation", "spaces"]
     score: Literal["mean", "min"]
     probabilities: bool = False
+    min_score: float = 0.0
+    temperature: float = 1.0
 
     @classmethod
     def from_pretrained(
@@ -88,6 +91,7 @@ class Tagger:
         max_length: int = 128,
         max_tokens: int = 8192,
         probabilities: bool = False,
+        min_score: float = 0.0,
     ) -> "Tagger":
         """The tagger of a run of train.py, a model folder, or a Hub name of any token classifier.
 
@@ -106,6 +110,7 @@ class Tagger:
                 training and of the encoder count, too.
             max_tokens: Positions computed at once, which bounds memory.
             probabilities: Keep the probability of every label, for every word: `TaggedText.probabilities`.
+            min_score: Leave out entities of a lower score; their words are O then.
 
         Returns:
             The tagger, its model on the device and in evaluation mode.
@@ -128,6 +133,7 @@ class Tagger:
             max_length=min(max_length, trained.max_length or max_length) if trained else max_length,
             max_tokens=max_tokens,
             probabilities=probabilities,
+            min_score=min_score,
         )
 
     @classmethod
@@ -144,6 +150,7 @@ class Tagger:
         max_length: int = 128,
         max_tokens: int = 8192,
         probabilities: bool = False,
+        min_score: float = 0.0,
     ) -> "Tagger":
         """The tagger of a token classifier in memory.
 
@@ -158,6 +165,7 @@ class Tagger:
             max_length: Longest window in sub-tokens, within the encoder's limit.
             max_tokens: Positions computed at once.
             probabilities: Keep the probability of every label.
+            min_score: Leave out entities of a lower score.
 
         Returns:
             The tagger.
@@ -184,6 +192,8 @@ class Tagger:
             words=words,
             score=score,
             probabilities=probabilities,
+            min_score=min_score,
+            temperature=temperature_of(model.config, model.name_or_path),
         )
 
     @overload
@@ -262,6 +272,7 @@ class Tagger:
                 outside=0,
                 max_tokens=self.max_tokens,
                 num_tags=len(self.labels) if self.probabilities else 0,
+                temperature=self.temperature,
             )
         in_window, _ = self.converter(predictions.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
@@ -278,17 +289,18 @@ class Tagger:
         is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
         labels_kept = self.labels if self.probabilities else ()
-        yield from results(parts, TaggedWords(ids, is_first, p, labels_kept, distributions), self.tags, self.score)
+        tagged = TaggedWords(ids, is_first, p, labels_kept, distributions)
+        yield from results(parts, tagged, self.tags, self.score, self.min_score)
 
     def fingerprint(self) -> str:
         """A hash of all that what it says depends on.
 
         Returns:
-            SHA-256 of weights, tokenizer, labels, precision, max_length, words and score, and of `probabilities` where
-            these are kept, in hexadecimal.
+            SHA-256 in hexadecimal, of weights, tokenizer and settings.
         """
         settings: tuple[Any, ...] = (self.labels, self.precision, self.max_length, self.words, self.score)
         settings += ("probabilities",) if self.probabilities else ()
+        settings += (self.temperature, self.min_score) if (self.temperature, self.min_score) != (1.0, 0.0) else ()
         whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
         for weights in self.model.state_dict().values():
             whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)

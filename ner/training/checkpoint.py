@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ner.errors import InputError, single_line
-from ner.files import MANIFEST, is_sound, read_json, sync, verify, write_manifest
+from ner.files import MANIFEST, is_sound, read_json, sync, verify, write_json, write_manifest
 
 FOLDER = "checkpoints"  # in the run folder
 UNFINISHED = ".unfinished"
@@ -54,6 +54,23 @@ def write_folder(folder: Path, write: Callable[[Path], None], *, facts: dict[str
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def change_config(folder: Path, **values: Any) -> None:
+    """Sets values of the config.json of a model folder, and its manifest with it, if it has one. Raises OSError."""
+    config = {**read_json(folder / "config.json"), **values}
+    if not (folder / MANIFEST).is_file():
+        write_json(folder / "config.json", config)
+        return
+    facts = {name: value for name, value in read_json(folder / MANIFEST).items() if name != "files"}
+
+    def write(aside: Path) -> None:
+        for file in folder.iterdir():
+            if file.name != MANIFEST:
+                shutil.copyfile(file, aside / file.name)
+        write_json(aside / "config.json", config)
+
+    write_folder(folder, write, facts=facts)
 
 
 def step_of(folder: Path) -> int | None:

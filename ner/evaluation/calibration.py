@@ -1,0 +1,207 @@
+"""Whether the probabilities of a tagger can be relied on, and the temperature that makes them so.
+
+Temperature scaling divides the logits by one number, which is fitted on validation sentences: the tags stay, and the
+probabilities become as high as the tags are often right (Guo et al., On Calibration of Modern Neural Networks,
+arXiv 1706.04599).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ner.evaluation.metrics import score_of
+from ner.tags import TagSet, entities, is_among
+
+BINS = 15  # of the expected calibration error, equally wide, as published
+STEPS = 60  # of the search for the temperature: far below what a float tells apart
+RANGE = (0.05, 20.0)  # of temperatures
+
+
+def fit_temperature(p: np.ndarray, gold: np.ndarray) -> float:
+    """The temperature of the lowest mean cross-entropy, between 0.05 and 20.
+
+    Args:
+        p: float [words, tags], a distribution over tags of each word.
+        gold: int64 [words], ids of the gold tags.
+
+    Returns:
+        Above 1 where the tagger is too sure, below 1 where it is not sure enough.
+    """
+    log_p = np.log(np.maximum(p.astype(np.float64), np.finfo(np.float64).tiny))
+    of_gold = log_p[np.arange(len(gold)), gold].mean()
+
+    def slope(sharpness: float) -> float:
+        """Of the cross-entropy, which is convex in 1/T."""
+        return float((scaled(p, 1 / sharpness) * log_p).sum(axis=1).mean() - of_gold)
+
+    low, high = 1 / RANGE[1], 1 / RANGE[0]
+    for _ in range(STEPS):
+        middle = np.sqrt(low * high)
+        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
+    return float(1 / np.sqrt(low * high))
+
+
+def scaled(p: np.ndarray, temperature: float) -> np.ndarray:
+    """float64 [words, tags]: what distributions become when their logits are divided by a temperature."""
+    log_p = np.log(np.maximum(p.astype(np.float64), np.finfo(np.float64).tiny)) / temperature
+    powers = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How sure and how often right, in bins of equal width from 0 to 1.
+
+    Attributes:
+        count: int64 [bins], cases.
+        confidence: float64 [bins], their mean; 0 in an empty bin.
+        accuracy: float64 [bins], the share that is right; 0 in an empty bin.
+    """
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: how far accuracy is from confidence, the mean over cases."""
+        return float((self.count * abs(self.accuracy - self.confidence)).sum() / max(self.count.sum(), 1))
+
+
+def reliability(confidence: np.ndarray, is_right: np.ndarray, bins: int = BINS) -> Reliability:
+    """confidence: float [cases], from 0 to 1; is_right: bool [cases]."""
+    place = np.minimum((confidence.astype(np.float64) * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=values, minlength=bins) for values in (confidence, is_right)]
+    return Reliability(count, *(each / np.maximum(count, 1) for each in sums))
+
+
+@dataclass(frozen=True)
+class ScoredEntities:
+    """Predicted entities with their scores, and the gold ones.
+
+    Attributes:
+        score: float64 [predicted], the mean probability of the tags of its words.
+        is_right: bool [predicted], whether a gold entity has its type and boundaries.
+        type_: int64 [predicted], index into the types of the tags.
+        gold_type: int64 [gold].
+    """
+
+    score: np.ndarray
+    is_right: np.ndarray
+    type_: np.ndarray
+    gold_type: np.ndarray
+
+
+def scored_entities(p: np.ndarray, gold: np.ndarray, begins: np.ndarray, tags: TagSet) -> ScoredEntities:
+    """The entities of tagged words.
+
+    Args:
+        p: float [words, tags]; the predicted tag is the most probable one, O where nothing is known (nan).
+        gold: int64 [words].
+        begins: bool [words], true where a sentence begins.
+        tags: Of both.
+    """
+    is_known = ~np.isnan(p).any(axis=1)
+    predicted = np.where(is_known, np.where(np.isnan(p), 0, p).argmax(axis=1), tags.outside)
+    found, there = (entities(ids, begins, tags) for ids in (predicted, gold))
+    of_words = np.where(is_known, np.nan_to_num(p.astype(np.float64)).max(axis=1), 0)
+    start, end, type_ = found
+    return ScoredEntities(
+        score=score_of(of_words, start, end, "mean"),
+        is_right=is_among(found, there, len(gold)),
+        type_=type_,
+        gold_type=there[2],
+    )
+
+
+def score_for(found: ScoredEntities, precision: float) -> float | None:
+    """The lowest score from which on entities are right so often; None where no score is high enough.
+
+    precision: of all entities with that score or a higher one.
+    """
+    order = np.argsort(-found.score, kind="stable")
+    scores, right = found.score[order], np.cumsum(found.is_right[order])
+    is_last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # entities of one score stay or go together
+    enough = np.flatnonzero(is_last & (right >= precision * np.arange(1, len(scores) + 1)))
+    return float(scores[enough[-1]]) if len(enough) else None
+
+
+def precision_recall(found: ScoredEntities, min_score: float, type_: int | None = None) -> tuple[float, float]:
+    """Precision and recall of the entities of that score or a higher one; nan without any. type_: of these alone."""
+    predicted = np.ones_like(found.is_right) if type_ is None else found.type_ == type_
+    num_gold = len(found.gold_type) if type_ is None else int((found.gold_type == type_).sum())
+    kept = predicted & (found.score >= min_score)
+    num_kept, right = int(kept.sum()), int((found.is_right & kept).sum())
+    return (right / num_kept if num_kept else math.nan), (right / num_gold if num_gold else math.nan)
+
+
+@dataclass(frozen=True)
+class WordProbabilities:
+    """What a tagger says of sentences.
+
+    Attributes:
+        p: float [words, tags], nan for a word without a sub-token.
+        gold: int64 [words].
+        begins: bool [words], true where a sentence begins.
+    """
+
+    p: np.ndarray
+    gold: np.ndarray
+    begins: np.ndarray
+
+    def known(self) -> tuple[np.ndarray, np.ndarray]:
+        """p and gold of the words that have a distribution."""
+        is_known = ~np.isnan(self.p).any(axis=1)
+        return self.p[is_known], self.gold[is_known]
+
+    def words(self, temperature: float = 1.0) -> Reliability:
+        """Of the predicted tags of words."""
+        p, gold = self.known()
+        p = scaled(p, temperature)
+        return reliability(p.max(axis=1), p.argmax(axis=1) == gold)
+
+    def entities(self, tags: TagSet, temperature: float = 1.0) -> ScoredEntities:
+        """The predicted entities, scored with that temperature."""
+        p = np.full(self.p.shape, np.nan)
+        is_known = ~np.isnan(self.p).any(axis=1)
+        p[is_known] = scaled(self.p[is_known], temperature)
+        return scored_entities(p, self.gold, self.begins, tags)
+
+
+def joined(parts: Sequence[WordProbabilities]) -> WordProbabilities:
+    """Sentences of several languages together."""
+    columns = zip(*((part.p, part.gold, part.begins) for part in parts), strict=True)
+    return WordProbabilities(*(np.concatenate(column) for column in columns))
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How far a tagger can be relied on in one language, before and after it is calibrated.
+
+    Attributes:
+        words: Before, after.
+        entities: Before, after.
+        kept: Type, or "all" -> precision and recall of the entities with the lowest score that is asked for, or more.
+        whole: The same of all entities.
+    """
+
+    words: tuple[Reliability, Reliability]
+    entities: tuple[Reliability, Reliability]
+    kept: dict[str, tuple[float, float]]
+    whole: dict[str, tuple[float, float]]
+
+
+def assess(said: WordProbabilities, tags: TagSet, temperature: float, min_score: float | None) -> Assessment:
+    """min_score: None where no score is high enough: then nothing is kept."""
+    before, after = (said.entities(tags, each) for each in (1.0, temperature))
+    types: dict[str, int | None] = {"all": None, **{name: i for i, name in enumerate(tags.types)}}
+    lowest = math.inf if min_score is None else min_score
+    return Assessment(
+        words=(said.words(), said.words(temperature)),
+        entities=(reliability(before.score, before.is_right), reliability(after.score, after.is_right)),
+        kept={name: precision_recall(after, lowest, type_) for name, type_ in types.items()},
+        whole={name: precision_recall(after, 0.0, type_) for name, type_ in types.items()},
+    )
