@@ -8,9 +8,11 @@ Runs that start from one tagger (--model runs/de/best) start from one head; else
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twice, option, parse, to_yaml
 from ner.cli.baseline import check_folder
@@ -19,6 +21,7 @@ from ner.errors import InputError, single_line
 from ner.files import file_errors, read_json, verify, write_json
 from ner.modeling.soup import check_alike, write_mean
 from ner.training.checkpoint import prune_models, write_folder
+from ner.training.environment import environment
 from ner.training.run_folder import begin_run, find_encoder, hold, train_sentences
 from ner.training.state import NOT_WRITTEN
 
@@ -96,10 +99,12 @@ def find_runs(config: AverageConfig) -> tuple[list[Path], SoupConfig, dict[str, 
         "train_sentences_by_language": of_each,
         "sentences": read_json(Path(config.runs[0]) / "metrics.json").get("sentences", {}),
         "averaged": list(map(str, models)),
+        "environment": environment(torch.device("cpu")),
         "best": {},  # evaluate.py tests it on the validation sentences: --splits validation
     }
     shared = {item.name: getattr(trained[0], item.name) for item in fields(TrainConfig)}
-    return models, SoupConfig(**shared | {"output": str(config.output), "averaged": tuple(map(str, models))}), metrics
+    options = SoupConfig(**shared | {"output": str(config.output), "averaged": tuple(map(str, models))})
+    return models, options, {**metrics, "config": asdict(options)}
 
 
 def differing(options: TrainConfig, its: TrainConfig) -> list[str]:

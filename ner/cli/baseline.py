@@ -11,12 +11,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import disable_progress_bars
 
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse, to_yaml
@@ -31,6 +32,7 @@ from ner.files import LOCK, write_json
 from ner.modeling.baselines import TITLES, load_baseline, train_baseline
 from ner.modeling.crf import check_installed
 from ner.training.checkpoint import prune_models, write_folder
+from ner.training.environment import environment
 from ner.training.run_folder import begin_run, hold, look
 
 
@@ -97,6 +99,8 @@ def train(config: BaselineConfig, corpus: Corpus) -> dict[str, Any]:
         "train_sentences": num_annotated,
         "train_sentences_by_language": sizes_of(languages, config.train_on),
         "sentences": {language: len(part) for language, part in parts.items()},
+        "environment": environment(torch.device("cpu")),
+        "config": asdict(resolved),
         "training_seconds": round(seconds, 2),
         "best": validate(BaselinePredictor(load_baseline(best, config.method)), corpus, config.train_on),
     }

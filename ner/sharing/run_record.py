@@ -162,7 +162,7 @@ def run_facts(options: TrainConfig, accelerator: Accelerator) -> dict[str, Any]:
     """
     facts: dict[str, Any] = {"hub": hub_names(options)}
     if accelerator.is_main_process:
-        facts["environment"] = environment(accelerator)
+        facts["environment"] = environment(accelerator.device, accelerator.num_processes)
         facts["config"] = asdict(read_config(TrainConfig, options.folder / "config.yaml"))
     return facts
 

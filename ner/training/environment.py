@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 import ner
 
@@ -20,14 +19,9 @@ GIT_SECONDS = 5.0  # in which git has to answer
 ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # variables that name another repository, as within a hook
 
 
-def environment(accelerator: Accelerator) -> dict[str, Any]:
+def environment(device: torch.device, num_processes: int = 1) -> dict[str, Any]:
     """Versions, name of the device, number of processes, and `git` as of `checkout`. None for what is not known."""
-    return {
-        "versions": versions(),
-        "device": device_name(accelerator.device),
-        "processes": accelerator.num_processes,
-        "git": checkout(),
-    }
+    return {"versions": versions(), "device": device_name(device), "processes": num_processes, "git": checkout()}
 
 
 def versions() -> dict[str, str | None]:

@@ -66,6 +66,8 @@ def test_the_mean_is_a_run(runs, tmp_path, capsys):
     metrics = json.loads((soup / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["averaged"] == [str(name / "best") for name in names]
     assert metrics["train_sentences"] == 200
+    assert metrics["config"]["averaged"] == metrics["averaged"]
+    assert metrics["environment"]["versions"]["torch"] == torch.__version__
     for checkpoint in ("best", "average"):  # it has one model
         flags = ["--checkpoint", checkpoint, "--languages", "de", "fr", "--mixed-precision", "no"]
         evaluate.main([str(runs / "de-1"), str(soup), *flags[2:], "--output", str(tmp_path / "report")])
