@@ -1,11 +1,10 @@
-"""Makes the scores of a tagger as high as they are often right: fits a temperature on validation sentences.
+"""Makes the scores of a tagger as high as they are often right, by what it says of validation sentences.
 
     ner calibrate runs/de
     ner calibrate runs/de --languages de fr it en --precision 0.95 --output reports/calibration
 
-The temperature goes into the config.json of the run's model, and `ner tag`, `ner serve` and `ner export` use it. Tags
-stay as they are. Prints the expected calibration error before and after, and from which score on entities have a
-precision.
+What is fitted goes into the config.json of the run's model, and `ner tag` and `ner serve` use it. Tags stay as they
+are. Prints the expected calibration error before and after, and from which score on entities have a precision.
 """
 
 import contextlib
@@ -20,15 +19,23 @@ from ner.config import BatchOptions, EvaluationDataOptions, PrecisionOptions
 from ner.config.options import bad_row_length
 from ner.data.corpus import Corpus, load_corpus
 from ner.errors import InputError, single_line
-from ner.evaluation.calibration import Assessment, WordProbabilities, assess, fit_temperature, joined, score_for
+from ner.evaluation.calibration import (
+    Assessment,
+    WordProbabilities,
+    assess,
+    fit_scores,
+    fit_temperature,
+    joined,
+    score_for,
+)
 from ner.evaluation.predictors import EncoderPredictor, load_predictor
 from ner.evaluation.runs import check_tags, find_run
 from ner.files import file_errors, to_json, write_atomic
-from ner.modeling.head import TEMPERATURE
+from ner.modeling.calibration import KEY, Calibration
 from ner.report import plots
 from ner.report.reliability import reliability_plot, to_markdown, to_plain
 from ner.runtime import start_accelerator
-from ner.tags import first_words
+from ner.tags import TagSet, first_words
 from ner.training.checkpoint import change_config
 from ner.training.run_folder import find_encoder, hold
 from ner.training.state import NOT_WRITTEN
@@ -45,6 +52,11 @@ class CalibrateOptions:
         None, "languages to test on (those that the run was trained on)", metavar="LANG"
     )
     test_split: str = option("test", "split to test on", metavar="SPLIT")
+    method: Literal["logistic", "temperature"] = option(
+        "logistic",
+        "logistic: a map of the scores of entities (Platt scaling); temperature: one number that all logits are "
+        "divided by, fitted on words, which exports have, too",
+    )
     precision: float = option(
         0.95, "of entities: finds the lowest score that gives it on the sentences of --split", metavar="X"
     )
@@ -99,26 +111,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         assert isinstance(predictor, EncoderPredictor)  # find_encoder has passed it
         said = {split: probabilities(predictor, corpus, split) for split, corpus in corpora.items()}
         whole = joined(list(said[config.split].values()))
-        temperature = fit_temperature(*whole.known())
-        min_score = score_for(whole.entities(predictor.tags, temperature), config.precision)
+        calibration = fit(config.method, whole, predictor.tags)
+        min_score = score_for(whole.entities(predictor.tags, calibration), config.precision)
         found = {
-            language: assess(words, predictor.tags, temperature, min_score)
+            language: assess(words, predictor.tags, calibration, min_score)
             for language, words in said[config.test_split].items()
         }
         sentences = sum(len(corpora[config.split][language][config.split]) for language in fitted)
         where = f"{sentences:,} {config.split} sentences ({', '.join(fitted)})"
-        echo(f"{config.run}: temperature {temperature:.4f}, fitted on {where}")
+        fitted_values = ", ".join(f"{name} {value:.4f}" for name, value in calibration.plain().items())
+        echo(f"{config.run}: {fitted_values}, fitted on {where}")
         echo(f"\n{to_markdown(found, min_score, config.precision)}\n")
         try:
             if config.output:
-                names = write(Path(config.output), found, temperature, min_score, config.precision)
+                names = write(Path(config.output), found, calibration, min_score, config.precision)
                 echo(f"written: {config.output}/{', '.join(names)}")
             if not config.only_report:
-                change_config(Path(run.model), **{TEMPERATURE: temperature})
-                echo(f"written: {run.model}/config.json; ner tag, serve and export use it")
+                change_config(Path(run.model), **{KEY: calibration.plain()})
+                echo(f"written: {run.model}/config.json; ner tag and ner serve use it")
         except NOT_WRITTEN as error:
             echo(f"ner calibrate: {config.run}: {single_line(error)}", sys.stderr)
             sys.exit(FAILED)
+
+
+def fit(method: str, said: WordProbabilities, tags: TagSet) -> Calibration:
+    """What makes the scores of these sentences right; unchanged where no entity is predicted, which has no score."""
+    if method == "temperature":
+        return Calibration(temperature=fit_temperature(*said.known()))
+    if not len((found := said.entities(tags)).score):
+        return Calibration()
+    slope, intercept = fit_scores(found)
+    return Calibration(slope=slope, intercept=intercept)
 
 
 def probabilities(predictor: EncoderPredictor, corpus: Corpus, split: str) -> dict[str, WordProbabilities]:
@@ -132,12 +155,12 @@ def probabilities(predictor: EncoderPredictor, corpus: Corpus, split: str) -> di
 
 
 def write(
-    folder: Path, found: Mapping[str, Assessment], temperature: float, min_score: float | None, precision: float
+    folder: Path, found: Mapping[str, Assessment], calibration: Calibration, min_score: float | None, precision: float
 ) -> list[str]:
     """Writes table, JSON and, where it can be drawn, the plot. Returns the names of the files. Raises OSError."""
     write_atomic(folder / "calibration.md", to_markdown(found, min_score, precision) + "\n")
     plain = {language: to_plain(each) for language, each in found.items()}
-    facts = {"temperature": temperature, "precision": precision, "min_score": min_score, "languages": plain}
+    facts = {**calibration.plain(), "precision": precision, "min_score": min_score, "languages": plain}
     write_atomic(folder / "calibration.json", to_json(facts) + "\n")
     drawn = plots.save(reliability_plot(found), folder, "reliability") if plots.can_draw() else []
     return ["calibration.md", "calibration.json", *drawn]

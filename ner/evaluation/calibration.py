@@ -1,22 +1,27 @@
-"""Whether the probabilities of a tagger can be relied on, and the temperature that makes them so.
+"""Whether the scores of a tagger can be relied on, and what makes them so: tags stay as they are.
 
-Temperature scaling divides the logits by one number, which is fitted on validation sentences: the tags stay, and the
-probabilities become as high as the tags are often right (Guo et al., On Calibration of Modern Neural Networks,
-arXiv 1706.04599).
+Platt scaling maps the scores of entities to how often they are right. Temperature scaling divides all logits by one
+number (Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599), which is fitted on words: most of them
+are O, and what is best for these need not be good for entities.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ner.evaluation.metrics import score_of
+from ner.modeling.calibration import UNCHANGED, Calibration, log_odds
 from ner.tags import TagSet, entities, is_among
 
 BINS = 15  # of the expected calibration error, equally wide, as published
 STEPS = 60  # of the search for the temperature: far below what a float tells apart
 RANGE = (0.05, 20.0)  # of temperatures
+FLATTEST = 1e-3  # slope of a map of scores: above 0, so that no order changes
 
 
 def fit_temperature(p: np.ndarray, gold: np.ndarray) -> float:
@@ -41,6 +46,36 @@ def fit_temperature(p: np.ndarray, gold: np.ndarray) -> float:
         middle = np.sqrt(low * high)
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return float(1 / np.sqrt(low * high))
+
+
+def fit_scores(found: "ScoredEntities") -> tuple[float, float]:
+    """Slope and intercept of the log-odds of scores that make them as high as they are often right: Platt scaling.
+
+    Logistic regression of what is right (Platt, Probabilistic Outputs for Support Vector Machines, 1999), with his
+    targets, which are not quite 0 and 1: so that there is an optimum where all are right.
+
+    Args:
+        found: At least one entity.
+
+    Returns:
+        The slope, which is above 0, and the intercept.
+    """
+    right = int(found.is_right.sum())
+    wrong = len(found.is_right) - right
+    target = np.where(found.is_right, (right + 1) / (right + 2), 1 / (wrong + 2))
+    x, y = torch.from_numpy(log_odds(found.score)), torch.from_numpy(target)
+    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = binary_cross_entropy_with_logits(weights[0] * x + weights[1], y)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    slope, intercept = weights.tolist()
+    return max(slope, FLATTEST), intercept
 
 
 def scaled(p: np.ndarray, temperature: float) -> np.ndarray:
@@ -163,12 +198,13 @@ class WordProbabilities:
         p = scaled(p, temperature)
         return reliability(p.max(axis=1), p.argmax(axis=1) == gold)
 
-    def entities(self, tags: TagSet, temperature: float = 1.0) -> ScoredEntities:
-        """The predicted entities, scored with that temperature."""
+    def entities(self, tags: TagSet, calibration: Calibration = UNCHANGED) -> ScoredEntities:
+        """The predicted entities, with calibrated scores."""
         p = np.full(self.p.shape, np.nan)
         is_known = ~np.isnan(self.p).any(axis=1)
-        p[is_known] = scaled(self.p[is_known], temperature)
-        return scored_entities(p, self.gold, self.begins, tags)
+        p[is_known] = scaled(self.p[is_known], calibration.temperature)
+        found = scored_entities(p, self.gold, self.begins, tags)
+        return replace(found, score=calibration.scores(found.score))
 
 
 def joined(parts: Sequence[WordProbabilities]) -> WordProbabilities:
@@ -194,13 +230,13 @@ class Assessment:
     whole: dict[str, tuple[float, float]]
 
 
-def assess(said: WordProbabilities, tags: TagSet, temperature: float, min_score: float | None) -> Assessment:
+def assess(said: WordProbabilities, tags: TagSet, calibration: Calibration, min_score: float | None) -> Assessment:
     """min_score: None where no score is high enough: then nothing is kept."""
-    before, after = (said.entities(tags, each) for each in (1.0, temperature))
+    before, after = (said.entities(tags, each) for each in (UNCHANGED, calibration))
     types: dict[str, int | None] = {"all": None, **{name: i for i, name in enumerate(tags.types)}}
     lowest = math.inf if min_score is None else min_score
     return Assessment(
-        words=(said.words(), said.words(temperature)),
+        words=(said.words(), said.words(calibration.temperature)),
         entities=(reliability(before.score, before.is_right), reliability(after.score, after.is_right)),
         kept={name: precision_recall(after, lowest, type_) for name, type_ in types.items()},
         whole={name: precision_recall(after, 0.0, type_) for name, type_ in types.items()},

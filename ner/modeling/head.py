@@ -1,18 +1,14 @@
 """The head of a tagger that is trained further: its rows are matched by the names of the tags."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ner.errors import InputError, shorten
+from ner.errors import InputError
 from ner.modeling.pretrained import load_config
 from ner.tags import TagSet, labels_of
-
-TEMPERATURE = "calibration_temperature"  # in config.json: what `ner calibrate` fitted
 
 
 @dataclass(frozen=True)
@@ -87,29 +83,3 @@ def replace_head(model: PreTrainedModel, tags: TagSet, match: HeadMatch) -> None
     model.config.id2label, model.config.label2id = dict(enumerate(tags.names)), dict(tags.ids)
     if hasattr(model, "num_labels"):
         vars(model)["num_labels"] = len(tags)
-
-
-def temperature_of(config: Any, name: str | None) -> float:
-    """What the logits of a calibrated tagger are divided by, 1 for any other. Raises InputError for no such number.
-
-    name: of the model, for the message.
-    """
-    temperature = getattr(config, TEMPERATURE, 1.0)
-    if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
-        raise InputError(f"{name}: its config.json says {TEMPERATURE} {shorten(temperature)}; fit it: ner calibrate")
-    return float(temperature)
-
-
-@torch.no_grad()
-def fold_temperature(model: PreTrainedModel) -> None:
-    """Divides the weights of the head by the temperature of `ner calibrate`, for programs that do not know of it.
-
-    The config says nothing of it then. Raises InputError for a calibrated model whose head is no linear layer.
-    """
-    temperature = temperature_of(model.config, model.name_or_path)
-    if temperature != 1.0:
-        if (found := find_head(model)) is None:
-            raise InputError(f"{model.name_or_path}: its head is no linear layer, which a temperature could go into")
-        for weights in found[1].parameters():
-            weights.div_(temperature)
-    vars(model.config).pop(TEMPERATURE, None)

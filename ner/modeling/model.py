@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.errors import InputError, shorten, single_line
 from ner.inputs.collators import POSITIONS_BEHIND_PADDING
-from ner.modeling.head import TEMPERATURE, match_head, replace_head
+from ner.modeling import calibration
+from ner.modeling.head import match_head, replace_head
 from ner.modeling.pretrained import load_config, load_token_classifier
 from ner.tags import TagSet
 
@@ -44,7 +45,7 @@ def build_model(name: str, tags: TagSet, seed: int, *, allow_pickle: bool = Fals
     if match:
         torch.manual_seed(seed)  # loading may have drawn
         replace_head(model, tags, match)
-    vars(model.config).pop(TEMPERATURE, None)  # of the tagger before it is trained further
+    vars(model.config).pop(calibration.KEY, None)  # of the tagger before it is trained further
     return model
 
 

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from ner.errors import InputError, shorten, single_line
 from ner.files import MANIFEST, read_json, write_json
-from ner.modeling.head import TEMPERATURE
+from ner.modeling import calibration
 from ner.modeling.pretrained import SAFE
 
 CONFIG = "config.json"
 # Of the config: where a model was, what wrote it, and what is of its own weights alone.
-NOT_COMPARED = ("_name_or_path", "transformers_version", TEMPERATURE)
+NOT_COMPARED = ("_name_or_path", "transformers_version", calibration.KEY)
 
 
 def check_alike(folders: Sequence[Path]) -> None:
@@ -68,7 +68,7 @@ def write_mean(folders: Sequence[Path], target: Path) -> None:
     """
     for file in sorted(folders[0].iterdir()):
         if file.name == CONFIG:
-            config = {key: value for key, value in read_json(file).items() if key != TEMPERATURE}
+            config = {key: value for key, value in read_json(file).items() if key != calibration.KEY}
             write_json(target / CONFIG, config)
             continue
         if file.suffix != SAFE:

@@ -28,8 +28,8 @@ from ner.evaluation.inference import Predictions, predict, score
 from ner.evaluation.metrics import Counts
 from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
+from ner.modeling.calibration import fold_temperature
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.head import fold_temperature
 from ner.modeling.model import save_tokenizer
 from ner.tags import TagSet
 from ner.training.checkpoint import write_folder

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ner.evaluation.metrics import score_of
+from ner.modeling.calibration import Calibration
 from ner.tagging.document import Entity, TaggedText
 from ner.tagging.splitting import Segmented
 from ner.tags import TagSet, entities
@@ -27,11 +28,19 @@ class TaggedWords(NamedTuple):
 
 
 def results(
-    parts: Sequence[Segmented], tagged: TaggedWords, tags: TagSet, score: Literal["mean", "min"], min_score: float = 0.0
+    parts: Sequence[Segmented],
+    tagged: TaggedWords,
+    tags: TagSet,
+    score: Literal["mean", "min"],
+    calibration: Calibration,
+    min_score: float = 0.0,
 ) -> Iterator[TaggedText]:
-    """The result of each text. score: of an entity, from those of its words; min_score: others are left out."""
+    """The result of each text.
+
+    score: of an entity, from those of its words; calibration: of that; min_score: others are left out.
+    """
     start, end, type_id = entities(tagged.ids, tagged.is_first, tags)
-    scores = score_of(tagged.scores, start, end, score)
+    scores = calibration.scores(score_of(tagged.scores, start, end, score))
     is_low = scores < min_score
     if is_low.any():
         low = ranges(start[is_low], end[is_low] - start[is_low])

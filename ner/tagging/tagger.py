@@ -21,8 +21,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ner.data.tag_schemes import ParsedLabels, SchemeConverter, collected_tags
 from ner.evaluation.inference import Alone, predict
 from ner.inputs.collators import Collator, choose_collator
+from ner.modeling.calibration import UNCHANGED, Calibration, calibration_of
 from ner.modeling.cpu_kernels import use_cpu_kernels
-from ner.modeling.head import temperature_of
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
 from ner.runtime import best_precision
@@ -61,7 +61,7 @@ class Tagger:
         score: Score of an entity: mean or min.
         probabilities: Whether the probability of every label is kept, for every word.
         min_score: Entities of a lower score are left out.
-        temperature: What logits are divided by, as `ner calibrate` fitted it; no tag depends on it.
+        calibration: Of scores, as `ner calibrate` fitted it; no tag depends on it.
     """
 
     model: nn.Module
@@ -76,7 +76,7 @@ class Tagger:
     score: Literal["mean", "min"]
     probabilities: bool = False
     min_score: float = 0.0
-    temperature: float = 1.0
+    calibration: Calibration = UNCHANGED
 
     @classmethod
     def from_pretrained(
@@ -193,7 +193,7 @@ class Tagger:
             score=score,
             probabilities=probabilities,
             min_score=min_score,
-            temperature=temperature_of(model.config, model.name_or_path),
+            calibration=calibration_of(model.config, model.name_or_path),
         )
 
     @overload
@@ -272,7 +272,7 @@ class Tagger:
                 outside=0,
                 max_tokens=self.max_tokens,
                 num_tags=len(self.labels) if self.probabilities else 0,
-                temperature=self.temperature,
+                temperature=self.calibration.temperature,
             )
         in_window, _ = self.converter(predictions.tags, first_words(windows.encoded.word_offsets))
         keep = chosen(windows, goes_on=~self.tags.begins[in_window] & (in_window != self.tags.outside))
@@ -290,7 +290,7 @@ class Tagger:
         ids, _ = self.converter(labels, is_first)
         labels_kept = self.labels if self.probabilities else ()
         tagged = TaggedWords(ids, is_first, p, labels_kept, distributions)
-        yield from results(parts, tagged, self.tags, self.score, self.min_score)
+        yield from results(parts, tagged, self.tags, self.score, self.calibration, self.min_score)
 
     def fingerprint(self) -> str:
         """A hash of all that what it says depends on.
@@ -300,7 +300,8 @@ class Tagger:
         """
         settings: tuple[Any, ...] = (self.labels, self.precision, self.max_length, self.words, self.score)
         settings += ("probabilities",) if self.probabilities else ()
-        settings += (self.temperature, self.min_score) if (self.temperature, self.min_score) != (1.0, 0.0) else ()
+        changed = (self.calibration, self.min_score)
+        settings += changed if changed != (UNCHANGED, 0.0) else ()
         whole = hashlib.sha256(repr((settings, self.tokenizer.backend_tokenizer.to_str())).encode())
         for weights in self.model.state_dict().values():
             whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)

@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from ner.cli import calibrate
 from ner.errors import InputError
 from ner.files import verify
-from ner.modeling.head import TEMPERATURE, fold_temperature
+from ner.modeling.calibration import KEY, Calibration, fold_temperature
 from ner.modeling.model import build_model, load_tagger
 from ner.modeling.soup import check_alike, write_mean
 from ner.tagging.tagger import Tagger
@@ -39,20 +39,33 @@ def status(*arguments: object) -> object:
     return caught.value.code
 
 
+def copy_of(run: Path, folder: Path, *flags: object) -> Path:
+    """A copy of the run, calibrated."""
+    shutil.copytree(run, folder)
+    main(folder, *flags)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def calibrated(run, tmp_path_factory) -> Path:
-    """A copy of the run, calibrated."""
-    folder = tmp_path_factory.mktemp("calibrated") / "de"
-    shutil.copytree(run, folder)
-    main(folder, "--languages", "de", "fr", "--output", folder.parent / "report", "--precision", "0.6")
-    return folder
+    folder = tmp_path_factory.mktemp("calibrated")
+    return copy_of(run, folder / "de", "--languages", "de", "fr", "--output", folder / "report", "--precision", "0.6")
+
+
+@pytest.fixture(scope="module")
+def cooled(run, tmp_path_factory) -> Path:
+    return copy_of(run, tmp_path_factory.mktemp("cooled") / "de", "--method", "temperature")
+
+
+def config_of(run: Path) -> dict[str, float]:
+    return json.loads((run / "best/config.json").read_text(encoding="utf-8"))[KEY]
 
 
 def test_the_report(calibrated, run, capsys):
     facts = json.loads((calibrated.parent / "report/calibration.json").read_text(encoding="utf-8"))
     assert list(facts["languages"]) == ["de", "fr"]
-    assert facts["temperature"] != 1
-    german = facts["languages"]["de"]["words"]
+    assert {name: facts[name] for name in ("temperature", "slope", "intercept")} == config_of(calibrated)
+    german = facts["languages"]["de"]["entities"]
     before, after = (german[when]["expected_calibration_error"] for when in ("before", "after"))
     assert after < before
     text = (calibrated.parent / "report/calibration.md").read_text(encoding="utf-8")
@@ -61,18 +74,31 @@ def test_the_report(calibrated, run, capsys):
     assert {"reliability.png", "reliability.svg"} <= {file.name for file in (calibrated.parent / "report").iterdir()}
     main(run, "--only-report", "--precision", "0.999999")
     printed = capsys.readouterr().out
-    assert f"temperature {facts['temperature']:.4f}, fitted on 60 validation sentences (de)" in printed
+    assert (
+        f"slope {facts['slope']:.4f}, intercept {facts['intercept']:.4f}, fitted on 60 validation sentences" in printed
+    )
     assert "written" not in printed
-    assert TEMPERATURE not in (run / "best/config.json").read_text(encoding="utf-8")
+    assert KEY not in (run / "best/config.json").read_text(encoding="utf-8")
 
 
-def test_the_model_says_what_it_said_but_less_or_more_surely(calibrated, run):
-    temperature = json.loads((calibrated / "best/config.json").read_text(encoding="utf-8"))[TEMPERATURE]
+def test_a_map_of_scores_changes_scores_of_entities_alone(calibrated, run):
     assert verify(calibrated / "best")["step"] == verify(run / "best")["step"]
     weights = [(folder / "best/model.safetensors").read_bytes() for folder in (run, calibrated)]
     assert weights[0] == weights[1]
-    before, after = (Tagger.from_pretrained(folder, precision="no", probabilities=True) for folder in (run, calibrated))
+    before, after = (Tagger.from_pretrained(folder, precision="no") for folder in (run, calibrated))
     assert before.fingerprint() != after.fingerprint()
+    expected = Calibration(**config_of(calibrated))
+    for old, new in zip(before.tag(TEXTS[:40]), after.tag(TEXTS[:40]), strict=True):
+        assert old.tags == new.tags
+        assert old.scores.tolist() == new.scores.tolist()
+        scores = expected.scores(np.array([entity.score for entity in old.entities]))
+        np.testing.assert_allclose([entity.score for entity in new.entities], scores, atol=1e-6)
+
+
+def test_a_temperature_changes_all_probabilities(cooled, run):
+    temperature = config_of(cooled)["temperature"]
+    assert temperature != 1
+    before, after = (Tagger.from_pretrained(folder, precision="no", probabilities=True) for folder in (run, cooled))
     for old, new in zip(before.tag(TEXTS[:40]), after.tag(TEXTS[:40]), strict=True):
         assert old.tags == new.tags
         powers = old.probabilities.astype(np.float64) ** (1 / temperature)
@@ -80,10 +106,12 @@ def test_the_model_says_what_it_said_but_less_or_more_surely(calibrated, run):
         np.testing.assert_allclose(new.scores, new.probabilities.max(axis=1))
 
 
-def test_it_is_fitted_anew_on_what_the_model_says_itself(calibrated):
-    before = (calibrated / "best/config.json").read_bytes()
-    main(calibrated)
-    assert (calibrated / "best/config.json").read_bytes() == before
+@pytest.mark.parametrize("name", ["calibrated", "cooled"])
+def test_it_is_fitted_anew_on_what_the_model_says_itself(name, request):
+    folder = request.getfixturevalue(name)
+    before = (folder / "best/config.json").read_bytes()
+    main(folder, "--method", {"calibrated": "logistic", "cooled": "temperature"}[name])
+    assert (folder / "best/config.json").read_bytes() == before
 
 
 def test_entities_of_a_low_score_are_left_out(calibrated):
@@ -99,9 +127,9 @@ def test_entities_of_a_low_score_are_left_out(calibrated):
     assert sure.fingerprint() != tagger.fingerprint()
 
 
-def test_for_programs_that_do_not_know_it_the_head_is_divided(calibrated):
-    model, _ = load_tagger(str(calibrated / "best"))
-    temperature = getattr(model.config, TEMPERATURE)
+def test_for_programs_that_do_not_know_it_the_head_is_divided(cooled):
+    model, _ = load_tagger(str(cooled / "best"))
+    temperature = config_of(cooled)["temperature"]
     inputs = {"input_ids": torch.tensor([[0, 7, 9, 2]]), "attention_mask": torch.ones(1, 4, dtype=torch.int64)}
     with torch.no_grad():
         before = model(**inputs).logits
@@ -109,29 +137,31 @@ def test_for_programs_that_do_not_know_it_the_head_is_divided(calibrated):
         torch.testing.assert_close(model(**inputs).logits, before / temperature)
         fold_temperature(model)  # is no more there
         torch.testing.assert_close(model(**inputs).logits, before / temperature)
-    assert not hasattr(model.config, TEMPERATURE)
+    assert getattr(model.config, KEY)["temperature"] == 1
 
 
 def test_models_that_are_made_of_it_are_not_calibrated(calibrated, run, tmp_path):
     _, tags = load_tagger(str(run / "best"))
-    assert not hasattr(build_model(str(calibrated / "best"), tags, seed=1).config, TEMPERATURE)
+    assert not hasattr(build_model(str(calibrated / "best"), tags, seed=1).config, KEY)
     check_alike([calibrated / "best", run / "best"])
     write_mean([calibrated / "best", run / "best"], tmp_path)
-    assert TEMPERATURE not in json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert KEY not in json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
 
 
 def test_a_model_folder_without_a_manifest(run, small_corpus, tmp_path):
     shutil.copytree(run / "best", tmp_path / "model", ignore=shutil.ignore_patterns("manifest.json"))
     main(tmp_path / "model", "--data", small_corpus, "--languages", "de")
-    assert json.loads((tmp_path / "model/config.json").read_text(encoding="utf-8"))[TEMPERATURE] > 0
+    assert json.loads((tmp_path / "model/config.json").read_text(encoding="utf-8"))[KEY]["slope"] > 0
 
 
-@pytest.mark.parametrize("value", [0, -1.0, "1", None, float("inf")])
-def test_a_broken_temperature_is_named(value, calibrated, tmp_path):
+@pytest.mark.parametrize(
+    "value", [1.5, None, {"temperature": 0}, {"slope": -1}, {"intercept": "1"}, {"slope": float("inf")}, {"other": 1}]
+)
+def test_a_broken_calibration_is_named(value, calibrated, tmp_path):
     shutil.copytree(calibrated / "best", tmp_path / "model", ignore=shutil.ignore_patterns("manifest.json"))
     config = json.loads((tmp_path / "model/config.json").read_text(encoding="utf-8"))
-    (tmp_path / "model/config.json").write_text(json.dumps(config | {TEMPERATURE: value}), encoding="utf-8")
-    with pytest.raises(InputError, match=rf"its config\.json says {TEMPERATURE}"):
+    (tmp_path / "model/config.json").write_text(json.dumps(config | {KEY: value}), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"its config\.json says {KEY}"):
         Tagger.from_pretrained(tmp_path / "model")
 
 

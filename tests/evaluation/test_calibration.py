@@ -11,6 +11,7 @@ from ner.evaluation.calibration import (
     ScoredEntities,
     WordProbabilities,
     assess,
+    fit_scores,
     fit_temperature,
     joined,
     precision_recall,
@@ -18,6 +19,7 @@ from ner.evaluation.calibration import (
     scaled,
     score_for,
 )
+from ner.modeling.calibration import Calibration
 from tests.conftest import TAGS
 
 
@@ -47,6 +49,31 @@ def test_a_probability_of_zero_is_no_end():
     p = np.array([[1.0, 0.0], [1.0, 0.0]], dtype=np.float32)
     assert fit_temperature(p, np.array([0, 1])) == pytest.approx(20)
     assert np.isfinite(scaled(p, 20)).all()
+
+
+def test_scores_become_how_often_they_are_right():
+    """Half of those with 0.5 are right, nine of ten with 0.6: log-odds of 0 and log(1.5) become 0 and about log(9)."""
+    score = np.repeat([0.5, 0.6], 1000)
+    is_right = np.concatenate([np.arange(1000) % 2 == 0, np.arange(1000) % 10 > 0])
+    found = ScoredEntities(score, is_right, np.zeros(2000, np.int64), np.zeros(0, np.int64))
+    slope, intercept = fit_scores(found)
+    assert slope == pytest.approx(math.log(9) / math.log(1.5), rel=0.01)
+    assert intercept == pytest.approx(0, abs=0.01)
+    calibrated = Calibration(slope=slope, intercept=intercept).scores(score)
+    np.testing.assert_allclose(calibrated[[0, -1]], [0.5, 0.9], atol=0.002)
+    assert Calibration().scores(score) is score
+
+
+@pytest.mark.parametrize("is_right", [[True, True, True], [False, False, False], [False, False, True]])
+def test_a_map_of_scores_keeps_their_order(is_right):
+    """Where all are right, and where the highest scores are wrong."""
+    score = np.array([1.0, 0.9, 0.0], dtype=np.float32)
+    found = ScoredEntities(score, np.array(is_right), np.zeros(3, np.int64), np.zeros(0, np.int64))
+    slope, intercept = fit_scores(found)
+    calibrated = Calibration(slope=slope, intercept=intercept).scores(score)
+    assert calibrated.dtype == np.float32
+    assert (np.diff(calibrated) <= 0).all()
+    assert ((calibrated > 0) & (calibrated < 1)).all()
 
 
 def test_the_expected_calibration_error():
@@ -102,10 +129,11 @@ def test_words_and_entities_of_a_tagger():
     assert (found.score.tolist(), found.is_right.tolist(), found.gold_type.tolist()) == ([0.6], [True], [0, 2, 2])
     both = joined([said, said])
     assert both.entities(TAGS).score.tolist() == [0.6, 0.6]
-    assessed = assess(said, TAGS, 2.0, 0.5)
+    flatter = Calibration(temperature=2.0)
+    assessed = assess(said, TAGS, flatter, 0.5)
     assert assessed.whole["all"] == (1.0, 1 / 3)
     assert assessed.kept["LOC"] == (1.0, 1.0)
     sharp, flat = (each.confidence.sum() for each in assessed.entities)
     assert sharp == pytest.approx(0.6)
     assert flat == pytest.approx(0.6**0.5 / (0.6**0.5 + 0.4**0.5))
-    assert assess(said, TAGS, 2.0, None).kept["LOC"][1] == 0
+    assert assess(said, TAGS, flatter, None).kept["LOC"][1] == 0
