@@ -3,7 +3,7 @@
 from ner.config.baseline import BaselineConfig
 from ner.config.data import ReadingOptions, Sizes
 from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
-from ner.config.options import UNKNOWN_LICENSE, HubOptions, PrecisionOptions, RunOptions
+from ner.config.options import UNKNOWN_LICENSE, BatchOptions, HubOptions, PrecisionOptions, RunOptions
 from ner.config.soup import SoupConfig
 from ner.config.train import FREE_ON_RESUME, TrainConfig
 
@@ -11,6 +11,7 @@ __all__ = [
     "FREE_ON_RESUME",
     "UNKNOWN_LICENSE",
     "BaselineConfig",
+    "BatchOptions",
     "EvaluateConfig",
     "EvaluationDataOptions",
     "HubOptions",

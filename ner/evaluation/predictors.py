@@ -12,7 +12,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ner.config import EvaluateConfig
+from ner.config import BatchOptions
 from ner.data.arrow_store import TAGS, flat_column, tag_set
 from ner.evaluation.inference import Predictions, gather, predict
 from ner.evaluation.metrics import Counts, count
@@ -64,7 +64,7 @@ class Predictor(Protocol):
         """Tags sentences of `ner.data.corpus`. All processes must call it. Raises InputError as `predict` does."""
 
 
-def load_predictor(run: Run, config: EvaluateConfig, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
+def load_predictor(run: Run, config: BatchOptions, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
     """What tags for a run. cache: of this program. Raises InputError for a model that can not be loaded."""
     if method := run.baseline:
         return BaselinePredictor(load_baseline(Path(run.model), method))
@@ -85,7 +85,7 @@ class EncoderPredictor:
     tokenizer: PreTrainedTokenizerBase
     tags: TagSet
     max_length: int
-    config: EvaluateConfig
+    config: BatchOptions
     accelerator: Accelerator
     cache: EncodedCache
     how: str = ""
