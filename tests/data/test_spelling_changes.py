@@ -1,4 +1,4 @@
-"""Sentences written in another way: what is changed by hand, and that words, tags and origins always belong together."""
+"""Sentences written in another way: what changes, and that words, tags and origins always belong together."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -148,7 +148,7 @@ def test_a_typing_error_is_where_it_should_be():
     words, tags = ["Anna", "Kel-ler", "wohnt", "in", "Bern"], ["B-PER", "I-PER", "O", "O", "B-LOC"]
     for seed in range(20):
         inside, outside = (typo(words, tags, random.Random(seed), inside=side) for side in (True, False))
-        assert [w for w, v in zip(inside.words, words, strict=True) if w != v][0][:1] in "AB"
+        assert next(w for w, v in zip(inside.words, words, strict=True) if w != v)[:1] in "AB"
         assert [w != v for w, v in zip(outside.words, words, strict=True)] == [False, False, True, False, False]
     assert typo(["in", "Bern"], ["O", "B-LOC"], random.Random(0), inside=False).words == ["in", "Bern"]
 
