@@ -36,7 +36,7 @@ from ner.analysis.probing.tables import (
 from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twice, not_above_zero, option, parse
 from ner.config import BatchOptions, EvaluationDataOptions, PrecisionOptions
 from ner.config.options import bad_row_length
-from ner.data.corpus import Corpus, Source, load_corpus
+from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import EncodedCache, load_predictor
 from ner.evaluation.runs import Run, check_tags, find_run, training_sentences
@@ -96,10 +96,10 @@ class Plan:
     """What is tested: runs with what they were trained on (None: not known), and the sets of each source."""
 
     runs: Sequence[Run]
-    languages: Sequence[str]
     probes: Sequence[Probe]
     names: Sequence[NameList]
     known: Mapping[str, Known | None]
+    corpora: Mapping[Source, Corpus]
     tested: Mapping[Source, Mapping[str, Dataset]]
     sets: Mapping[Source, Mapping[str, Sets]]
     carried: Mapping[Source, Sequence[tuple[NameList, str, NamedSentences]]]
@@ -150,8 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for outcome in losses:
             found = f"F1 {outcome.before:.3f} -> {outcome.after:.3f}, {signed(outcome.difference)}"
             echo(
-                f"ner probe: {outcome.run}, {outcome.language}, {outcome.probe}: {found} {limits(outcome.interval)} "
-                f"is below --max-drop {config.max_drop:g}",
+                f"ner probe: {outcome.run}, {outcome.language}, {outcome.probe}: {found} {limits(outcome.interval)}: "
+                f"a loss above --max-drop {config.max_drop:g}",
                 sys.stderr,
             )
         sys.exit(FAILED)
@@ -181,7 +181,7 @@ def prepare(config: ProbeConfig, accelerator: Accelerator) -> Plan:
         for source, of_source in tested.items()
     }
     carried = {source: list(name_sets(names, of_source, config.seed)) for source, of_source in tested.items()}
-    return Plan(runs, languages, probes, names, known, tested, sets, carried)
+    return Plan(runs, probes, names, known, corpora, tested, sets, carried)
 
 
 def check_names(names: Sequence[NameList], corpus: Corpus) -> None:
@@ -253,6 +253,7 @@ def write(config: ProbeConfig, plan: Plan, outcomes: Sequence[Outcome], names: S
     write_atomic(folder / "probes.md", f"{text}\n")
     write_atomic(folder / "probes.csv", to_csv(outcomes))
     write_json(folder / "probes.json", to_plain(outcomes, names, shown, config.split, config.seed))
+    write_skipped(plan.corpora.values(), folder / "skipped.jsonl")
     written = ["probes.md", "probes.csv", "probes.json"]
     if names:
         write_atomic(folder / "names.csv", failures_to_csv(names))

@@ -95,7 +95,7 @@ def names_in_carriers(names: NameList, rows: Dataset, seed: str) -> NamedSentenc
         has_context = any(word.isalpha() and not tag[2:] for word, tag in zip(words, tags, strict=True))
         if len(places) == 1 and has_context:
             carriers.append((words, tags, *places[0]))
-    rng = random.Random(f"{seed} {names.type} {names.file}")
+    rng = random.Random(f"{seed} {names.type}")
     made: list[Carried] = []
     for i, name in enumerate(names.names if carriers else ()):
         for _ in range(CARRIERS):

@@ -10,7 +10,7 @@ from ner.analysis.probing.probes import Material, Pool
 from ner.data.arrow_store import tag_set
 from ner.data.perturbation import spans
 from ner.modeling.baselines import sentences
-from ner.tags import Entities
+from ner.tags import Entities, TagSet
 
 Known = dict[tuple[str, ...], set[str]]  # words of a mention -> its types
 NUM_FREQUENT = 20  # words
@@ -59,9 +59,20 @@ def materials(tested: Mapping[str, Dataset], trained: Mapping[str, Sequence[Data
         language: Material(
             frequent=frequent_words(rows),
             unseen=pool(mentions(rows), seen),
-            foreign=pool((m for other, part in found.items() if other != language for m in part), here[language]),
+            foreign=writable(
+                pool((m for other, part in found.items() if other != language for m in part), here[language]),
+                tag_set(rows),
+            ),
         )
         for language, rows in tested.items()
+    }
+
+
+def writable(names: Pool, tags: TagSet) -> Pool:
+    """Without mentions of several words of a type that has no I- tag here: they may come from other data."""
+    return {
+        type_: [words for words in of_type if len(words) == 1 or f"I-{type_}" in tags.ids]
+        for type_, of_type in names.items()
     }
 
 

@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from ner.analysis.probing.changed_sets import ChangedSet, change_sentences, check_alignment, samples
 from ner.analysis.probing.flips import flips, images
 from ner.analysis.probing.name_lists import NameList, names_alone, names_in_carriers, read_names
-from ner.analysis.probing.names import frequent_words, known_mentions, materials, slices
+from ner.analysis.probing.names import frequent_words, known_mentions, materials, slices, writable
 from ner.analysis.probing.probes import ALL, NAMES, Material, chosen
 from ner.analysis.probing.probing import (
     check_pairing,
@@ -261,6 +261,12 @@ def test_what_names_are_drawn_from():
     assert of_french.unseen == {"LOC": [("Genève",), ("Berne",), ("Bern",)]}
     assert of_french.foreign == {"LOC": [("Genf",), ("Ginevra",)], "PER": [("Anna",)]}
     assert frequent_words(rows_of("der und der Der 1 und/B-ORG der", "ab")) == ["der", "ab", "und"]
+
+
+def test_foreign_names_that_the_tags_can_not_say():
+    names = {"LOC": [("Bad", "Ragaz"), ("Bern",)], "ORG": [("FC", "Zug")]}
+    tags = TagSet(("O", "B-LOC", "B-ORG", "I-ORG"))
+    assert writable(names, tags) == {"LOC": [("Bern",)], "ORG": [("FC", "Zug")]}
 
 
 def test_a_list_is_read(tmp_path):
