@@ -172,6 +172,7 @@ def check_pairing(changed: ChangedSet, rows: Dataset) -> None:
     group_of_word = np.repeat(changed.group, sizes)
     group_of_new = np.repeat(changed.group_of_row, np.diff(changed.row_offsets))
     is_old = changed.origins >= 0
+    assert (changed.origins < len(group_of_word)).all()
     assert (group_of_word[changed.origins[is_old]] == group_of_new[is_old]).all()
 
 
