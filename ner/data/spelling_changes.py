@@ -106,8 +106,9 @@ def glued(words: Sequence[str], tags: Sequence[str]) -> Changed:
         if word in OPENING and not begins and not opening and not is_last and (tag == "O" or next_tag == tag):
             opening = word
             continue
-        for column, value in zip(changed, (opening + word, tag, place), strict=True):
-            column.append(value)  # type: ignore[arg-type]  # of three lists
+        changed.words.append(opening + word)
+        changed.tags.append(tag)
+        changed.origins.append(place)
         opening = ""
     return changed
 
