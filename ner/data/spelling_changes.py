@@ -8,6 +8,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
@@ -69,17 +70,23 @@ def other_apostrophes(word: str) -> str:
 
 
 def other_quotes(words: Sequence[str], tags: Sequence[str]) -> Changed:
-    """«» as straight quotation marks; all others, also '' and ``, as «»: the first opens, the second closes."""
-    count = 0
+    """«» as straight quotation marks; all others, also '' and ``, as «»: the first opens, the second closes.
 
-    def other(match: re.Match[str]) -> str:
+    At the end of a sentence none opens: the first of the two may be missing.
+    """
+    count = 0
+    last = len(words) - 1
+
+    def other(place: int, match: re.Match[str]) -> str:
         nonlocal count
         if match[0] in "«»":
             return '"'
         count += 1
-        return "«" if count % 2 else "»"
+        is_at_end = 0 < place == last and match.end() == len(words[place])
+        return "»" if count % 2 == 0 or is_at_end else "«"
 
-    return spelled(words, tags, lambda word: QUOTE.sub(other, word))
+    new_words = [QUOTE.sub(partial(other, place), word) for place, word in enumerate(words)]
+    return Changed(new_words, *as_it_is(words, tags)[1:])
 
 
 def no_full_stop(words: Sequence[str], tags: Sequence[str]) -> Changed:

@@ -128,6 +128,8 @@ def test_quotation_marks_open_and_close():
     after = '« Bern » und «Genf» ; « Zug » " Chur "'
     words = before.split()
     assert other_quotes(words, ["O"] * len(words)).words == after.split()
+    assert other_quotes(["Bern", "''"], ["B-LOC", "O"]).words == ["Bern", "»"]  # none opens at the end
+    assert other_quotes(["in", "''Bern"], ["O", "B-LOC"]).words == ["in", "«Bern"]
 
 
 def test_only_a_full_stop_at_the_end_outside_of_entities_goes():

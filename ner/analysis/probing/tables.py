@@ -174,7 +174,7 @@ def to_csv(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         values = [getattr(outcome, name) for name in names] + [outcome.interval.low, outcome.interval.high]
         flips = outcome.flips
-        counts = [*(flips.counts[flip] for flip in FLIPS), flips.gone] if flips else [""] * (len(FLIPS) + 1)
+        counts: list[Any] = [*(flips.counts[flip] for flip in FLIPS), flips.gone] if flips else [""] * (len(FLIPS) + 1)
         writer.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in values] + counts)
     return text.getvalue()
 

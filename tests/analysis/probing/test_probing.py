@@ -265,7 +265,7 @@ def test_what_names_are_drawn_from():
 
 
 def test_foreign_names_that_the_tags_can_not_say():
-    names = {"LOC": [("Bad", "Ragaz"), ("Bern",)], "ORG": [("FC", "Zug")]}
+    names: dict[str, list[tuple[str, ...]]] = {"LOC": [("Bad", "Ragaz"), ("Bern",)], "ORG": [("FC", "Zug")]}
     tags = TagSet(("O", "B-LOC", "B-ORG", "I-ORG"))
     assert writable(names, tags) == {"LOC": [("Bern",)], "ORG": [("FC", "Zug")]}
 
