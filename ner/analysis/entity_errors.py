@@ -37,10 +37,15 @@ def match(gold: np.ndarray, predicted: np.ndarray, sentence_start: np.ndarray, t
     gold_sides, predicted_sides = (
         np.stack(entities(ids, sentence_start, tags), axis=1).astype(np.int64) for ids in (gold, predicted)
     )
-    ours, theirs = pairs(gold_sides, predicted_sides, len(gold))
+    return match_entities(gold_sides, predicted_sides, len(gold), len(tags.types))
+
+
+def match_entities(gold_sides: np.ndarray, predicted_sides: np.ndarray, num_words: int, num_types: int) -> Matches:
+    """`match` of entities: int64 [entities, 3], start, end (exclusive) and type of each; those of a side are apart."""
+    ours, theirs = pairs(gold_sides, predicted_sides, num_words)
     missed = np.setdiff1d(np.arange(len(gold_sides)), ours)
     spurious = np.setdiff1d(np.arange(len(predicted_sides)), theirs)
-    nothing = np.array([-1, -1, len(tags.types)])  # indexed by -1
+    nothing = np.array([-1, -1, num_types])  # indexed by -1
     of_gold = np.vstack([gold_sides, nothing])[np.concatenate([ours, missed, np.full(len(spurious), -1)])]
     of_predicted = np.vstack([predicted_sides, nothing])[np.concatenate([theirs, np.full(len(missed), -1), spurious])]
     same_span = (of_gold[:, :2] == of_predicted[:, :2]).all(axis=1)

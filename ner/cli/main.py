@@ -14,6 +14,7 @@ Train and test
 
 Understand the errors
   errors        losses by word, tag, language; kinds of entity errors; sentences of the highest loss
+  probe         what changed sentences and other names do to F1, and which entities they lose
   label-errors  sentences whose gold tags are most likely wrong
   page          an HTML report to browse all of it
 
@@ -42,6 +43,7 @@ COMMANDS = (
     "baseline",
     "average",
     "errors",
+    "probe",
     "label-errors",
     "page",
     "tag",

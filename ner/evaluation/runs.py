@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
 
 from ner.config import BaselineConfig, EvaluationDataOptions, Sizes, TrainConfig
@@ -139,6 +140,18 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
     )
 
 
+def training_sentences(run: Run) -> tuple[Dataset, np.ndarray]:
+    """What a run was trained on, copies left out, and int64 [sentences], the place in `trained_on` of its language.
+
+    Raises InputError where nothing is known of its training, or its data is gone.
+    """
+    if run.trained_from is None or run.options is None:
+        raise InputError(f"{run.name}: nothing is known of its training")
+    corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
+    splits = {language: corpus[language]["train"] for language in run.trained_on}
+    return join_languages(splits, run.max_train_sentences, run.options.slice_seed)
+
+
 def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[str], Seen]:
     """What reading the data met, and how many of the sentences that each run is tested on it was trained on.
 
@@ -150,9 +163,7 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
         if run.trained_from is None or run.options is None:
             continue
         try:
-            train_corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
-            splits = {language: train_corpus[language]["train"] for language in run.trained_on}
-            trained, _ = join_languages(splits, run.max_train_sentences, run.options.slice_seed)
+            trained, _ = training_sentences(run)
         except InputError as error:
             reason = str(error).splitlines()[0]
             found.append(f"{run.name}: which of the sentences it was trained on is unknown, its data is gone: {reason}")

@@ -1,0 +1,267 @@
+"""Changes test sentences in ways that should not matter, or that tell what a tagger goes by, and tests runs on them.
+
+    ner probe runs/de runs/all --languages de fr it en --output reports/probing
+    ner probe runs/de --probes lower upper typos-inside --max-drop 0.05
+    ner probe runs/all --probes unseen --names ORG=universities.csv:1 PER=people.txt
+
+For each run, language and probe: F1 before and after, the paired difference with its interval, and what became of the
+entities that were found before. Several processes: accelerate launch -m ner probe ...
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from accelerate import Accelerator
+from datasets import Dataset, disable_progress_bars
+
+from ner import runtime
+from ner.analysis.probing.changed_sets import samples
+from ner.analysis.probing.name_lists import NamedSentences, NameList, names_alone, names_in_carriers, read_names
+from ner.analysis.probing.names import Known, known_mentions, materials
+from ner.analysis.probing.probes import NAMES, Probe, chosen
+from ner.analysis.probing.probing import NameOutcome, Outcome, Sets, dropped, make_sets, probe_language, probe_names
+from ner.analysis.probing.tables import (
+    Samples,
+    examples,
+    failures_to_csv,
+    limits,
+    signed,
+    to_csv,
+    to_markdown,
+    to_plain,
+)
+from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twice, not_above_zero, option, parse
+from ner.config import BatchOptions, EvaluationDataOptions, PrecisionOptions
+from ner.config.options import bad_row_length
+from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
+from ner.errors import InputError, single_line
+from ner.evaluation.predictors import EncodedCache, load_predictor
+from ner.evaluation.runs import Run, check_tags, find_run, training_sentences
+from ner.files import file_errors, write_atomic, write_json
+from ner.report import plots
+from ner.utils import progress_bar
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """probing"""
+
+    runs: tuple[str, ...] = option(
+        (),
+        "run folders of train.py and ner baseline, model folders, or Hub names of token classifiers",
+        metavar="RUN",
+        positional=True,
+    )
+    languages: tuple[str, ...] | None = option(
+        None, "languages to test on (every language that a run was trained on)", metavar="LANG"
+    )
+    split: str = option("test", "split to test on", metavar="SPLIT")
+    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
+    probes: tuple[str, ...] = option((), f"which (all): {' '.join(NAMES)}", metavar="NAME")
+    names: tuple[str, ...] = option(
+        (),
+        "lists of names to find alone and in sentences: a CSV file, and its column by its number from 0 or by its "
+        "header (0, as of a name a line)",
+        metavar="TYPE=FILE:COLUMN",
+    )
+    max_drop: float | None = option(
+        None,
+        "end with status 1 if a probe that changes sentences loses more F1 than X in a run and language",
+        metavar="X",
+    )
+    seed: int = option(42, "of typing errors, exchanged names and words", metavar="N")
+    output: str | None = option(
+        None, "folder for tables, examples and the heat map: Markdown, CSV, JSON, PNG, SVG", metavar="FOLDER"
+    )
+
+
+@dataclass(frozen=True)
+class ProbeConfig(ProbeOptions, EvaluationDataOptions, BatchOptions, PrecisionOptions):
+    """Everything that decides what `ner probe` finds."""
+
+    def __post_init__(self) -> None:
+        problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
+        problems += named_twice(self, "runs", "languages", "probes", "names")
+        if self.max_drop is not None and not 0 <= self.max_drop <= 1:
+            problems.append(f"--max-drop {self.max_drop} must be from 0 to 1, like 0.05")
+        if problems:
+            raise InputError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tested: runs with what they were trained on (None: not known), and the sets of each source."""
+
+    runs: Sequence[Run]
+    probes: Sequence[Probe]
+    names: Sequence[NameList]
+    known: Mapping[str, Known | None]
+    corpora: Mapping[Source, Corpus]
+    tested: Mapping[Source, Mapping[str, Dataset]]
+    sets: Mapping[Source, Mapping[str, Sets]]
+    carried: Mapping[Source, Sequence[tuple[NameList, str, NamedSentences]]]
+
+    def num_sentences(self) -> int:
+        """That all runs tag together."""
+        return sum(
+            sum(len(rows) for rows in self.tested[run.source].values())
+            + sum(len(changed.rows) for of_lang in self.sets[run.source].values() for changed in of_lang.values())
+            + sum(len(made.rows) for _, _, made in self.carried[run.source])
+            for run in self.runs
+        )
+
+    def samples(self) -> Samples:
+        """Changed sentences of the first source."""
+        source = self.runs[0].source
+        return {
+            language: {name: samples(self.tested[source][language], changed) for name, changed in of_language.items()}
+            for language, of_language in self.sets[source].items()
+        }
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command `ner probe`."""
+    disable_progress_bars()
+    with exit_on_input_error():
+        config = parse(ProbeConfig, arguments, __doc__)
+        accelerator = runtime.start_accelerator(config.mixed_precision)
+        with runtime.main_process_first(accelerator):
+            plan = prepare(config, accelerator)
+        if config.output:
+            with file_errors(config.output):
+                Path(config.output).mkdir(parents=True, exist_ok=True)
+        outcomes, names = test(config, accelerator, plan)
+    runtime.wait_for_everyone()
+    accelerator.end_training()
+    if not accelerator.is_main_process:
+        return
+    echo(to_markdown(outcomes, names, config.split))
+    try:
+        if config.output:
+            echo(f"\nwritten: {config.output}/{', '.join(write(config, plan, outcomes, names))}")
+    except OSError as error:
+        echo(f"ner probe: {config.output}: not all is written: {single_line(error)}", sys.stderr)
+        sys.exit(FAILED)
+    if config.max_drop is not None and (losses := dropped(outcomes, config.max_drop)):
+        for outcome in losses:
+            found = f"F1 {outcome.before:.3f} -> {outcome.after:.3f}, {signed(outcome.difference)}"
+            echo(
+                f"ner probe: {outcome.run}, {outcome.language}, {outcome.probe}: {found} {limits(outcome.interval)}: "
+                f"a loss above --max-drop {config.max_drop:g}",
+                sys.stderr,
+            )
+        sys.exit(FAILED)
+
+
+def prepare(config: ProbeConfig, accelerator: Accelerator) -> Plan:
+    """Reads everything, and changes the sentences. Raises InputError."""
+    probes = chosen(config.probes)
+    names = [read_names(text) for text in config.names]
+    runs = [find_run(name, config.checkpoint, config) for name in config.runs]
+    languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
+    if not languages:
+        raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
+    corpora = {
+        source: load_corpus(source, languages, [config.split]) for source in dict.fromkeys(r.source for r in runs)
+    }
+    for run in runs:
+        check_tags(run, corpora[run.source])
+        check_names(names, corpora[run.source])
+    for corpus in corpora.values():
+        for note in corpus.notes:
+            runtime.say(accelerator, f"note: {note}")
+    trained, known = training(accelerator, runs)
+    tested = {source: {lang: corpus[lang][config.split] for lang in languages} for source, corpus in corpora.items()}
+    sets = {
+        source: make_sets(of_source, materials(of_source, trained), probes, config.seed)
+        for source, of_source in tested.items()
+    }
+    carried = {source: list(name_sets(names, of_source, config.seed)) for source, of_source in tested.items()}
+    return Plan(runs, probes, names, known, corpora, tested, sets, carried)
+
+
+def check_names(names: Sequence[NameList], corpus: Corpus) -> None:
+    """Raises InputError for a type that the data has not."""
+    tags = corpus.tags.names
+    for of_list in names:
+        needed = [f"B-{of_list.type}"] + [f"I-{of_list.type}"] * any(len(name) > 1 for name in of_list.names)
+        if lacking := [tag for tag in needed if tag not in tags]:
+            raise InputError(
+                f"`names` {of_list.type}: {corpus.source.data} has no tag {lacking[0]}, but {' '.join(tags)}"
+            )
+
+
+def training(accelerator: Accelerator, runs: Sequence[Run]) -> tuple[dict[str, list[Dataset]], dict[str, Known | None]]:
+    """Training sentences by language, and the mentions that each run was trained on; notes where they are not known."""
+    trained: dict[str, list[Dataset]] = {}
+    known: dict[str, Known | None] = {}
+    for run in runs:
+        try:
+            sentences, languages = training_sentences(run)
+        except InputError as error:
+            reason = str(error).splitlines()[0]
+            runtime.say(accelerator, f"note: {run.name}: no slices of seen and unseen mentions: {reason}")
+            known[run.name] = None
+            continue
+        known[run.name] = known_mentions([sentences])
+        for number, language in enumerate(run.trained_on):
+            trained.setdefault(language, []).append(sentences.select((languages == number).nonzero()[0]))
+    return trained, known
+
+
+def name_sets(
+    names: Sequence[NameList], tested: Mapping[str, Dataset], seed: int
+) -> Iterator[tuple[NameList, str, NamedSentences]]:
+    """Each list alone, and in the carriers of each language that has some: list, place, sentences."""
+    for of_list in names:
+        yield of_list, "alone", names_alone(of_list, next(iter(tested.values())))
+        for language, rows in tested.items():
+            made = names_in_carriers(of_list, rows, f"{seed} {language}")
+            if len(made.rows):
+                yield of_list, language, made
+
+
+def test(config: ProbeConfig, accelerator: Accelerator, plan: Plan) -> tuple[list[Outcome], list[NameOutcome]]:
+    """Tests every run on everything. Raises InputError for a model that can not be loaded."""
+    outcomes: list[Outcome] = []
+    names: list[NameOutcome] = []
+    cache: EncodedCache = {}
+    with progress_bar(accelerator, "probe", " sentences", total=plan.num_sentences()) as bar:
+        for run in plan.runs:
+            bar.set_postfix(run=run.name)
+            predictor = load_predictor(run, config, accelerator, cache)
+            for language, rows in plan.tested[run.source].items():
+                sets, known = plan.sets[run.source][language], plan.known[run.name]
+                outcomes += probe_language(run.name, language, predictor, rows, sets, plan.probes, known, bar.update)
+            for of_list, place, made in plan.carried[run.source]:
+                names.append(probe_names(run.name, place, predictor, of_list, made, bar.update))
+            accelerator.free_memory()
+    return outcomes, names
+
+
+def write(config: ProbeConfig, plan: Plan, outcomes: Sequence[Outcome], names: Sequence[NameOutcome]) -> list[str]:
+    """Writes the files of --output; returns their names. Raises OSError."""
+    folder = Path(str(config.output))
+    shown = plan.samples()
+    text = "\n\n".join(
+        part for part in (to_markdown(outcomes, names, config.split), "## Examples", examples(outcomes, shown)) if part
+    )
+    write_atomic(folder / "probes.md", f"{text}\n")
+    write_atomic(folder / "probes.csv", to_csv(outcomes))
+    write_json(folder / "probes.json", to_plain(outcomes, names, shown, config.split, config.seed))
+    write_skipped(plan.corpora.values(), folder / "skipped.jsonl")
+    written = ["probes.md", "probes.csv", "probes.json"]
+    if names:
+        write_atomic(folder / "names.csv", failures_to_csv(names))
+        written.append("names.csv")
+    if not plots.can_draw():
+        echo(f"no pictures: {plots.MISSING}", sys.stderr)
+    elif outcomes:
+        from ner.report.probe_plot import probe_map
+
+        written += plots.save(probe_map(outcomes), folder, "probes")
+    return written

@@ -1,0 +1,132 @@
+"""`ner probe` on runs of the embedded corpus: a dictionary, which learns by heart, and an encoder."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+
+import evaluate
+from ner.analysis.probing.probes import ALL, NAMES
+from ner.cli import baseline, probe
+from tests.runs import train_run
+
+pytestmark = pytest.mark.usefixtures("fresh_accelerator")
+FILES = {"probes.md", "probes.csv", "probes.json", "probes.png", "probes.svg"}
+
+
+@pytest.fixture(scope="module")
+def runs(small_corpus, thin_encoder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    data = ["--data", str(small_corpus), "--train-on", "de", "--method", "dictionary"]
+    baseline.main([*data, "--output", str(folder / "dictionary")])
+    train_run(thin_encoder, small_corpus, folder / "encoder", "--train-on de --epochs 2 --batch-size 16")
+    return folder
+
+
+def main(*arguments: object) -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    probe.main([*map(str, arguments), "--mixed-precision", "no"])
+
+
+def read(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "probes.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_all_probes_on_two_languages(runs, tmp_path, capsys):
+    """Every probe has a row for each language, and files are equal each time."""
+    arguments = [runs / "dictionary", "--languages", "de", "fr", "--max-drop", "1"]
+    main(*arguments, "--output", tmp_path / "first")
+    printed = capsys.readouterr().out
+    main(*arguments, "--output", tmp_path / "again")
+    assert {file.name for file in (tmp_path / "first").iterdir()} >= FILES - {"probes.png", "probes.svg"}
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
+    rows = read(tmp_path / "first")
+    slices = {each.name for each in ALL if each.change is None}
+    for language in ("de", "fr"):
+        found = {row["probe"] for row in rows if row["language"] == language}
+        assert set(NAMES) - slices <= found <= set(NAMES)
+    by_heart = {row["probe"]: row for row in rows if row["language"] == "de"}
+    assert float(by_heart["unseen"]["after"]) < 0.1 < 0.7 < float(by_heart["seen"]["after"])
+    assert float(by_heart["upper"]["after"]) < 0.1
+    assert f"| de       | upper            | {by_heart['upper']['changed']:>17} |" in printed
+    for row in rows:
+        if row["kept"]:
+            assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+    written = json.loads((tmp_path / "first/probes.json").read_text(encoding="utf-8"))
+    assert len(written["outcomes"]) == len(rows)
+    assert written["changes"]["de"]["upper"][0][1].isupper()
+    text = (tmp_path / "first/probes.md").read_text(encoding="utf-8")
+    assert "### upper (fr): all in upper case" in text
+
+
+def test_before_a_change_the_scores_are_those_of_evaluate(runs, tmp_path):
+    """Of an encoder and a baseline; a paragraph's groups add up to the same sentences: one F1 for all probes."""
+    names = [str(runs / "dictionary"), str(runs / "encoder")]
+    main(*names, "--probes", "lower", "paragraph", "alone", "unseen", "--output", tmp_path / "probes")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    evaluate.main([*names, "--mixed-precision", "no", "--output", str(tmp_path / "matrix")])
+    rows = read(tmp_path / "probes")
+    results = json.loads((tmp_path / "matrix/matrix.json").read_text(encoding="utf-8"))["results"]
+    assert [result["run"] for result in results] == names
+    for result in results:
+        of_run = [row for row in rows if row["run"] == result["run"]]
+        assert [row["probe"] for row in of_run] == ["lower", "paragraph", "unseen", "alone"]
+        scores = result["scores"]["default"]
+        assert {row["before"] for row in of_run if row["measure"] == "F1"} == {f"{scores['f1']:.6f}"}
+        assert {row["before"] for row in of_run if row["measure"] == "recall"} == {f"{scores['recall']:.6f}"}
+
+
+def test_a_loss_that_is_too_large_ends_with_status_1(runs, capsys):
+    arguments = [runs / "dictionary", "--probes", "upper", "swiss", "unseen", "--max-drop"]
+    with pytest.raises(SystemExit) as end:
+        main(*arguments, "0.05")
+    captured = capsys.readouterr()
+    assert end.value.code == 1
+    (message,) = [line for line in captured.err.splitlines() if "max-drop" in line]
+    assert f"{runs / 'dictionary'}, de, upper: F1 0." in message
+    assert message.endswith("]: a loss above --max-drop 0.05")
+    assert "F1 before" in captured.out
+    main(*arguments, "1")
+
+
+def test_lists_of_names(runs, tmp_path, capsys):
+    file = tmp_path / "clubs.csv"
+    file.write_text("1,FC Entenhausen\n2,Alpina AG\n", encoding="utf-8")
+    main(runs / "dictionary", "--probes", "seen", "--names", f"ORG={file}:1", "--output", tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "Lists of names" in printed
+    names = json.loads((tmp_path / "out/probes.json").read_text(encoding="utf-8"))["names"]
+    assert [(each["place"], each["names"], each["sentences"]) for each in names] == [("alone", 2, 2), ("de", 2, 6)]
+    rows = list(csv.DictReader((tmp_path / "out/names.csv").read_text(encoding="utf-8").splitlines()))
+    assert "FC Entenhausen" in {row["name"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--probes lowre", "--probes: no probe lowre"),
+        ("--max-drop 5", "--max-drop 5.0 must be from 0 to 1"),
+        ("--names MISC={}", "--names MISC: {} has no tag B-MISC"),
+        ("--split dev", "no split dev"),
+        ("--names ORG=none.csv", "--names none.csv: No such file"),
+    ],
+)
+def test_what_can_not_be(runs, small_corpus, tmp_path, flags, message, capsys):
+    file = tmp_path / "names.txt"
+    file.write_text("Oscar\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        main(runs / "dictionary", *flags.format(file).split())
+    assert end.value.code == 2
+    assert message.format(small_corpus) in capsys.readouterr().err
+
+
+def test_a_model_of_which_no_training_is_known(runs, small_corpus, capsys):
+    """No slices, and a note that says so."""
+    main(runs / "encoder/best", "--data", small_corpus, "--languages", "de", "--probes", "unseen", "no-full-stop")
+    captured = capsys.readouterr()
+    assert "no slices of seen and unseen mentions: " in captured.err
+    assert "no-full-stop" in captured.out
+    assert "recall" not in captured.out
