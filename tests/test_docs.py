@@ -164,5 +164,5 @@ def test_the_manual_lists_every_module():
         path for path in (ROOT / "ner").iterdir() if (path / "__init__.py").is_file() and path.name != "cli"
     ):
         (row,) = (row for row in rows if row.startswith(f"| `ner/{folder.name}/` |"))
-        modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+        modules = {file.stem for file in folder.rglob("*.py")} - {"__init__"}
         assert set(re.findall(r"`(\w+)`", row)) == modules

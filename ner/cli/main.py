@@ -16,6 +16,7 @@ Understand the errors
   errors        losses by word, tag, language; kinds of entity errors; sentences of the highest loss
   label-errors  sentences whose gold tags are most likely wrong
   page          an HTML report to browse all of it
+  layers        inside the encoder, before and after: what its layers hold, a map of entities, attention
 
 Use a tagger
   tag           texts, files or standard input; accelerate launch -m ner tag for several processes
@@ -43,6 +44,7 @@ COMMANDS = (
     "errors",
     "label-errors",
     "page",
+    "layers",
     "tag",
     "serve",
     "export",
