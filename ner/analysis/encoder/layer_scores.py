@@ -137,8 +137,8 @@ def fit_probes(
     control = control_labels(words, shares, seed)
     of_layers = []
     for layer in vectors:
-        chosen = layer[places]
-        of_layers.append((fit(chosen, labels, num_classes), fit(chosen, control, num_classes)))
+        probe, control_probe = fit(layer[places], [labels, control], num_classes)
+        of_layers.append((probe, control_probe))
         progress(1)
     return Probes(task, of_layers, shares, frozenset(words), len(words), seed)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 L2 = 1e-3  # half of it times the squared weights is added to the mean cross-entropy (nats)
 MAX_ITERATIONS = 100
+SMALLEST_SPREAD = 1e-6
 TOLERANCE = 1e-4  # of the largest gradient
 
 
@@ -59,38 +59,44 @@ class ProbeScore:
         return self.accuracy - self.control_accuracy
 
 
-def fit(vectors: np.ndarray, labels: np.ndarray, num_classes: int, *, l2: float = L2) -> LinearProbe:
-    """Fits a probe with L-BFGS, all words at once, from weights of zero: the same input, the same probe.
+def fit(vectors: np.ndarray, labelings: Sequence[np.ndarray], num_classes: int, *, l2: float = L2) -> list[LinearProbe]:
+    """Fits a probe to each labeling with L-BFGS, all words at once, from weights of zero: the same input, the same probes.
+
+    Probes of several labelings do not depend on each other; together, they read the vectors once for all.
 
     Args:
         vectors: float32 [words, hidden], at least one word.
-        labels: int64 [words], from 0 up to num_classes.
+        labelings: int64 [words] each, from 0 up to num_classes.
         num_classes: Of the labels.
         l2: Weight of the L2 penalty on the weights, not on the bias.
 
     Returns:
-        The probe.
+        A probe for each labeling.
     """
     raw = torch.from_numpy(vectors)
     mean = raw.mean(dim=0)
     spread = raw.std(dim=0, correction=0)
-    scale = torch.where(spread > 1e-6, spread, 1.0)  # a dimension that never changes says nothing
+    scale = torch.where(spread > SMALLEST_SPREAD, spread, 1.0)  # a dimension that never changes says nothing
     x = standardised(vectors, mean, scale)
-    y = torch.from_numpy(labels)
-    weight = torch.zeros((x.shape[1], num_classes), requires_grad=True)
-    bias = torch.zeros(num_classes, requires_grad=True)
+    y = torch.from_numpy(np.stack(labelings, axis=1))[:, :, None]
+    weight = torch.zeros((x.shape[1], len(labelings) * num_classes))
+    bias = torch.zeros(len(labelings) * num_classes)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=MAX_ITERATIONS, tolerance_grad=TOLERANCE, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = cross_entropy(x @ weight + bias, y) + l2 / 2 * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        """Sum over the labelings of the penalised mean cross-entropy; sets the gradient, which is p - y at the scores."""
+        log_p = torch.addmm(bias, x, weight).view(len(x), len(labelings), num_classes).log_softmax(dim=2)
+        value = l2 / 2 * weight.square().sum() - log_p.gather(2, y).sum() / len(x)
+        wrong = log_p.exp_().scatter_add_(2, y, torch.full(y.shape, -1.0)).flatten(start_dim=1) / len(x)
+        weight.grad = torch.addmm(weight, x.T, wrong, beta=l2)
+        bias.grad = wrong.sum(dim=0)
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return LinearProbe(mean, scale, weight.detach(), bias.detach())
+    parts = zip(weight.split(num_classes, dim=1), bias.split(num_classes), strict=True)
+    return [LinearProbe(mean, scale, own_weight.contiguous(), own_bias) for own_weight, own_bias in parts]
 
 
 def standardised(vectors: np.ndarray, mean: Tensor, scale: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from ner.analysis.encoder.entity_map import EntityVectors
 from ner.analysis.encoder.layer_scores import (
     TASKS,
     LayerScore,
+    Probes,
     Sample,
     choose_sentences,
     entity_vectors,
@@ -165,50 +166,70 @@ def draw_samples(
 
 
 def survey(
-    subjects: Sequence[Subject],
+    subjects: Iterable[Subject],
     plan: Plan,
     processes: Processes,
     *,
     sentences_done: Callable[[int], Any],
     probes_done: Callable[[int], Any],
 ) -> Iterator[Findings]:
-    """Looks into encoders, one at a time in memory; with it the vectors of one sample to fit and of one to test.
+    """Looks into encoders, one at a time in memory; with it the vectors of one sample.
 
     sentences_done, probes_done: called with the number of sentences and of fitted probes since the last call. Raises
     InputError as `word_vectors` and `attention`, and for a layer that an encoder lacks.
     """
     for subject in subjects:
-        model = subject.load().to(processes.device)  # type: ignore[arg-type]  # its stub takes no device
-        found = Findings(subject.name, subject.is_fine_tuned)
-        if plan.text is not None:
-            found.attention = attention(model, subject.tokenizer, plan.text)
-        if processes.device.type == "cpu":
-            use_cpu_kernels(model)
+        yield look_into(subject, plan, processes, sentences_done, probes_done)
 
-        def vectors_of(
-            sample: Sample, model: PreTrainedModel = model, name: str = subject.name
-        ) -> np.ndarray:  # float32 [layers + 1, chosen, hidden]
-            return sample_vectors(sample, name, model, processes, plan.max_tokens, sentences_done)
 
-        for trained_on, sample, languages in plan.groups:
-            vectors = vectors_of(sample)
-            found.layer = layer_of(plan.layer, len(vectors) - 1, subject.name)
-            probes = [fit_probes(vectors, sample, task, plan.tags, plan.seed, probes_done) for task in TASKS]
-            del vectors  # before those of the test take their place
-            for language in languages:
-                tested = plan.tested[language]
-                vectors = vectors_of(tested)
-                for of_task in filter(None, probes):
-                    scores = score_probes(of_task, vectors, tested, plan.tags)
-                    found.scores += [
-                        LayerScore(subject.name, of_task.task, trained_on, of_task.num_words, language, layer, score)
-                        for layer, score in enumerate(scores)
-                    ]
-                found.entities[language] = entity_vectors(
-                    vectors[found.layer], tested, language, plan.tags, plan.max_entities, plan.seed
-                )
-                del vectors
-        yield found
+def look_into(
+    subject: Subject,
+    plan: Plan,
+    processes: Processes,
+    sentences_done: Callable[[int], Any],
+    probes_done: Callable[[int], Any],
+) -> Findings:
+    """`survey` of one encoder."""
+    model = subject.load()
+    model.to(processes.device)  # type: ignore[arg-type]  # its stub takes no device
+    found = Findings(subject.name, subject.is_fine_tuned)
+    if plan.text is not None:
+        found.attention = attention(model, subject.tokenizer, plan.text)
+    if processes.device.type == "cpu":
+        use_cpu_kernels(model)
+
+    def vectors_of(sample: Sample) -> np.ndarray:
+        return sample_vectors(sample, subject.name, model, processes, plan.max_tokens, sentences_done)
+
+    for trained_on, sample, languages in plan.groups:
+        vectors = vectors_of(sample)
+        found.layer = layer_of(plan.layer, len(vectors) - 1, subject.name)
+        probes = [fit_probes(vectors, sample, task, plan.tags, plan.seed, probes_done) for task in TASKS]
+        del vectors  # before those of the test take their place
+        for language in languages:
+            add_language(found, plan, vectors_of(plan.tested[language]), trained_on, language, probes)
+    return found
+
+
+def add_language(
+    found: Findings,
+    plan: Plan,
+    vectors: np.ndarray,
+    trained_on: tuple[str, ...],
+    language: str,
+    probes: Iterable[Probes | None],
+) -> None:
+    """Adds what the probes score on a language, and its entities. vectors: of its sample, as `sample_vectors`."""
+    sample = plan.tested[language]
+    for of_task in filter(None, probes):
+        scores = score_probes(of_task, vectors, sample, plan.tags)
+        found.scores += [
+            LayerScore(found.name, of_task.task, trained_on, of_task.num_words, language, layer, score)
+            for layer, score in enumerate(scores)
+        ]
+    found.entities[language] = entity_vectors(
+        vectors[found.layer], sample, language, plan.tags, plan.max_entities, plan.seed
+    )
 
 
 def layer_of(layer: int | None, last: int, name: str) -> int:

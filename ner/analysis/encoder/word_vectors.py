@@ -78,6 +78,6 @@ def word_vectors(
         places = place[at.cpu()]
         is_chosen = places < nowhere
         found[:, places[is_chosen]] = states[is_chosen.to(states.device)].float().cpu().transpose(0, 1)
-    if found is None or found.isnan().any():
+    if found is None or any(layer.isnan().any() for layer in found):
         raise InputError(f"{name} gives no vector, or no numbers, for some of {len(words):,} words; is it damaged?")
     return found.numpy()

@@ -22,14 +22,14 @@ def test_separable_labels_are_read_without_an_error(rng):
     size = np.array([1e-2, 1e3, 1.0, 1e-4], dtype=np.float32)
     corners = np.array([[5, 0, 0, 0], [0, 5, 0, 0], [0, 0, 0, 5]])
     vectors = ((corners[labels] + rng.normal(size=(300, 4)) * 0.3) * size + 7).astype(np.float32)
-    probe = fit(vectors[:200], labels[:200], 3)
+    (probe,) = fit(vectors[:200], [labels[:200]], 3)
     assert (probe.predict(vectors[200:]) == labels[200:]).all()
 
 
 def test_random_labels_are_not_found_in_other_words(rng):
     vectors = rng.normal(size=(1500, 8)).astype(np.float32)
     labels = rng.integers(0, 4, 1500)
-    probe = fit(vectors[:500], labels[:500], 4)
+    (probe,) = fit(vectors[:500], [labels[:500]], 4)
     assert abs((probe.predict(vectors[500:]) == labels[500:]).mean() - 1 / 4) < 0.05
 
 
@@ -37,7 +37,9 @@ def test_it_is_the_minimum_of_the_penalised_loss(rng):
     """The gradient by hand: X'(p - y) / n + l2 W is 0 there."""
     vectors = rng.normal(size=(60, 3)).astype(np.float32)
     labels = rng.integers(0, 3, 60)
-    probe = fit(vectors, labels, 3, l2=0.1)
+    (probe, other) = fit(vectors, [labels, labels[::-1].copy()], 3, l2=0.1)
+    (alone,) = fit(vectors, [labels[::-1].copy()], 3, l2=0.1)
+    np.testing.assert_allclose(other.weight, alone.weight, atol=2e-3)
     x = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
     scores = x @ probe.weight.numpy() + probe.bias.numpy()
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -50,10 +52,11 @@ def test_the_same_input_gives_the_same_probe_and_a_still_dimension_does_no_harm(
     vectors = rng.normal(size=(40, 3)).astype(np.float32)
     vectors[:, 1] = 4
     labels = np.arange(40) % 2
-    first, second = fit(vectors, labels, 2), fit(vectors, labels, 2)
+    (first,), (second,) = fit(vectors, [labels], 2), fit(vectors, [labels], 2)
     assert first.weight.equal(second.weight)
     assert first.weight.isfinite().all()
-    assert fit(vectors[:1], np.array([1]), 2).predict(vectors[:3]).tolist() == [1, 1, 1]
+    (lonely,) = fit(vectors[:1], [np.array([1])], 2)
+    assert lonely.predict(vectors[:3]).tolist() == [1, 1, 1]
 
 
 @given(st.lists(st.text(max_size=4), min_size=1, max_size=30), st.integers(0, 5))
