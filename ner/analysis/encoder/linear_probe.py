@@ -60,9 +60,10 @@ class ProbeScore:
 
 
 def fit(vectors: np.ndarray, labelings: Sequence[np.ndarray], num_classes: int, *, l2: float = L2) -> list[LinearProbe]:
-    """Fits a probe to each labeling with L-BFGS, all words at once, from weights of zero: the same input, the same probes.
+    """Fits a probe to each labeling with L-BFGS, all words at once, from weights of zero.
 
-    Probes of several labelings do not depend on each other; together, they read the vectors once for all.
+    The same input gives the same probes. Together, they read the vectors once; they do not depend on each other, but
+    for when the search ends.
 
     Args:
         vectors: float32 [words, hidden], at least one word.
@@ -86,7 +87,7 @@ def fit(vectors: np.ndarray, labelings: Sequence[np.ndarray], num_classes: int, 
     )
 
     def loss() -> Tensor:
-        """Sum over the labelings of the penalised mean cross-entropy; sets the gradient, which is p - y at the scores."""
+        """Penalised mean cross-entropy, summed over labelings. Sets the gradient: of the scores it is p - y."""
         log_p = torch.addmm(bias, x, weight).view(len(x), len(labelings), num_classes).log_softmax(dim=2)
         value = l2 / 2 * weight.square().sum() - log_p.gather(2, y).sum() / len(x)
         wrong = log_p.exp_().scatter_add_(2, y, torch.full(y.shape, -1.0)).flatten(start_dim=1) / len(x)
