@@ -95,7 +95,7 @@ def fit(vectors: np.ndarray, labelings: Sequence[np.ndarray], num_classes: int, 
         bias.grad = wrong.sum(dim=0)
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     parts = zip(weight.split(num_classes, dim=1), bias.split(num_classes), strict=True)
     return [LinearProbe(mean, scale, own_weight.contiguous(), own_bias) for own_weight, own_bias in parts]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.analysis.encoder.attention import Attention, attention
@@ -191,7 +192,7 @@ def look_into(
 ) -> Findings:
     """`survey` of one encoder."""
     model = subject.load()
-    model.to(processes.device)  # type: ignore[arg-type]  # its stub takes no device
+    nn.Module.to(model, processes.device)
     found = Findings(subject.name, subject.is_fine_tuned)
     if plan.text is not None:
         found.attention = attention(model, subject.tokenizer, plan.text)
