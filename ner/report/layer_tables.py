@@ -89,7 +89,7 @@ def to_csv(findings: Sequence[Findings]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     rows = [row for found in findings for row in plain_scores(found)]
-    writer.writerow(rows[0] if rows else [])
+    writer.writerow(list(rows[0]) if rows else [])
     for row in rows:
         writer.writerow([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row.values()])
     return text.getvalue()

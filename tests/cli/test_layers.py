@@ -23,7 +23,7 @@ def run(small_corpus, thin_encoder, tmp_path_factory) -> Path:
 
 
 def main(*arguments: object) -> None:
-    layers.main([*map(str, arguments), "--max-words", "150", "--max-entities", "20"])
+    layers.main([*map(str, arguments), "--max-words", "150", "--max-entities", "10"])
 
 
 def failure(capsys, *arguments: object) -> str:
@@ -53,7 +53,7 @@ def test_everything_is_written_and_the_same_again(run, thin_encoder, tmp_path, c
     assert {(row["encoder"], row["fine_tuned"]) for row in rows} == {(str(thin_encoder), "False"), (str(run), "True")}
     content = json.loads((tmp_path / "a/layers.json").read_text(encoding="utf-8"))
     assert [each["entity_layer"] for each in content["encoders"]] == [1, 1]
-    assert content["encoders"][0]["alignment"]["num_entities"] == 40
+    assert content["encoders"][0]["alignment"]["num_entities"] == 20
 
 
 def test_probes_of_one_language_tested_on_others(run, tmp_path):

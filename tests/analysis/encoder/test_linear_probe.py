@@ -39,7 +39,7 @@ def test_it_is_the_minimum_of_the_penalised_loss(rng):
     labels = rng.integers(0, 3, 60)
     (probe, other) = fit(vectors, [labels, labels[::-1].copy()], 3, l2=0.1)
     (alone,) = fit(vectors, [labels[::-1].copy()], 3, l2=0.1)
-    np.testing.assert_allclose(other.weight, alone.weight, atol=2e-3)
+    np.testing.assert_allclose(other.weight, alone.weight, atol=5e-3)
     x = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
     scores = x @ probe.weight.numpy() + probe.bias.numpy()
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
