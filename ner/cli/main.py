@@ -17,6 +17,7 @@ Understand the errors
   probe         what changed sentences and other names do to F1, and which entities they lose
   label-errors  sentences whose gold tags are most likely wrong
   page          an HTML report to browse all of it
+  layers        inside the encoder, before and after: what its layers hold, a map of entities, attention
 
 Use a tagger
   tag           texts, files or standard input; accelerate launch -m ner tag for several processes
@@ -46,6 +47,7 @@ COMMANDS = (
     "probe",
     "label-errors",
     "page",
+    "layers",
     "tag",
     "serve",
     "calibrate",

@@ -146,7 +146,7 @@ def test_flips_of_a_sentence_by_hand():
     assert changed.is_changed.tolist() == [True, False, True]
     # Anna kept, Bern lost, wohnt new; Zug re-bounded, Genf retyped, `und chur` of another type and with other bounds.
     after = pair(changed.rows, "B-PER I-PER B-ORG O O O   O B-ORG O B-ORG B-PER I-PER".split())
-    words, new_words = flat_column(rows, WORDS)[0].tolist(), flat_column(changed.rows, WORDS)[0]
+    words, new_words = flat_column(rows, WORDS)[0].tolist(), flat_column(changed.rows, WORDS)[0].tolist()
     found = flips(changed, before, after, words, new_words)
     assert found.counts == {"kept": 1, "lost": 1, "retyped": 2, "re-bounded": 1, "new": 1}
     assert (found.num_before, found.gone) == (5, 0)
@@ -167,7 +167,7 @@ def test_flips_where_words_are_joined_left_out_and_added():
     new = rows_of("In Bern./B-LOC", "Bad/B-LOC Ragaz/I-LOC ruft laut")
     changed = ChangedSet(new, np.array([0, 1, 3, 3, 4, -1]), np.array([0, 1]), np.array([0, 1]))
     after = pair(new, ["O", "B-LOC", "B-LOC", "I-LOC", "O", "B-PER"])
-    found = flips(changed, before, after, flat_column(rows, WORDS)[0].tolist(), flat_column(new, WORDS)[0])
+    found = flips(changed, before, after, flat_column(rows, WORDS)[0].tolist(), flat_column(new, WORDS)[0].tolist())
     assert found.counts == {"kept": 2, "lost": 0, "retyped": 0, "re-bounded": 0, "new": 1}
     assert found.gone == 1
     (flip,) = found.examples
