@@ -5,6 +5,7 @@ and every cache, of subprocesses too, is in a folder that goes at the end.
 """
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,11 @@ FOLDERS = """
 """.split()
 FOLDER = "FOLDER_OF_THE_TESTS"  # where it is set, a test started this program, in an environment that it chose
 WORKER = "WORKER_OF_THE_TESTS"  # whose folder it is: each worker of pytest-xdist has its own
+
+# Programs that tests start inherit what is ignored: of nohup, of a shell's `&`, of a worker.
+for interrupt, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(interrupt) == signal.SIG_IGN:
+        signal.signal(interrupt, handler)
 
 if os.environ.get(WORKER) != (worker := os.environ.get("PYTEST_XDIST_WORKER", "")):
     for name in [name for name in os.environ if name.startswith(THEIRS) or name in OURS]:

@@ -124,7 +124,7 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         with file_errors(source):
             schema = pq.read_schema(source)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not Parquet; evaluate.py --token-losses writes such tables") from error
     if lacking := [name for name in SCHEMA.names if name not in schema.names]:
         raise InputError(f"{source}: no column {', '.join(lacking)}; evaluate.py --token-losses writes such tables")
@@ -132,7 +132,7 @@ def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         # A folder `run=1` above the file is no column.
         table = pq.read_table(source, columns=wanted, read_dictionary=names, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{source}: damaged: {single_line(error)[:200]}") from error
     return table.unify_dictionaries().combine_chunks()
 

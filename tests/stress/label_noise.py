@@ -46,6 +46,7 @@ from tests.stress.label_errors import spans_of
 WAYS = {name: label_errors.WAYS[name] for name in ("other type", "drop", "boundary", "invent")}
 TAGGERS = ("clean", "noisy", "dropped", "restored")
 SET_HERE = ("--data", "--model", "--train-on", "--sample", "--corrections", "--fold", "--seed", "--output", "--resume")
+DEADLINE = 24 * 3600  # seconds, of one program; a training of a large encoder takes hours
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -230,8 +231,9 @@ def run(command: Sequence[str | Path], **environment: str) -> None:
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
-        status = process.wait()
+        status = process.wait(timeout=DEADLINE)
     finally:
+        process.kill()  # one that has not ended by its deadline
         for number, handler in before.items():
             signal.signal(number, handler)
     if status:
