@@ -1,5 +1,5 @@
 # make demo     train on the embedded corpus and print the F1 matrix (no data needed)
-# make test     the whole test suite, a process for each core (TEST="...": more flags for pytest; WORKERS=0: in one)
+# make test     the whole test suite (TEST="...": more flags for pytest; WORKERS=2: in two processes)
 # make lint     ruff and mypy
 # make docs     build the manual, strictly, into build/site
 # make bench    time training, encoding and evaluation (half an hour); MATERIAL=FOLDER: on real data, against the Trainer;
@@ -16,7 +16,7 @@ demo: .venv/demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash launch/demo.sh demo
 
 # The tests of a file stay together: they share models. Each test uses one core; more than 4 processes only load torch.
-WORKERS ?= auto
+WORKERS ?= 0
 
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(TEST)

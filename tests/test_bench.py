@@ -34,7 +34,7 @@ from tests.bench import (
     tagging,
     watched,
 )
-from tests.processes import ROOT, fork
+from tests.processes import ROOT, fork, wait_until
 from tests.runs import train_run
 
 MATERIAL = contenders.Material("encoder", "corpus", Path("trainer.py"), "small", "nothing")
@@ -136,7 +136,11 @@ time.sleep(100)
     with pytest.raises(programs.DeadlineError, match="not done after 2 seconds"):
         programs.run([script(tmp_path, text), str(tmp_path / "pid")], seconds=2)
     status = Path(f"/proc/{(tmp_path / 'pid').read_text(encoding='utf-8')}/stat")
-    assert not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"
+
+    def has_ended() -> bool:
+        return not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"
+
+    wait_until(has_ended)
 
 
 def test_a_program_reports_its_memory_itself_and_nobody_asks_the_gpu(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from transformers import AutoModelForTokenClassification
 
 import evaluate
@@ -26,6 +27,13 @@ from ner.tagging import tagger
 from ner.tags import TagSet
 from tests.conftest import TAGS
 from tests.taggers import write_tagger
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> None:
+    """Whatever precision a test before has left."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+
 
 # A module with every class that auto_map names below; to import it is to run it.
 CODE = """
