@@ -11,6 +11,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from ner.data.arrow_store import Row
 from ner.data.faults import Fault
 from ner.data.readers import guess_columns, read, suffix_of, tag_names
+from ner.errors import InputError
 
 
 def rows(file: Path, content: str | bytes, **columns: str) -> list:
@@ -216,6 +217,17 @@ def test_parquet_of_another_shape(tmp_path, columns, reason):
 
 
 CUT = gzip.compress(GOOD.encode() * 5000, mtime=0)
+
+
+@pytest.mark.parametrize("name", [b"tokens", b"ner_tags"])
+def test_a_parquet_name_that_is_no_text(name, tmp_path):
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"tokens": [["a"]], "ner_tags": [["O"]]}), file)
+    content = file.read_bytes()
+    place = content.index(name)
+    file.write_bytes(content[:place] + b"\xb4" + content[place + 1 :])
+    with pytest.raises(InputError, match=r"not a sound \.parquet file"):
+        list(read(file))
 
 
 @pytest.mark.parametrize(
