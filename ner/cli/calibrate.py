@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datasets import Dataset
+
 from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twice, not_above_zero, option, parse
 from ner.config import BatchOptions, EvaluationDataOptions, PrecisionOptions
 from ner.config.options import bad_row_length
-from ner.data.corpus import Corpus, load_corpus
+from ner.data.corpus import load_corpus
 from ner.errors import InputError, single_line
 from ner.evaluation.calibration import (
     Assessment,
@@ -29,7 +31,7 @@ from ner.evaluation.calibration import (
     score_for,
 )
 from ner.evaluation.predictors import EncoderPredictor, load_predictor
-from ner.evaluation.runs import check_tags, find_run
+from ner.evaluation.runs import Run, check_tags, find_run
 from ner.files import file_errors, to_json, write_atomic
 from ner.modeling.calibration import KEY, Calibration
 from ner.report import plots
@@ -85,22 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with contextlib.ExitStack() as stack:
         with exit_on_input_error():
             config = parse(CalibrateConfig, arguments, __doc__)
-            find_encoder(config.run, config.checkpoint)  # raises for a baseline
-            run = find_run(config.run, config.checkpoint, config)
+            run = find(config)
             if not config.only_report:
-                if not Path(run.model).is_dir():
-                    raise InputError(f"{config.run} is no folder to write to; --only-report leaves the model as it is")
                 hold(Path(config.run), stack)
-            languages = config.languages or run.trained_on
-            fitted = run.trained_on or languages
-            if not languages:
-                raise InputError(f"{config.run} does not say what it was trained on; name languages: --languages de fr")
-            corpora = {
-                split: load_corpus(run.source, names, (split,))
-                for split, names in ((config.split, fitted), (config.test_split, languages))
-            }
-            for corpus in corpora.values():
-                check_tags(run, corpus)
+            fitted, tested = read(config, run)
             accelerator = start_accelerator(config.mixed_precision)
             if accelerator.num_processes > 1:
                 raise InputError("ner calibrate is one process; start it without accelerate launch")
@@ -108,19 +98,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 with file_errors(config.output):
                     Path(config.output).mkdir(parents=True, exist_ok=True)
             predictor = load_predictor(run, config, accelerator, {})
-        assert isinstance(predictor, EncoderPredictor)  # find_encoder has passed it
-        said = {split: probabilities(predictor, corpus, split) for split, corpus in corpora.items()}
-        whole = joined(list(said[config.split].values()))
-        calibration = fit(config.method, whole, predictor.tags)
-        min_score = score_for(whole.entities(predictor.tags, calibration), config.precision)
-        found = {
-            language: assess(words, predictor.tags, calibration, min_score)
-            for language, words in said[config.test_split].items()
-        }
-        sentences = sum(len(corpora[config.split][language][config.split]) for language in fitted)
-        where = f"{sentences:,} {config.split} sentences ({', '.join(fitted)})"
-        fitted_values = ", ".join(f"{name} {value:.4f}" for name, value in calibration.plain().items())
-        echo(f"{config.run}: {fitted_values}, fitted on {where}")
+        assert isinstance(predictor, EncoderPredictor)  # `find` has passed it
+        tags = predictor.tags
+        whole = joined(list(probabilities(predictor, fitted).values()))
+        calibration = fit(config.method, whole, tags)
+        min_score = score_for(whole.entities(tags, calibration), config.precision)
+        said = probabilities(predictor, tested)
+        found = {language: assess(words, tags, calibration, min_score) for language, words in said.items()}
+        values = ", ".join(f"{name} {value:.4f}" for name, value in calibration.plain().items())
+        where = f"{sum(map(len, fitted.values())):,} {config.split} sentences ({', '.join(fitted)})"
+        echo(f"{config.run}: {values}, fitted on {where}")
         echo(f"\n{to_markdown(found, min_score, config.precision)}\n")
         try:
             if config.output:
@@ -134,6 +121,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(FAILED)
 
 
+def find(config: CalibrateConfig) -> Run:
+    """The run. Raises InputError for a baseline, and for one that can not be written to."""
+    find_encoder(config.run, config.checkpoint)  # raises for a baseline
+    run = find_run(config.run, config.checkpoint, config)
+    if not (config.only_report or Path(run.model).is_dir()):
+        raise InputError(f"{config.run} is no folder to write to; --only-report leaves the model as it is")
+    if not (run.trained_on or config.languages):
+        raise InputError(f"{config.run} does not say what it was trained on; name languages: --languages de fr")
+    return run
+
+
+def read(config: CalibrateConfig, run: Run) -> tuple[dict[str, Dataset], dict[str, Dataset]]:
+    """Language -> the sentences to fit on, of the languages that it was trained on, and those to test on."""
+    languages = config.languages or run.trained_on
+    found = []
+    for names, split in ((run.trained_on or languages, config.split), (languages, config.test_split)):
+        corpus = load_corpus(run.source, names, (split,))
+        check_tags(run, corpus)
+        found.append({language: corpus[language][split] for language in names})
+    return found[0], found[1]
+
+
 def fit(method: str, said: WordProbabilities, tags: TagSet) -> Calibration:
     """What makes the scores of these sentences right; unchanged where no entity is predicted, which has no score."""
     if method == "temperature":
@@ -144,11 +153,11 @@ def fit(method: str, said: WordProbabilities, tags: TagSet) -> Calibration:
     return Calibration(slope=slope, intercept=intercept)
 
 
-def probabilities(predictor: EncoderPredictor, corpus: Corpus, split: str) -> dict[str, WordProbabilities]:
+def probabilities(predictor: EncoderPredictor, sentences: Mapping[str, Dataset]) -> dict[str, WordProbabilities]:
     """What it says of the sentences of each language."""
     said = {}
-    for language in corpus.languages:
-        tested = predictor.test(corpus[language][split], lambda _: None, probabilities=True)
+    for language, rows in sentences.items():
+        tested = predictor.test(rows, lambda _: None, probabilities=True)
         begins = first_words(tested.word_offsets)
         said[language] = WordProbabilities(tested.predictions.probabilities, tested.gold, begins)
     return said

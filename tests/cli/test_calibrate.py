@@ -81,6 +81,15 @@ def test_the_report(calibrated, run, capsys):
     assert KEY not in (run / "best/config.json").read_text(encoding="utf-8")
 
 
+def test_one_split_may_be_fitted_and_tested_on_in_other_languages(run, capsys):
+    """What it is fitted on are the languages of the training alone."""
+    main(run, "--only-report")
+    expected = capsys.readouterr().out.splitlines()[0]
+    main(run, "--only-report", "--languages", "fr", "de", "--test-split", "validation")
+    assert capsys.readouterr().out.splitlines()[0] == expected
+    assert expected.endswith("fitted on 60 validation sentences (de)")
+
+
 def test_a_map_of_scores_changes_scores_of_entities_alone(calibrated, run):
     assert verify(calibrated / "best")["step"] == verify(run / "best")["step"]
     weights = [(folder / "best/model.safetensors").read_bytes() for folder in (run, calibrated)]
