@@ -25,7 +25,7 @@ def write_attention_page(file: Path, maps: Mapping[str, Attention], text: str) -
     maps: how each encoder is named -> its attention, the one that is shown first being the last; text: that it is of.
     Raises OSError.
     """
-    style, script = read_part("attention.css"), read_part("attention.js")
+    style, script = read_part("base.css") + read_part("attention.css"), read_part("attention.js")
     shown_first = list(maps)[::-1]
     figures = [map_html(name, maps[name], f"m{i}") for i, name in enumerate(shown_first)]
     data = [plain(name, maps[name]) for name in shown_first]

@@ -23,26 +23,31 @@ def best_run(cells: Mapping[str, Cells], results: Sequence[Result]) -> str | Non
     split, matrix = next(iter(cells.items()))
     if not (rows := whole_rows(matrix)):
         return None
-    best = max(rows, key=lambda name: mean_f1(rows[name]))
-    names = row_names([result for result in results if result.split == split], list(rows[best]))
-    return next(run for run, name in names.items() if name == best)
+    name, row = best_row(rows)
+    names = row_names([result for result in results if result.split == split], list(row))
+    return next(run for run, of_run in names.items() if of_run == name)
 
 
-def findings(cells: Mapping[str, Cells], results: Sequence[Result], sentences: Sentences, scoring: str) -> list[str]:
-    """Four sentences on the first split, or fewer, where the runs do not show all of it. They are about `best_run`."""
-    split, matrix = next(iter(cells.items()))
-    if (run := best_run(cells, results)) is None:
+def findings(cells: Mapping[str, Cells], run: str | None, sentences: Sentences) -> list[str]:
+    """Four sentences on the first split, or fewer, where the runs do not show all of it. run: the `best_run`."""
+    if run is None:
         return []
+    split, matrix = next(iter(cells.items()))
     rows = whole_rows(matrix)
-    name = max(rows, key=lambda name: mean_f1(rows[name]))
     words = next(words for place, words in places(sentences) if (place.run, place.split) == (run, split))
     found = [
-        about_languages(name, rows[name], split, len(rows)),
+        about_languages(*best_row(rows), split, len(rows)),
         about_types(words),
         about_errors(words),
         about_zero_shot(matrix),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def best_row(rows: Mapping[str, Row]) -> tuple[str, Row]:
+    """That of the highest mean F1, the first of several."""
+    name = max(rows, key=lambda name: mean_f1(rows[name]))
+    return name, rows[name]
 
 
 def whole_rows(matrix: Cells) -> dict[str, Row]:

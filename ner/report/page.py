@@ -42,7 +42,7 @@ def write_report(
     if shown < total:
         about = f"{shown:,} of {total:,} sentences: those of the greatest total loss."
     data = base64.b64encode(pack(sentences, label_errors, max_sentences)).decode("ascii")
-    style, script = read_part("page.css"), read_part("page.js")
+    style, script = read_part("base.css") + read_part("page.css"), read_part("page.js")
     page = Template(read_part("page.html")).substitute(
         policy=content_policy(style, script),
         title=escape(title),

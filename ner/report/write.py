@@ -95,13 +95,13 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
     if losses:
         names.append(losses.name)
     if losses and report:
-        sentences = read(losses)
+        sentences, run = read(losses), best_run(cells, summary.results)
         write_report(
             folder / "report.html",
             sentences,
             title="Named entities: what was found",
-            findings=findings(cells, summary.results, sentences, scoring),
-            run=best_run(cells, summary.results),
+            findings=findings(cells, run, sentences),
+            run=run,
             sections=sections(cells, curves, summary.results, languages, scoring, sentences),
             label_errors=label_error_scores(losses),
         )

@@ -42,7 +42,7 @@ def without_intervals(results, scoring="default"):
 
 
 def test_four_sentences_from_the_numbers():
-    assert findings(without_intervals(RESULTS), RESULTS, read(WORDS), "default") == [
+    assert findings(without_intervals(RESULTS), "runs/all", read(WORDS)) == [
         "Of 3 trainings, “de+fr” is the best: mean F1 0.781 over 2 languages of the test sentences, best on fr, 0.812, "
         "worst on de, 0.750.",
         # In two languages: LOC 2 correct of 6 gold and 4 predicted ones, PER 2 of 2 and 4, ORG none of 2.
@@ -62,7 +62,7 @@ def test_a_single_run_on_one_language():
     results = run("runs/de", ("de",), de=0.875)
     cells: dict[str, Cells] = {"test": {"de": {"de": Cell(0.875, (0.875,), Interval(0.8, 0.9))}}}
     words = losses("Bern/B-LOC/B-LOC/0 ist/O/O/0")
-    assert findings(cells, results, read(words), "default") == [
+    assert findings(cells, best_run(cells, results), read(words)) == [
         "Trained on de: F1 0.875 [0.800, 0.900] on de, test sentences."
     ]
 
@@ -88,7 +88,7 @@ def test_what_is_not_known_is_not_said():
     assert about_types(losses("Bern/B-LOC/B-LOC/0 Anna/O/B-PER/0")) == ""  # one type of gold entities
     assert about_zero_shot(f1_cells(run("runs/de", ("de",), de=0.5, fr=0.5), LANGUAGES, "default")) == ""
     incomplete = f1_cells([*run("runs/de", ("de",), de=0.5), *run("runs/fr", ("fr",), fr=0.5)], LANGUAGES, "default")
-    assert findings({"test": incomplete}, [], read(WORDS), "default") == []
+    assert findings({"test": incomplete}, None, read(WORDS)) == []
     assert best_run({"test": incomplete}, []) is None
 
 
