@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_input_error():
         config = parse(EvaluateConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision)
-        runs = [find_run(name, config.checkpoint, config) for name in dict.fromkeys(config.runs)]
+        names = dict.fromkeys(config.runs)
+        runs = [find_run(name, config.checkpoint, config, tagged_files=True) for name in names]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")

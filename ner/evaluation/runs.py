@@ -112,13 +112,14 @@ class Run:
         )
 
 
-def find_run(name: str, checkpoint: str, data: EvaluationDataOptions) -> Run:
-    """The run of that name: run folder, model folder, Hub name, tagged sentences. Raises InputError for anything else.
+def find_run(name: str, checkpoint: str, data: EvaluationDataOptions, *, tagged_files: bool = False) -> Run:
+    """The run of that name: run folder, model folder, or Hub name. Raises InputError for anything else.
 
-    checkpoint: which model of a run folder, best or last; data: to test on, where it is not the run's own.
+    checkpoint: which model of a run folder, best or last; data: to test on, where it is not the run's own;
+    tagged_files: files of sentences that another system has tagged are taken, too.
     """
     folder = Path(name)
-    model, trained = (name, None) if is_tagged_file(name) else find_model(name, checkpoint)
+    model, trained = (name, None) if tagged_files and is_tagged_file(name) else find_model(name, checkpoint)
     given = {item.name: value for item in fields(Source) if (value := getattr(data, item.name, None)) is not None}
     trained_from = Source.of(trained) if trained else None
     if data.data or trained_from is None:  # what a run says about its own data does not hold for another
@@ -185,7 +186,7 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises InputError that says which tags of the data the run's model lacks, or which sentence its file lacks."""
     if run.is_tagged_file:
-        load_tagged_file(run.name, run.source).check(corpus)
+        load_tagged_file(run.name, run.source).check(corpus)  # before anything is tested, for which it is read again
         return
     is_encoder = run.baseline is None
     known = TagSet.of_model(load_config(run.model, "model"), run.name) if is_encoder else read_tags(Path(run.model))

@@ -52,13 +52,12 @@ class Subject:
 class Plan:
     """What is looked at.
 
-    tags: of all samples; groups: pairs of a sample that probes are fitted on, with its languages, and the languages
-    that they are tested on; tested: the sample of each language; layer: of entity vectors, None for the last; text:
-    for attention, None for none.
+    tags: of all samples; groups: what probes are fitted on, and where each is tested; tested: the sample of each
+    language; layer: of entity vectors, None for the last; text: for attention, None for none.
     """
 
     tags: TagSet
-    groups: Sequence[tuple[tuple[str, ...], Sample, tuple[str, ...]]]
+    groups: Sequence[Fitted]
     tested: Mapping[str, Sample]
     layer: int | None
     max_entities: int

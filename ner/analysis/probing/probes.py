@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Literal, TypeAlias
 
@@ -87,7 +86,7 @@ def plain(change: Callable[[Sequence[str], Sequence[str]], Changed | Iterator[Ch
 
 def typos(*, inside: bool) -> ChangeFrom:
     """One in each sentence."""
-    return lambda words, tags, rng, _: partial(typo, inside=inside)(words, tags, rng)
+    return lambda words, tags, rng, _: typo(words, tags, rng, inside=inside)
 
 
 ALL: tuple[Probe, ...] = (

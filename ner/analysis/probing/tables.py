@@ -61,14 +61,17 @@ def scores(outcomes: Sequence[Outcome]) -> str:
             outcome.probe,
             outcome.changed,
             f"{outcome.before:.3f}",
-            f"{outcome.after:.3f}" if outcome.changed else DASH,
-            signed(outcome.difference) if outcome.changed else DASH,
-            limits(outcome.interval) if outcome.changed else DASH,
+            *(after(outcome) if outcome.changed else [DASH] * 3),
         ]
         for outcome in outcomes
     ]
     header = ["language", "probe", "changed sentences", "F1 before", "after", "difference", "95% interval"]
     return table(header, lines, right=[False, False, True, True, True, True, False])
+
+
+def after(outcome: Outcome) -> list[str]:
+    """The score behind the change or of the slice, the difference, and its interval."""
+    return [f"{outcome.after:.3f}", signed(outcome.difference), limits(outcome.interval)]
 
 
 def flip_table(outcomes: Sequence[Outcome]) -> str:
@@ -84,15 +87,7 @@ def flip_table(outcomes: Sequence[Outcome]) -> str:
 def slice_table(outcomes: Sequence[Outcome]) -> str:
     """Recall of all gold mentions, and of those of a slice."""
     lines = [
-        [
-            outcome.language,
-            outcome.probe,
-            outcome.gold,
-            f"{outcome.before:.3f}",
-            f"{outcome.after:.3f}",
-            signed(outcome.difference),
-            limits(outcome.interval),
-        ]
+        [outcome.language, outcome.probe, outcome.gold, f"{outcome.before:.3f}", *after(outcome)]
         for outcome in outcomes
     ]
     header = ["language", "mentions", "number", "recall of all", "of these", "difference", "95% interval"]

@@ -27,10 +27,10 @@ from ner.data.arrow_store import WORDS, flat_column
 from ner.data.mention_changes import alone
 from ner.data.spelling_changes import Changed, as_it_is, spelled
 from ner.errors import InputError
-from ner.evaluation import tested as test_results
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.inference import Predictions
 from ner.evaluation.tested import Progress
+from ner.evaluation.tested import Tested as Said
 from ner.tags import TagSet
 from ner.utils import offsets_of
 from tests.conftest import TAGS
@@ -63,16 +63,14 @@ class Dictionary:
     how: str = ""
     calls: list[list[str]] = field(default_factory=list)
 
-    def test(self, rows: Dataset, progress: Progress) -> test_results.Tested:
+    def test(self, rows: Dataset, progress: Progress) -> Said:
         self.calls.append(texts(rows))
         gold, sizes = flat_column(rows, TAG_COLUMN)
         words = [word for sentence in rows[WORDS] for word in sentence]
         found = np.array([IDS[f"B-{self.types[w]}"] if w in self.types else IDS["O"] for w in words], np.int64)
         numbers = np.zeros((3, len(gold)), np.float32)
         progress(len(rows))
-        return test_results.Tested(
-            gold, offsets_of(sizes), Predictions(np.ones(len(gold), dtype=bool), found, *numbers)
-        )
+        return Said(gold, offsets_of(sizes), Predictions(np.ones(len(gold), dtype=bool), found, *numbers))
 
 
 def pair(rows: Dataset, predicted: Sequence[str]) -> LabelPair:
@@ -217,7 +215,7 @@ def test_a_paragraph_is_compared_with_its_sentences_together():
     sets = make_sets({"de": rows}, {"de": Material()}, probes, seed=0)["de"]
 
     class OfShortRows(Dictionary):
-        def test(self, rows: Dataset, progress: Progress) -> test_results.Tested:
+        def test(self, rows: Dataset, progress: Progress) -> Said:
             is_long = len(rows[0][WORDS]) > 4
             return Dictionary({} if is_long else self.types).test(rows, progress)
 
