@@ -2,9 +2,14 @@
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+from transformers import AutoModel
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "examples").glob("*.py"))
@@ -52,3 +57,34 @@ def test_a_program_is_one_file(program):
 def test_every_file_that_is_named_exists():
     named = {name for page in PAGES for name in re.findall(r"examples/\w+\.py", page.read_text(encoding="utf-8"))}
     assert named == {f"examples/{file.name}" for file in FILES}
+
+
+def test_an_adapted_encoder_is_the_same_where_the_program_was_stopped(
+    thin_encoder, corpus_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    program = (ROOT / "examples/adapt_encoder.py").read_text(encoding="utf-8")
+    for name, stand_in in (
+        ("xlm-roberta-base", str(thin_encoder)),
+        ("google/xtreme", str(corpus_folder)),
+        ('start_accelerator("auto")', 'start_accelerator("no")'),
+        ("CHECKPOINT_EVERY = 64, 2e-4, 0.06, 42, 500", "CHECKPOINT_EVERY = 64, 2e-4, 0.06, 42, 2"),
+        ("num_steps = len(plan) // world", "num_steps = 4"),
+        ("keep=1", "keep=2"),
+    ):
+        assert name in program
+        program = program.replace(name, stand_in)
+
+    def adapted() -> dict[str, torch.Tensor]:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        exec(compile(program, "adapt_encoder.py", "exec"), {"__name__": "adapt_encoder"})
+        return load_file("encoders/adapted/encoder/model.safetensors")
+
+    whole = adapted()
+    before, after = (AutoModel.from_pretrained(path) for path in (thin_encoder, "encoders/adapted/encoder"))
+    assert not torch.equal(before.embeddings.word_embeddings.weight, after.embeddings.word_embeddings.weight)
+    shutil.rmtree("encoders/adapted/checkpoints/step-00000004")  # stopped after step 2
+    shutil.rmtree("encoders/adapted/encoder")
+    again = adapted()
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
