@@ -73,11 +73,16 @@ class Parquet:
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         self.file = pq.ParquetFile(source, read_dictionary=texts)
 
+    def dictionary_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Its rows as they are read. A row group has a dictionary of its own, and Arrow reads lists of one alone."""
+        for group in range(self.file.num_row_groups):
+            yield from self.file.iter_batches(ROWS_PER_BATCH, [group], list(columns))
+
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Its rows, in parts. Raises InputError for a row of too many words, or too long ones."""
         schema = pa.schema([self.schema_arrow.field(name) for name in columns])
         first = 0
-        for batch in self.file.iter_batches(ROWS_PER_BATCH, columns=list(columns)):
+        for batch in self.dictionary_batches(columns):
             batch.validate(full=True)
             sizes = np.zeros(len(batch), np.int64)
             for name, column in zip(batch.schema.names, batch.columns, strict=True):

@@ -190,6 +190,21 @@ def test_parquet(tmp_path):
         assert [table["tokens"] for table in tables(same)] == [[["Bern"]]]
 
 
+@pytest.mark.parametrize("group", [1, 3, 7, 20, 1000])
+@pytest.mark.parametrize("length", [1, 300])  # long words do not fit into the dictionary of a row group
+def test_parquet_of_many_row_groups(tmp_path, monkeypatch, group, length):
+    """As `to_parquet` of datasets and the Hub write it; a batch may end within a group, and not span two."""
+    monkeypatch.setattr("ner.data.parquet.ROWS_PER_BATCH", 8)
+    rows = [[f"a{i}" * length, "b" * (i % 3 + 1)] for i in range(20)]
+    table = pa.table({"tokens": rows, "ner_tags": [[0, i] for i in range(20)]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=group, dictionary_pagesize_limit=1000)
+    assert pq.ParquetFile(tmp_path / "x.parquet").num_row_groups == -(-20 // group)
+    found = pa.concat_tables(read(tmp_path / "x.parquet"))
+    assert found["tokens"].to_pylist() == rows
+    assert found["ner_tags"].to_pylist() == table["ner_tags"].to_pylist()
+    assert found["row"].to_pylist() == list(range(20))
+
+
 def test_broken_features_in_parquet(tmp_path):
     broken = {"huggingface": '{"info": {"features": "x"}}'}
     table = pa.table({"tokens": [["a"]], "ner_tags": [[0]]}).replace_schema_metadata(broken)
