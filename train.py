@@ -28,6 +28,7 @@ from ner.inputs.collators import PackedCollator, encoder_inputs, to_device
 from ner.inputs.masks import compute_dtype
 from ner.inputs.prefetch import prefetch
 from ner.modeling.cpu_kernels import use_cpu_kernels
+from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.head import match_head
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
@@ -44,7 +45,7 @@ from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
 from ner.training.selection import choice_of_whole, selection_note
-from ner.training.setup import build_optimizer, encode_data, make_loss, open_run_folder, plan_batches, trim
+from ner.training.setup import build_optimizer, encode_data, make_loss, open_run_folder, plan_batches
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
@@ -100,7 +101,7 @@ def build(
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)
 
     data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer), unlabelled)
-    data, trimmed = trim(model, data)
+    trimmed = trim_embedding(model, [data.train, *data.validation.values()])  # None: all rows stay
     model.to(accelerator.device)
     if accelerator.device.type == "cpu":
         use_cpu_kernels(model)

@@ -23,6 +23,7 @@ Layout: TypeAlias = Literal["ruled", "dashes", "compact"]
 MEANT = re.compile(r"[\[\]`<>&]")  # what of a text Markdown takes for a link, an image, code or HTML
 DASH = "–"  # noqa: RUF001
 GAP = "  "  # between columns in a terminal
+ROWS_PER_PART = 1 << 20  # of arrays on disk: bounds memory
 NARROWEST = 12  # columns that cells get, however narrow the terminal is
 
 
@@ -171,6 +172,17 @@ def offsets_of(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
 def rows_of(lengths: np.ndarray) -> np.ndarray:
     """int64 [elements]: the row that each element is in. lengths: int64 [rows]."""
     return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def numbers(size: int) -> np.ndarray:
+    """0, 1, 2 ...: int32 [size], int64 where that is too small."""
+    return np.arange(size, dtype=np.min_scalar_type(-max(size, 1 << 16)))
+
+
+def in_parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of an array on disk, in memory, a bounded number at a time."""
+    for start in range(0, len(array), ROWS_PER_PART):
+        yield np.ascontiguousarray(array[start : start + ROWS_PER_PART])
 
 
 def ranges(start: np.ndarray | int, lengths: np.ndarray) -> np.ndarray:

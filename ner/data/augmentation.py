@@ -61,7 +61,7 @@ class Augmented:
 def augment(sentences: Dataset, languages: np.ndarray, items: Sequence[str], seed: int) -> Augmented:
     """Training sentences and their copies, the same wherever they are made.
 
-    languages: int64 [sentences], as of `join_languages`; items: what `Augmentation.parse` reads. The copies of one
+    languages: int [sentences], as of `join_languages`; items: what `Augmentation.parse` reads. The copies of one
     kind depend on the seed and the sentences, and not on what else is asked for. Raises InputError.
     """
     wanted = Augmentation.parse(items)

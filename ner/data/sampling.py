@@ -6,6 +6,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from ner.errors import InputError
+from ner.utils import numbers
 
 SWISS = {"de": 0.629, "fr": 0.229, "it": 0.084, "en": 0.059}
 
@@ -22,8 +23,20 @@ def join_languages(
     """Training sentences of several languages in one order, shuffle(seed=seed), and the language of each.
 
     sizes: a number keeps the first of all of them; numbers of languages, the first of each language's own shuffle, the
-    same whatever it is joined with. Returns also int64 [sentences]: numbers of the languages, in the order of parts.
+    same whatever it is joined with. Returns also uint8 [sentences]: numbers of the languages, in the order of parts.
     Raises InputError where a language has fewer sentences.
+    """
+    sentences, order, languages = lay_end_to_end(parts, sizes, seed)
+    return sentences.select(order, keep_in_memory=True), languages
+
+
+def lay_end_to_end(
+    parts: Mapping[str, Dataset], sizes: int | Mapping[str, int] | None = None, seed: int = 42
+) -> tuple[Dataset, np.ndarray, np.ndarray]:
+    """The sentences of `join_languages` as they stand, language after language, which copies nothing; and their order.
+
+    Returns the sentences; int [sentences], which of them stands at each place of that order; and the languages in that
+    order. Arguments as of `join_languages`. Raises InputError.
     """
     if isinstance(sizes, Mapping):
         for language, size in sizes.items():
@@ -35,14 +48,18 @@ def join_languages(
         else:
             parts = {name: take_first(part, sizes.get(name, len(part)), seed) for name, part in parts.items()}
             sizes = None
-    joined = concatenate_datasets(list(parts.values()))
-    languages = np.repeat(np.arange(len(parts)), [len(part) for part in parts.values()])
-    order = shuffled(len(joined), seed)[:sizes]
-    return joined.select(order, keep_in_memory=True), languages[order]
+    whole = concatenate_datasets(list(parts.values()))
+    of_language = np.arange(len(parts), dtype=np.min_scalar_type(len(parts)))
+    order = shuffled(len(whole), seed)[:sizes]
+    languages = np.repeat(of_language, [len(part) for part in parts.values()])[order]
+    if len(order) < len(whole):
+        kept = np.sort(order)
+        whole, order = whole.select(kept, keep_in_memory=True), np.searchsorted(kept, order)
+    return whole, order, languages
 
 
 def sizes_of(languages: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    """How many sentences there are of each language. languages: int64 [sentences], as of `join_languages`."""
+    """How many sentences there are of each language. languages: int [sentences], as of `join_languages`."""
     return dict(zip(names, np.bincount(languages, minlength=len(names)).tolist(), strict=True))
 
 
@@ -52,8 +69,10 @@ def take_first(dataset: Dataset, size: int, seed: int) -> Dataset:
 
 
 def shuffled(size: int, seed: int) -> np.ndarray:
-    """int64 [rows]: the rows in the order that shuffle(seed=seed) of `datasets` gives them."""
-    return np.random.default_rng(seed).permutation(size)
+    """int32 [rows], or int64: the rows in the order that shuffle(seed=seed) of `datasets` gives them."""
+    rows = numbers(size)
+    np.random.default_rng(seed).shuffle(rows)
+    return rows
 
 
 def take_share(dataset: Dataset, share: float) -> Dataset:

@@ -4,7 +4,7 @@ A plan is a pure function of (seed, epoch, number of processes). Every process c
 nothing is communicated to know who does what, how many labels a step has, or where an interrupted epoch goes on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ner.errors import InputError
 from ner.inputs.encoding import Encoded
+from ner.utils import numbers
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class EpochPlan(Sequence[Step]):
         seed: Of the order of sentences; None takes them in the order of the data.
         epoch: Number of the epoch; each has an order of its own.
         num_processes: Processes that share the work.
-        languages: int64 [sentences], the language of each sentence as a number; only where temperature is not 1.
+        sentences: int [sentences], the sentences of `encoded` in the order that epochs are drawn from; None for all as
+            they are.
+        languages: int [sentences], the language of each of these as a number; only where temperature is not 1.
         temperature: An epoch draws as many sentences as there are, of a language with n of them a share in proportion
             to n ** (1 / temperature): 1 takes each sentence once, more repeats those of small languages.
 
@@ -85,11 +88,12 @@ class EpochPlan(Sequence[Step]):
     seed: int | None = None
     epoch: int = 0
     num_processes: int = 1
+    sentences: np.ndarray | None = None
     languages: np.ndarray | None = None
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        longest = int(self.encoded.lengths.max(initial=0))
+        longest = self.encoded.longest
         if self.row_length:
             longest = -(-longest // self.row_length) * self.row_length
         if longest > self.max_tokens:
@@ -100,17 +104,23 @@ class EpochPlan(Sequence[Step]):
 
     def __len__(self) -> int:
         """The number of steps."""
-        return -(-self.encoded.num_sentences // self.batch_size)
+        return -(-self.num_sentences // self.batch_size)
+
+    @property
+    def num_sentences(self) -> int:
+        """Sentences of an epoch, repeated ones included."""
+        return self.encoded.num_sentences if self.sentences is None else len(self.sentences)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """int64 [sentences]: the order of the epoch."""
-        sentences = np.arange(self.encoded.num_sentences)
-        if self.seed is None:
-            return sentences
-        if self.languages is not None and self.temperature != 1:
-            sentences = draw_sentences(self.languages, self.drawn_of_languages, self.seed, self.epoch)
-        return sentences[np.random.default_rng([self.seed, self.epoch]).permutation(len(sentences))]
+        """int32 [sentences], or int64: the sentences in the order of the epoch."""
+        places = numbers(self.num_sentences)
+        if self.seed is not None:
+            if self.languages is not None and self.temperature != 1:
+                drawn = draw_sentences(self.languages, self.drawn_of_languages, self.seed, self.epoch)
+                places = drawn.astype(places.dtype)
+            np.random.default_rng([self.seed, self.epoch]).shuffle(places)
+        return places if self.sentences is None else self.sentences[places]
 
     @property
     def drawn_of_languages(self) -> np.ndarray:
@@ -140,22 +150,22 @@ class EpochPlan(Sequence[Step]):
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of {len(self)}")
         sentences = self.order[step * self.batch_size : (step + 1) * self.batch_size]
-        first, lengths = self.encoded.first_window, self.encoded.lengths
-        windows_of = [list(range(first[s], first[s + 1])) for s in sentences]
-        tokens_of = [int(lengths[windows].sum()) for windows in windows_of]
+        windows_of = self.encoded.windows_of(sentences)
+        everything = [window for windows in windows_of for window in windows]
+        lengths = dict(zip(everything, self.encoded.lengths(everything).tolist(), strict=True))
+        tokens_of = [sum(lengths[window] for window in windows) for windows in windows_of]
         shares = [
             [window for sentence in share for window in windows_of[sentence]]
             for share in balance(tokens_of, self.num_processes)
         ]
-        micro_batches = [self.split(windows) for windows in shares]
+        micro_batches = [self.split(windows, lengths) for windows in shares]
         # As many on every process: FSDP communicates in each forward, so nobody may run fewer.
         longest = max(map(len, micro_batches))
-        filler = MicroBatch([[windows_of[0][0]]], self.row_length_of(lengths[windows_of[0][0]]), filler=True)
-        everything = [window for windows in windows_of for window in windows]
+        filler = MicroBatch([[everything[0]]], self.row_length_of(lengths[everything[0]]), filler=True)
         return Step(
             sentences,
             [mine + [filler] * (longest - len(mine)) for mine in micro_batches],
-            int(self.encoded.num_labels[everything].sum()),
+            self.encoded.num_labels(everything),
             sum(tokens_of),
         )
 
@@ -174,23 +184,23 @@ class EpochPlan(Sequence[Step]):
         """
         return int(length) if self.row_length is None else -(-int(length) // self.row_length) * self.row_length
 
-    def split(self, windows: list[int]) -> list[MicroBatch]:
+    def split(self, windows: Sequence[int], lengths: Mapping[int, int]) -> list[MicroBatch]:
         """One process's windows of a step as micro-batches of at most max_tokens positions, rows of one length.
 
         Args:
             windows: Numbers of the windows.
+            lengths: Sub-tokens of each of them.
 
         Returns:
             Micro-batches that hold each window once, those with the longest rows first.
         """
-        lengths = self.encoded.lengths
         if self.row_length is None:
             return [
-                MicroBatch([[window] for window in group], int(lengths[group[0]]))
+                MicroBatch([[window] for window in group], lengths[group[0]])
                 for group in group_by_length(windows, lengths, self.max_tokens)
             ]
         by_length: dict[int, list[list[int]]] = {}
-        for row, row_length in pack([int(lengths[window]) for window in windows], self.row_length):
+        for row, row_length in pack([lengths[window] for window in windows], self.row_length):
             by_length.setdefault(row_length, []).append([windows[i] for i in row])
         return [
             MicroBatch([rows[i] for i in part], row_length)
@@ -203,7 +213,7 @@ def draw_sentences(languages: np.ndarray, drawn: np.ndarray, seed: int, epoch: i
     """int64 [sentences], rising: the sentences of an epoch, drawn[language] of each language.
 
     Each language goes round in an order of its own, epoch after epoch: its sentences are taken equally often, give or
-    take one, and what an epoch leaves out comes in the next. languages: int64 [sentences].
+    take one, and what an epoch leaves out comes in the next. languages: int [sentences].
     """
     parts = []
     for language, count in enumerate(drawn):
@@ -234,7 +244,7 @@ def pack(lengths: Sequence[int], row_length: int) -> list[tuple[list[int], int]]
     return list(zip(rows, row_lengths, strict=True))
 
 
-def group_by_length(windows: Sequence[int], lengths: np.ndarray, max_tokens: int) -> list[list[int]]:
+def group_by_length(windows: Sequence[int], lengths: Mapping[int, int], max_tokens: int) -> list[list[int]]:
     """Windows from long to short in groups: none shorter than half the group's longest, within max_tokens padded."""
     groups: list[list[int]] = []
     for window in sorted(windows, key=lambda w: (-lengths[w], w)):

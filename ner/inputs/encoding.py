@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ner.data.arrow_store import TAGS, WORDS, batches, flat_column, tag_set
 from ner.errors import InputError
 from ner.tags import TagSet
-from ner.utils import ahead, offsets_of, ranges, rows_of
+from ner.utils import ahead, in_parts, offsets_of, ranges, rows_of
 
 IGNORED = -100  # cross_entropy's ignore_index
 WHOLE = 2**31 - 1  # sub-tokens: a window that holds any sentence
@@ -33,7 +33,7 @@ class Encoded:
 
     Attributes:
         input_ids: int32 [tokens], ids of sub-tokens, special tokens included.
-        labels: int64 [tokens], id of the tag to train on, -100 elsewhere.
+        labels: int16 [tokens], id of the tag to train on, -100 elsewhere.
         words: int64 [tokens], which word (over all sentences) is scored at this token, -1 elsewhere.
         offsets: int64 [windows + 1], the tokens of each window.
         sentence: int64 [windows], the sentence of each window, never falling.
@@ -84,18 +84,54 @@ class Encoded:
         """
         whole = hashlib.sha256()
         for array in (self.input_ids, self.labels, self.words, self.offsets, self.sentence):
-            whole.update(np.ascontiguousarray(array).data)
+            for part in in_parts(array):
+                whole.update(part.data)
         return whole.hexdigest()
 
-    @cached_property
-    def lengths(self) -> np.ndarray:
-        """int64 [windows]: sub-tokens of each window."""
-        return np.diff(self.offsets)
+    def windows_of(self, sentences: np.ndarray) -> list[range]:
+        """The windows of sentences. Nothing is kept of each sentence: there may be millions.
+
+        Args:
+            sentences: int64 [sentences], their numbers.
+
+        Returns:
+            The numbers of the windows of each.
+        """
+        first, end = (np.searchsorted(self.sentence, sentences, side).tolist() for side in ("left", "right"))
+        return list(map(range, first, end))
+
+    def lengths(self, windows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The sub-tokens of windows.
+
+        Args:
+            windows: Their numbers.
+
+        Returns:
+            int64 [windows].
+        """
+        windows = np.asarray(windows, np.int64)
+        return self.offsets[windows + 1] - self.offsets[windows]
 
     @cached_property
-    def num_labels(self) -> np.ndarray:
-        """int64 [windows]: labels that count in the loss."""
-        return np.diff(offsets_of(self.labels != IGNORED)[self.offsets])
+    def longest(self) -> int:
+        """Sub-tokens of the longest window, 0 without any."""
+        longest = before = 0
+        for ends in in_parts(self.offsets):
+            longest = max(longest, int(np.diff(ends, prepend=before).max()))
+            before = ends[-1]
+        return longest
+
+    def num_labels(self, windows: Sequence[int] | np.ndarray) -> int:
+        """How many labels of windows count in the loss.
+
+        Args:
+            windows: Their numbers.
+
+        Returns:
+            The number for all of them together.
+        """
+        tokens = ranges(self.offsets[np.asarray(windows, np.int64)], self.lengths(windows))
+        return int(np.count_nonzero(self.labels[tokens] != IGNORED))
 
     def label_counts(self, num_tags: int) -> np.ndarray:
         """How often each tag is a label.
@@ -106,7 +142,24 @@ class Encoded:
         Returns:
             float64 [tags]: labels that count in the loss.
         """
-        return np.bincount(self.labels[self.labels != IGNORED], minlength=num_tags).astype(np.float64)
+        counts = np.zeros(num_tags, np.int64)
+        for labels in in_parts(self.labels):
+            counts += np.bincount(labels[labels != IGNORED], minlength=num_tags)
+        return counts.astype(np.float64)
+
+    def used_ids(self, num_ids: int) -> np.ndarray:
+        """Which sub-tokens of a vocabulary occur.
+
+        Args:
+            num_ids: Sub-tokens of the vocabulary.
+
+        Returns:
+            bool [ids].
+        """
+        is_used = np.zeros(num_ids, dtype=bool)
+        for ids in in_parts(self.input_ids):
+            is_used[ids] = True
+        return is_used
 
     @cached_property
     def scored_at(self) -> np.ndarray:
@@ -128,11 +181,6 @@ class Encoded:
         """
         counts = self.num_sub_tokens[first:end]
         return self.input_ids[ranges(self.scored_at[first:end], counts)]
-
-    @cached_property
-    def first_window(self) -> np.ndarray:
-        """int64 [sentences + 1]: the windows of each sentence, as offsets."""
-        return np.searchsorted(self.sentence, np.arange(self.num_sentences + 1))
 
 
 def encode(
@@ -177,7 +225,7 @@ def encode(
 
     scored = np.full(len(word), -1, dtype=np.int64)
     scored[run_start] = word[run_start]
-    labels = np.full(len(word), IGNORED, dtype=np.int64)
+    labels = np.full(len(word), IGNORED, dtype=np.int16)
     if label_tokens == "all":
         run_lengths = run_end - run_start
         labels[ranges(run_start, run_lengths)] = np.repeat(tags.inside[gold[word[run_start]]], run_lengths)

@@ -18,7 +18,7 @@ from ner.inputs.encoding import Encoded, check_alignment, encode
 from ner.tags import TagSet
 
 SENTENCES_PER_PART = 20_000  # encoded before they are written: bounds memory
-DTYPES = {field.name: np.int32 if field.name == "input_ids" else np.int64 for field in fields(Encoded)}
+DTYPES = {field.name: np.int64 for field in fields(Encoded)} | {"input_ids": np.int32, "labels": np.int16}
 
 
 def encode_once(
@@ -54,7 +54,8 @@ def encode_once(
         )
         write_parts(parts, folder)
 
-    key = ("encoded", [field.name for field in fields(Encoded)], content, options, label_tokens)
+    layout = [(name, np.dtype(dtype).str) for name, dtype in DTYPES.items()]
+    key = ("encoded", layout, content, options, label_tokens)
     return mapped(cached(key, write))
 
 

@@ -1,15 +1,13 @@
 """Sentences whose targets are a teacher's tag probabilities, beside sentences with gold tags."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 from datasets import Dataset
 
 from ner.inputs.encoding import IGNORED, Encoded
-
-ROWS_PER_PART = 1 << 20  # bounds memory
+from ner.utils import in_parts
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class SoftEncoded(Encoded):
         arrays = {field.name: getattr(encoded, field.name) for field in fields(Encoded)}
         first_word = len(encoded.gold) - len(probabilities)
         first_sentence = np.searchsorted(encoded.word_offsets, first_word, side="left")
-        first_token = encoded.offsets[encoded.first_window[first_sentence]]
+        first_token = encoded.offsets[np.searchsorted(encoded.sentence, first_sentence)]
         is_extra = (encoded.labels[first_token:] != IGNORED) & (encoded.words[first_token:] < 0)
         if is_extra.any():  # label_tokens all: what a teacher says of a word is learned at its first sub-token
             arrays["labels"] = encoded.labels.copy()
@@ -85,9 +83,3 @@ class SoftEncoded(Encoded):
         for part in in_parts(self.probabilities):
             whole.update(part.data)
         return whole.hexdigest()
-
-
-def in_parts(probabilities: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows, in memory, a bounded number at a time."""
-    for start in range(0, len(probabilities), ROWS_PER_PART):
-        yield np.ascontiguousarray(probabilities[start : start + ROWS_PER_PART])

@@ -6,7 +6,7 @@ decayed, when it is saved: the same model, to the rounding of that factor.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +15,19 @@ from transformers import PreTrainedModel
 
 from ner.inputs.collators import Features, PaddedCollator, to_device
 from ner.inputs.encoding import Encoded
+
+
+class TrimmedTable(nn.Embedding):
+    """The rows of an embedding table that are used. It takes the ids of the whole table.
+
+    rows: int64 [ids], the row of each id, -1 for those left out.
+    """
+
+    rows: Tensor
+
+    def forward(self, input: Tensor) -> Tensor:
+        """int64 [...], ids -> float [..., width]. Raises IndexError for one that is left out."""
+        return super().forward(self.rows[input])
 
 
 @dataclass(frozen=True)
@@ -30,17 +43,6 @@ class TrimmedEmbedding:
     used: np.ndarray
     whole: Tensor
 
-    def encoded(self, encoded: Encoded) -> Encoded:
-        """The same windows, ids as rows of the trained table."""
-        return replace(encoded, input_ids=self.rows[encoded.input_ids])
-
-    @property
-    def rows(self) -> np.ndarray:
-        """int32 [ids]: the row of each id, -1 for those left out."""
-        rows = np.full(len(self.whole), -1, dtype=np.int32)
-        rows[self.used] = np.arange(len(self.used), dtype=np.int32)
-        return rows
-
     def state(self, trained: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state dict with the whole table, from that of the trained model."""
         table = trained[self.name].cpu()
@@ -53,8 +55,7 @@ def trim_embedding(model: PreTrainedModel, texts: Sequence[Encoded]) -> TrimmedE
     """Leaves out of the model's embedding table what none of the texts uses; None where that is not possible.
 
     It is not where the table is frozen, shared with another layer or of an unusual kind, and where the trimmed model
-    does not compute the same logits, because it gives a meaning to the numbers themselves. A table that is used up to
-    nine tenths is left alone as well.
+    does not compute the same logits. A table that is used up to nine tenths is left alone as well.
     """
     try:
         table = model.get_input_embeddings()
@@ -63,18 +64,22 @@ def trim_embedding(model: PreTrainedModel, texts: Sequence[Encoded]) -> TrimmedE
     if type(table) is not nn.Embedding or not table.weight.requires_grad or table.max_norm or table.scale_grad_by_freq:
         return None
     names = [name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter is table.weight]
-    # Ids up to that of padding keep their number: encoders tell padding by it.
-    padding = model.config.pad_token_id or 0
-    used = np.unique(np.concatenate([np.arange(padding + 1), *(text.input_ids for text in texts)]))
+    is_used = np.any([text.used_ids(table.num_embeddings) for text in texts], axis=0)
+    is_used[[model.config.pad_token_id or 0, table.padding_idx or 0]] = True
+    used = np.flatnonzero(is_used)
     if len(names) != 1 or len(used) > 0.9 * table.num_embeddings:
         return None
     trimmed = TrimmedEmbedding(names[0], used, table.weight.detach().cpu())
     probe = [window for text in texts[:1] for window in map(text.__getitem__, range(min(16, len(text))))]
     before = logits(model, probe)
     rows = torch.cat([table.weight.detach()[torch.from_numpy(used)], table.weight.new_ones(1, table.embedding_dim)])
-    model.set_input_embeddings(nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=table.padding_idx))
-    after = logits(model, [{"input_ids": trimmed.rows[window["input_ids"]]} for window in probe])
-    if not torch.equal(before, after):
+    row_of = torch.full((table.num_embeddings,), -1, device=rows.device)
+    row_of[torch.from_numpy(used)] = torch.arange(len(used), device=rows.device)
+    padding = None if table.padding_idx is None else int(row_of[table.padding_idx])
+    smaller = TrimmedTable.from_pretrained(rows, freeze=False, padding_idx=padding)
+    smaller.register_buffer("rows", row_of, persistent=False)
+    model.set_input_embeddings(smaller)
+    if not torch.equal(before, logits(model, probe)):
         model.set_input_embeddings(table)
         return None
     return trimmed

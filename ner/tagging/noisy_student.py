@@ -14,8 +14,8 @@ from datasets import Dataset
 from ner.data.arrow_store import ROW, TAGS, batches, content_hash, lengths, tag_set
 from ner.data.augmentation import SOURCE, augment
 from ner.data.cache import cached
-from ner.inputs.soft_targets import Unlabelled, in_parts
-from ner.utils import offsets_of, rows_of
+from ner.inputs.soft_targets import Unlabelled
+from ner.utils import in_parts, offsets_of, rows_of
 
 VERSION = 1  # of what is in the cache: raise it when that changes
 TARGETS = "probabilities.bin"

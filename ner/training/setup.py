@@ -1,5 +1,6 @@
 """What `build` of train.py sets up: the sentences as the encoder reads them, the plan of batches, the run folder."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
 from ner.config.augmentation import Augmentation
 from ner.data.augmentation import augment
 from ner.data.corpus import Corpus, write_skipped
-from ner.data.sampling import join_languages, sizes_of
+from ner.data.sampling import lay_end_to_end, sizes_of
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
@@ -27,7 +28,6 @@ from ner.inputs.collators import Collator, PackedCollator, choose_collator
 from ner.inputs.encoding import Encoded
 from ner.inputs.encoding_cache import encode_once
 from ner.inputs.soft_targets import SoftEncoded, Unlabelled
-from ner.modeling.embedding_trimming import TrimmedEmbedding, trim_embedding
 from ner.modeling.loss import micro_batch_loss
 from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
 from ner.training import checkpoint
@@ -36,7 +36,7 @@ from ner.training.environment import checkout
 from ner.training.optimization import parameter_groups
 from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.training.selection import choose_validation
-from ner.utils import progress_bar
+from ner.utils import numbers, progress_bar
 
 UNLABELLED = "unlabelled"
 Loss: TypeAlias = Callable[[Tensor, Tensor, Any, int], Tensor]  # as `micro_batch_loss`
@@ -46,14 +46,15 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, Any, int], Tensor]  # as `micro_batc
 class Data:
     """What is trained and validated on, encoded for the model.
 
-    languages: int64 [sentences], the language of each sentence that is trained on, as a number, and behind these one
-    for each part of the unlabelled text; sizes: how many annotated ones there are of each, without copies and
-    unlabelled ones, which stand behind them in `train`; chosen: as of `choose_validation`; fingerprint: equal where all
-    of it is.
+    order: int [sentences], the sentences of `train` in the order that epochs are drawn from; languages: int
+    [sentences], the language of each of these, as a number, and behind these one for each part of the unlabelled text;
+    sizes: how many annotated ones there are of each, without copies and unlabelled ones, which stand behind them;
+    chosen: as of `choose_validation`; fingerprint: equal where all of it is.
     """
 
     corpus: Corpus
     train: Encoded
+    order: np.ndarray
     validation: dict[str, Encoded]
     fingerprint: str
     languages: np.ndarray
@@ -66,10 +67,10 @@ class Data:
         return sum(self.sizes.values())
 
 
-def annotated(config: TrainConfig, corpus: Corpus) -> tuple[Dataset, np.ndarray]:
-    """The annotated sentences to train on, and the language of each, as of `join_languages`."""
+def annotated(config: TrainConfig, corpus: Corpus) -> tuple[Dataset, np.ndarray, np.ndarray]:
+    """The annotated sentences to train on, their order, and the language of each, as of `lay_end_to_end`."""
     parts = {name: corpus[name]["train"] for name in config.train_on}
-    return join_languages(parts, config.train_sizes, config.slice_seed)
+    return lay_end_to_end(parts, config.train_sizes, config.slice_seed)
 
 
 def encode_data(
@@ -95,14 +96,17 @@ def encode_data(
                 progress=bar.update,
             )
 
-    sentences, languages = annotated(config, corpus)
+    sentences, order, languages = annotated(config, corpus)
     sizes = sizes_of(languages, config.train_on)
     with main_process_first(accelerator):
         if config.augment:
-            augmented = augment(sentences, languages, config.augment, config.seed)
+            in_order = sentences.select(order, keep_in_memory=True)  # copies depend on it
+            augmented = augment(in_order, languages, config.augment, config.seed)
             sentences, languages = augmented.sentences, augmented.languages
+            order = numbers(len(sentences))
             corpus = replace(corpus, notes=(*corpus.notes, augmented.note))
         if unlabelled:
+            order = np.append(order, len(sentences) + numbers(len(unlabelled.sentences)))
             sentences = concatenate_datasets([sentences, unlabelled.sentences])
             languages = np.append(languages, len(config.train_on) + unlabelled.part)
         train = encoded(sentences, "encode train")
@@ -111,18 +115,10 @@ def encode_data(
         validation = {
             name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
         }
-    fingerprint = " ".join(part.fingerprint() for part in (train, *validation.values()))
+    content = [part.fingerprint() for part in (train, *validation.values())]
+    fingerprint = " ".join([*content, hashlib.sha256(order.astype(np.int64).data).hexdigest()])
     chosen = choose_validation(config, sizes, {name: part.num_sentences for name, part in validation.items()})
-    return Data(corpus, train, validation, fingerprint, languages, sizes, chosen)
-
-
-def trim(model: PreTrainedModel, data: Data) -> tuple[Data, TrimmedEmbedding | None]:
-    """The data for the model without the rows of its embedding table that no sentence uses; (data, None) with all."""
-    trimmed = trim_embedding(model, [data.train, *data.validation.values()])
-    if not trimmed:
-        return data, None
-    validation = {language: trimmed.encoded(part) for language, part in data.validation.items()}
-    return replace(data, train=trimmed.encoded(data.train), validation=validation), trimmed
+    return Data(corpus, train, order, validation, fingerprint, languages, sizes, chosen)
 
 
 def plan_batches(
@@ -139,11 +135,12 @@ def plan_batches(
         config.max_tokens_per_micro_batch,
         config.seed,
         num_processes=accelerator.num_processes,
+        sentences=data.order,
         languages=data.languages,
         temperature=config.sampling_temperature,
     )
     for windows in data.validation.values():
-        replace(plan, encoded=windows, languages=None)  # raises where a window does not fit
+        replace(plan, encoded=windows, sentences=None, languages=None)  # raises where a window does not fit
     if config.sampling_temperature != 1:
         groups = [*data.sizes, *[UNLABELLED] * (len(plan.drawn_of_languages) - len(data.sizes))]
         drawn = zip(groups, plan.drawn_of_languages, strict=True)

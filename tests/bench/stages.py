@@ -138,7 +138,7 @@ def best_time(product: Callable[[], Any], device: torch.device) -> float:
 
 def padded_efficiency(encoded: Encoded, batch_size: int, by_length: bool) -> float:
     """Real tokens over computed positions of the Trainer's batches: in random order, or grouped by length."""
-    lengths = encoded.lengths
+    lengths = np.diff(encoded.offsets)
     if by_length:
         generator = torch.Generator().manual_seed(0)
         order = np.array(list(LengthGroupedSampler(batch_size, lengths=lengths.tolist(), generator=generator)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, concatenate_datasets
 
-from ner.data.sampling import SWISS, hold_out, join_languages, parse_sample, resolve_sample, take_share
+from ner.data.sampling import SWISS, hold_out, join_languages, lay_end_to_end, parse_sample, resolve_sample, take_share
 from ner.errors import InputError
 
 
@@ -54,6 +54,21 @@ def test_single_languages_are_cut_and_the_others_whole():
     assert french < {row for row in join_languages(parts, {"fr": 20})[0]["row"] if 100 <= row < 150}
     with pytest.raises(InputError, match="`max_train_sentences` fr=51: there are 50 fr training sentences"):
         join_languages(parts, {"fr": 51})
+
+
+def test_laid_end_to_end_nothing_is_moved():
+    parts = {"de": rows(0, 100), "fr": rows(100, 50)}
+    for sizes, used in ((None, 150), (20, 20), ({"fr": 10}, 110)):
+        whole, order, languages = lay_end_to_end(parts, sizes)
+        assert len(whole) == len(order) == used
+        stored = whole["row"][:]
+        if sizes != {"fr": 10}:  # where the slice of a language has an order of its own
+            assert stored == sorted(stored)
+        joined, of_them = join_languages(parts, sizes)
+        assert [stored[place] for place in order] == joined["row"][:]
+        assert languages.tolist() == of_them.tolist() == [int(row >= 100) for row in joined["row"]]
+        assert languages.dtype == np.uint8
+    assert lay_end_to_end(parts)[0]._indices is None
 
 
 def test_another_slice_seed_is_another_nested_slice():

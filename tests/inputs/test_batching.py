@@ -21,14 +21,14 @@ def test_every_window_is_computed_once_in_the_epoch(encoded, row_length, num_pro
         for micro_batch in (m for mine in step.micro_batches for m in mine):
             assert micro_batch.num_positions <= 256
             for row in micro_batch.rows:
-                assert encoded.lengths[row].sum() <= micro_batch.row_length
+                assert encoded.lengths(row).sum() <= micro_batch.row_length
                 assert len(row) == 1 or row_length
             if not micro_batch.filler:
                 seen += micro_batch.windows
         own = [w for mine in step.micro_batches for m in mine if not m.filler for w in m.windows]
         assert set(encoded.sentence[own]) == set(step.sentences)
-        assert step.num_labels == encoded.num_labels[own].sum()
-        assert step.num_tokens == encoded.lengths[own].sum()
+        assert step.num_labels == encoded.num_labels(own)
+        assert step.num_tokens == encoded.lengths(own).sum()
     assert sorted(seen) == list(range(len(encoded)))
 
 
@@ -39,6 +39,20 @@ def test_the_order_is_a_function_of_seed_and_epoch(encoded):
     assert (first.order != plan(encoded, epoch=1).order).any()
     assert (first.order != plan(encoded, seed=8).order).any()
     assert plan(encoded, seed=None).order.tolist() == list(range(encoded.num_sentences))
+
+
+def test_epochs_are_drawn_from_the_order_that_is_given(encoded):
+    """Sentences in another order train in the steps in which they would if they stood in that order."""
+    order = np.random.default_rng(3).permutation(encoded.num_sentences)[:100]
+    epoch = plan(encoded, sentences=order)
+    assert (epoch.num_sentences, len(epoch)) == (100, 3)
+    places = np.random.default_rng([7, 0]).permutation(100)
+    assert epoch.order.tolist() == order[places].tolist()
+    assert epoch[1].sentences.tolist() == order[places[48:96]].tolist()
+    languages = np.repeat([0, 1], [90, 10])
+    drawn = plan(encoded, sentences=order, languages=languages, temperature=2.0)
+    positions = plan(encoded, sentences=np.arange(100), languages=languages, temperature=2.0)
+    assert drawn.order.tolist() == order[positions.order].tolist()
 
 
 def languages_of(encoded, *sizes) -> np.ndarray:
@@ -74,8 +88,7 @@ def test_languages_are_drawn_by_their_size_to_the_power_of_1_over_t(encoded):
         assert sorted(another) != sorted(epoch.order)
     step = epoch[0]
     windows = sorted(w for mine in step.micro_batches for m in mine for w in m.windows)
-    first = encoded.first_window
-    assert windows == sorted(w for sentence in step.sentences for w in range(first[sentence], first[sentence + 1]))
+    assert windows == sorted(w for own in encoded.windows_of(step.sentences) for w in own)
 
 
 def test_what_an_epoch_leaves_out_the_next_ones_take(encoded):
@@ -105,8 +118,8 @@ def test_the_last_step_is_the_rest(encoded):
 
 def test_processes_get_nearly_equal_tokens(encoded):
     for step in plan(encoded, num_processes=4):
-        tokens = [sum(encoded.lengths[m.windows].sum() for m in mine if not m.filler) for mine in step.micro_batches]
-        assert max(tokens) - min(tokens) <= encoded.lengths.max()
+        tokens = [sum(encoded.lengths(m.windows).sum() for m in mine if not m.filler) for mine in step.micro_batches]
+        assert max(tokens) - min(tokens) <= encoded.longest
 
 
 def test_more_processes_than_sentences(encoded):
@@ -130,7 +143,7 @@ def test_pack_fills_rows_and_lengthens_them_for_long_items():
 
 
 def test_groups_hold_similar_lengths():
-    lengths = np.array([3, 40, 21, 20, 19, 2])
+    lengths = dict(enumerate([3, 40, 21, 20, 19, 2]))
     assert group_by_length(range(6), lengths, max_tokens=1000) == [[1, 2, 3], [4], [0, 5]]
     assert group_by_length(range(6), lengths, max_tokens=80) == [[1, 2], [3, 4], [0, 5]]
 

@@ -1,5 +1,5 @@
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_first_subtoken_is_labelled(tokenizer):
     expected = [IGNORED if w is None or words[i - 1] == w else SENTENCE[0]["ner_tags"][w] for i, w in enumerate(words)]
     assert encoded.labels.tolist() == expected
     assert encoded.words[encoded.words >= 0].tolist() == [0, 1, 2, 3, 4]
-    assert encoded.num_labels.tolist() == [5]
+    assert encoded.num_labels([0]) == 5
 
 
 def test_all_subtokens_go_on_as_inside(tokenizer):
@@ -53,12 +53,15 @@ def test_windows_score_every_word_exactly_once(german, tokenizer, max_length, la
     rows = german.select(range(200))
     encoded = encode(rows, tokenizer, TAGS, max_length=max_length, label_tokens=label_tokens)
     assert len(encoded) > len(rows) or max_length == 30
-    assert encoded.lengths.max() <= max_length
+    lengths = np.diff(encoded.offsets)
+    assert encoded.longest == lengths.max() <= max_length
+    assert encoded.lengths([3, 0, 3]).tolist() == lengths[[3, 0, 3]].tolist()
     assert sorted(encoded.words[encoded.words >= 0].tolist()) == list(range(len(encoded.gold)))
     assert encoded.gold.tolist() == [tag for row in rows["ner_tags"] for tag in row]
     at = encoded.words >= 0
     assert (encoded.labels[at] == encoded.gold[encoded.words[at]]).all()
-    assert encoded.num_labels.sum() == (encoded.labels != IGNORED).sum()
+    assert encoded.num_labels(range(len(encoded))) == (encoded.labels != IGNORED).sum()
+    assert encoded.num_labels([1]) == (encoded[1]["labels"] != IGNORED).sum()
     # At a word's token stands the word's first sub-token, not one from its middle.
     for token in np.flatnonzero(at)[:300]:
         sentence = np.searchsorted(encoded.word_offsets, encoded.words[token], side="right") - 1
@@ -104,10 +107,20 @@ def test_a_word_without_a_subtoken_stays_in_gold(tokenizer):
 
 
 def test_windows_of_a_sentence_are_found(encoded):
-    for sentence in range(50):
-        first, last = encoded.first_window[sentence], encoded.first_window[sentence + 1]
-        assert set(encoded.sentence[first:last]) == {sentence}
-    assert encoded.first_window[-1] == len(encoded)
+    sentences = np.array([3, 0, encoded.num_sentences - 1, 3])
+    for sentence, windows in zip(sentences, encoded.windows_of(sentences), strict=True):
+        assert list(windows) == np.flatnonzero(encoded.sentence == sentence).tolist()
+
+
+def test_arrays_are_read_in_parts(encoded, monkeypatch):
+    longest, counts, used = encoded.longest, encoded.label_counts(9), encoded.used_ids(300)
+    assert used.sum() == len(np.unique(encoded.input_ids)) < 300
+    fingerprint = encoded.fingerprint()
+    monkeypatch.setattr("ner.utils.ROWS_PER_PART", 7)
+    again = replace(encoded)
+    assert (again.longest, again.label_counts(9).tolist()) == (longest, counts.tolist())
+    assert (again.used_ids(300) == used).all()
+    assert again.fingerprint() == fingerprint
 
 
 def test_no_sentences(tokenizer):

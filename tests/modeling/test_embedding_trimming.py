@@ -11,7 +11,7 @@ from transformers import XLMRobertaForTokenClassification
 
 from ner.inputs.collators import PaddedCollator
 from ner.inputs.encoding import Encoded
-from ner.modeling.embedding_trimming import trim_embedding
+from ner.modeling.embedding_trimming import logits, trim_embedding
 from ner.modeling.loss import micro_batch_loss
 from ner.modeling.model import build_model
 from ner.training.optimization import parameter_groups
@@ -61,7 +61,7 @@ def test_training_is_the_same(encoder_folder, few):
     assert len(vocabulary.used) < 0.5 * len(pretrained)
     assert table(trimmed).weight.shape == (len(vocabulary.used) + 1, pretrained.shape[1])
     train(whole, few)
-    train(trimmed, vocabulary.encoded(few))
+    train(trimmed, few)
     expected, found = whole.state_dict(), vocabulary.state(trimmed.state_dict())
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
@@ -72,13 +72,16 @@ def test_training_is_the_same(encoder_folder, few):
 
 
 def test_ids_come_back(model, few):
+    ids = torch.from_numpy(few.input_ids).long()
+    before = table(model)(ids)
     vocabulary = trim_embedding(model, [few])
     assert vocabulary
-    rows = vocabulary.encoded(few).input_ids
-    assert rows.min() >= 0
-    assert (vocabulary.used[rows] == few.input_ids).all()
-    assert vocabulary.rows[model.config.pad_token_id] == model.config.pad_token_id
-    assert table(model).padding_idx == model.config.pad_token_id
+    assert vocabulary.used.tolist() == sorted({*few.input_ids.tolist(), model.config.pad_token_id})
+    assert torch.equal(table(model)(ids), before)
+    assert vocabulary.used[table(model).padding_idx] == model.config.pad_token_id
+    unused = np.setdiff1d(np.arange(len(vocabulary.whole)), vocabulary.used)[:1]
+    with pytest.raises(IndexError):
+        table(model)(torch.from_numpy(unused))
 
 
 def test_left_alone(encoder_folder, few):
@@ -103,8 +106,24 @@ class Counting(XLMRobertaForTokenClassification):
         return result
 
 
-def test_an_encoder_that_reads_the_numbers_keeps_its_table(encoder_folder, few):
+def test_an_encoder_that_reads_the_numbers_gets_those_of_the_whole_table(encoder_folder, few):
     model = Counting.from_pretrained(encoder_folder)
+    before = logits(model, [few[i] for i in range(3)])
+    assert trim_embedding(model, [few])
+    assert torch.equal(logits(model, [few[i] for i in range(3)]), before)
+
+
+class Noisy(XLMRobertaForTokenClassification):
+    """Computes other logits for other tables."""
+
+    def forward(self, input_ids, **others):
+        result = super().forward(input_ids, **others)
+        result.logits = result.logits + self.get_input_embeddings().num_embeddings
+        return result
+
+
+def test_a_table_is_left_alone_where_the_logits_differ(encoder_folder, few):
+    model = Noisy.from_pretrained(encoder_folder)
     before = table(model)
     assert trim_embedding(model, [few]) is None
     assert table(model) is before

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from ner import utils
 from ner.data.arrow_store import batches, tag_set
 from ner.data.perturbation import spans
-from ner.inputs import soft_targets
 from ner.inputs.soft_targets import Unlabelled
 from ner.tagging import noisy_student
 from ner.tagging.noisy_student import add_copies
@@ -98,7 +98,7 @@ def test_neither_batches_nor_the_cache_matter(pool, monkeypatch, tmp_path):
     items = ["mentions=1", "case=0.3", "asides=0.4"]
     before, _ = add_copies(pool, items, 42)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    monkeypatch.setattr(soft_targets, "ROWS_PER_PART", 7)
+    monkeypatch.setattr(utils, "ROWS_PER_PART", 7)
     monkeypatch.setattr(noisy_student, "batches", lambda dataset: batches(dataset, 7))
     for _ in range(2):
         again, _ = add_copies(pool, items, 42)

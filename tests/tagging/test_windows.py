@@ -29,7 +29,7 @@ def readings(windows: Windows) -> list[list[int]]:
 def test_each_window_reads_neighbouring_words(windows, text):
     held = readings(windows)
     assert all(words == list(range(words[0], words[-1] + 1)) for words in held if words)
-    assert windows.encoded.lengths.max() == 16
+    assert windows.encoded.longest == 16
     assert (windows.encoded.labels == IGNORED).all()
     for sentence, length in ((0, len(text)), (1, 3), (3, len(text))):
         mine = [words for words, own in zip(held, windows.sentence, strict=True) if own == sentence]

@@ -62,7 +62,7 @@ def test_labels_are_counted(encoded):
     assert counts.tolist() == [int((labels == tag).sum()) for tag in range(9)]
     p = np.full((int(encoded.word_offsets[-1] - encoded.word_offsets[-3]), 9), 1 / 8, np.float16)  # of two sentences
     soft = SoftEncoded.of(encoded, p, 0.0)
-    first_token = encoded.offsets[encoded.first_window[-3]]
+    first_token = encoded.offsets[np.searchsorted(encoded.sentence, encoded.num_sentences - 2)]
     hard = encoded.labels[:first_token]
     num_soft = int((encoded.words[first_token:] >= 0).sum())
     expected = np.bincount(hard[hard >= 0], minlength=9) + num_soft / 8
