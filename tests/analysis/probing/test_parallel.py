@@ -59,6 +59,7 @@ def test_agreement_counted_by_hand(tmp_path):
     assert [(each.line, each.differing) for each in outcome.examples] == [(2, 3), (4, 2)]
     assert outcome.examples[0].left == "[Genf LOC] und [Chur LOC]"
     assert outcome.examples[0].right == "[Genève ORG] et Coire"
+    assert outcome_of(tmp_path) == outcome
     assert outcome.examples[1].left == "Die [UNO ORG] ist in [Bern LOC] . [Bern LOC] ruft !"
 
 
