@@ -119,13 +119,13 @@ def test_two_runs_against_gold(folder, sides, capsys):
     assert 0 < there["LOC"] < total["LOC"]
     assert there["PER"] == total["PER"]
     found = {each["type"]: each for each in both["types"]}
-    assert {type_: each["left"] for type_, each in found.items()} == total | {ALL_TYPES: total.total()}
+    assert {type_: each["left"] for type_, each in found.items()} == dict(total) | {ALL_TYPES: total.total()}
     for each in both["types"]:
         assert (each["agreement"], each["difference"], each["alike"]) == (1, 0, 1)
         assert each["left"] == each["right"] == each["matched"]
     found = {each["type"]: each for each in one["types"]}
-    assert {type_: each["left"] for type_, each in found.items()} == total | {ALL_TYPES: total.total()}
-    assert {type_: each["right"] for type_, each in found.items()} == there | {ALL_TYPES: there.total()}
+    assert {type_: each["left"] for type_, each in found.items()} == dict(total) | {ALL_TYPES: total.total()}
+    assert {type_: each["right"] for type_, each in found.items()} == dict(there) | {ALL_TYPES: there.total()}
     assert all(each["right"] == each["matched"] for each in one["types"])
     pairs = list(zip(gold, known, strict=True))
     for type_ in total:
