@@ -88,6 +88,7 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     (yaml,) = blocks("yaml")
     Path("run.yaml").write_text(yaml, encoding="utf-8")
     Path("lines.txt").write_text("Anna Keller wohnt in Bern.\nLe canton de Vaud\n", encoding="utf-8")
+    Path("de-fr.tsv").write_text("Anna wohnt in Bern.\tAnna habite à Berne.\n", encoding="utf-8")
     Path("fr.txt").write_text("Le canton de Berne. Anna Keller habite à Genève.\n", encoding="utf-8")
     Path("web.jsonl").write_text('{"text": "Anna abita a Lugano"}\n', encoding="utf-8")
     small = [

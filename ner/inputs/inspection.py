@@ -1,6 +1,7 @@
 """What a tokenizer does with a text or a sentence, in the order of its stages, and with the labels of training."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -73,8 +74,20 @@ def untagged(text: str) -> Dataset:
     words = split_words(text)
     if not words:
         raise InputError(f"`text` {shorten(text)} has no words")
+    return untagged_rows([words])
+
+
+def untagged_rows(sentences: Sequence[list[str]]) -> Dataset:
+    """Sentences of words whose tags are all O.
+
+    Args:
+        sentences: The words of each.
+
+    Returns:
+        A dataset with `tokens` and `ner_tags`.
+    """
     features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=[OUTSIDE]))})
-    return Dataset.from_dict({WORDS: [words], TAGS: [[0] * len(words)]}, features)
+    return Dataset.from_dict({WORDS: list(sentences), TAGS: [[0] * len(words) for words in sentences]}, features)
 
 
 def labelled_windows(

@@ -131,10 +131,11 @@ ALL: tuple[Probe, ...] = (
     Probe("alone", "form", "each mention alone as a sentence", plain(alone)),
 )
 NAMES = tuple(probe.name for probe in ALL)
+EVERY = "all"
 
 
 def chosen(names: Sequence[str]) -> tuple[Probe, ...]:
-    """The probes of these names in the order of the registry, all of them for none. Raises InputError."""
-    if unknown := [name for name in names if name not in NAMES]:
-        raise InputError(f"`probes`: no probe {listed(unknown)}; there are {' '.join(NAMES)}")
-    return tuple(probe for probe in ALL if not names or probe.name in names)
+    """The probes of these names in the order of the registry; `all`, or none, for all of them. Raises InputError."""
+    if unknown := [name for name in names if name not in (*NAMES, EVERY)]:
+        raise InputError(f"`probes`: no probe {listed(unknown)}; there are {' '.join(NAMES)}, and {EVERY}")
+    return tuple(probe for probe in ALL if not names or EVERY in names or probe.name in names)
