@@ -4,7 +4,7 @@ A row is one JSON object: a text, and spans of characters with a label. Words ar
 them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ner.data.words import split_offsets
@@ -27,6 +27,14 @@ def has_text(row: dict[str, Any]) -> dict[str, Any] | None:
         return row
     parts = [row[name] for name, work in (("data", "annotations"), ("fields", "responses")) if {name, work} <= set(row)]
     return next((part for part in parts if isinstance(part, dict)), None)
+
+
+def is_passed_over(row: Mapping[str, Any]) -> bool:
+    """Whether nobody decided: Prodigy's `ignore`, cancelled work alone in Label Studio, no response in Argilla."""
+    done, responses = row.get("annotations"), row.get("responses")
+    no_annotations = isinstance(done, list) and all(isinstance(a, dict) and a.get("was_cancelled") for a in done)
+    no_responses = isinstance(responses, dict) and not any(responses.values())
+    return row.get("answer") == "ignore" or no_annotations or no_responses
 
 
 def text_of(row: dict[str, Any]) -> str:

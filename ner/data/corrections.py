@@ -64,7 +64,7 @@ class Correction:
             return None
         if TAGS in self.row:
             return readers.json_row({WORDS: list(words), **self.row}, WORDS, TAGS)
-        if is_passed_over(self.row):
+        if annotated_text.is_passed_over(self.row):
             return list(words), list(tags)
         if not annotated_text.is_spans(self.row):
             raise InputError(f"neither {TAGS}, nor a text with spans, nor drop; the row has {listed(self.row)}")
@@ -78,14 +78,6 @@ def sentence_key(words: Sequence[str], tags: Sequence[str]) -> str:
     """32 hexadecimal digits that stand for these words with these tags (names)."""
     text = json.dumps([list(words), list(tags)], ensure_ascii=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def is_passed_over(row: Mapping[str, Any]) -> bool:
-    """Whether nobody decided: Prodigy's `ignore`, cancelled work alone in Label Studio, no response in Argilla."""
-    done, responses = row.get("annotations"), row.get("responses")
-    no_annotations = isinstance(done, list) and all(isinstance(a, dict) and a.get("was_cancelled") for a in done)
-    no_responses = isinstance(responses, dict) and not any(responses.values())
-    return row.get("answer") == "ignore" or no_annotations or no_responses
 
 
 def read_corrections(file: Path) -> list[Correction]:
