@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from ner.data import annotated_text, faults, readers
+from ner.data import annotated_text, faults, json_rows, readers
 from ner.data.arrow_store import TAGS, WORDS, batches, tag_set
 from ner.data.faults import Fault
 from ner.data.words import join
@@ -63,7 +63,7 @@ class Correction:
         if drop:
             return None
         if TAGS in self.row:
-            return readers.json_row({WORDS: list(words), **self.row}, WORDS, TAGS)
+            return json_rows.json_row({WORDS: list(words), **self.row}, WORDS, TAGS)
         if annotated_text.is_passed_over(self.row):
             return list(words), list(tags)
         if not annotated_text.is_spans(self.row):
@@ -112,15 +112,15 @@ def numbered_rows(file: Path) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         if lines[0].lstrip().startswith("["):
-            whole = readers.parse_json("".join(lines))
+            whole = json_rows.parse_json("".join(lines))
             yield from enumerate(whole, start=1)
             return
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield number, readers.parse_json(line)
+                yield number, json_rows.parse_json(line)
     except (ValueError, RecursionError) as error:
         place = f"{file}:{number}" if number else str(file)
-        raise InputError(f"{place}: {readers.reason_of(error)}") from error
+        raise InputError(f"{place}: {json_rows.reason_of(error)}") from error
 
 
 def place_of(row: Any) -> Place:
