@@ -116,7 +116,7 @@ def test_rows_of_json_lines_come_back(rows):
     assert found == [Row(i, [w for w, _ in row], [t for _, t in row]) for i, row in enumerate(rows, start=1)]
 
 
-NAMES = ["x.jsonl", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "x.parquet.gz"]
+NAMES = ["x.jsonl", "x.json", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "x.parquet.gz"]
 
 
 @given(

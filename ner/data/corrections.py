@@ -33,7 +33,6 @@ from ner.errors import InputError, listed, shorten
 from ner.tags import OUTSIDE
 
 REMEDY = "mend the row, or write the file again with `ner label-errors`"
-INSIDE = ("meta", "metadata", "data")  # where annotation tools keep what they do not know
 
 
 class Place(NamedTuple):
@@ -127,7 +126,7 @@ def place_of(row: Any) -> Place:
     """Where the sentence of a row stands. Raises InputError for a row that does not say it."""
     if not isinstance(row, dict):
         raise InputError(f"{shorten(row)}, not a JSON object")
-    inside = [row, *(row[name] for name in INSIDE if isinstance(row.get(name), dict))]
+    inside = [row, *(row[name] for name in annotated_text.INSIDE if isinstance(row.get(name), dict))]
     values = []
     for name in Place._fields:
         value = next((part[name] for part in inside if name in part), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ner.data import annotated_text
 from ner.data.arrow_store import TAGS, WORDS, Row
-from ner.data.faults import HOPELESS, Fault
+from ner.data.faults import HOPELESS, Fault, Undecided
 from ner.data.limits import MOST_VALUES
 from ner.errors import InputError, listed, shorten
 
@@ -21,17 +21,22 @@ def parse_json(line: str) -> Any:
 
 
 def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
-    """Rows of JSON Lines: words and tags (names or ids), or annotated text as in `ner.data.annotated_text`."""
+    """Rows of JSON Lines, or of the elements of a JSON list, and an `Undecided` for what nobody has accepted."""
     names = columns.get("word", WORDS), columns.get("tag", TAGS)
     num_good = num_bad = 0
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
         try:
-            words, tags = json_row(parse_json(line), *names)
+            row = parse_json(line)
+            if reason := why_undecided(row, names[1]):
+                num_good += 1
+                yield Undecided(str(file), reason, number, row)
+                continue
+            words, tags = json_row(row, *names)
         except (ValueError, RecursionError) as error:
             if not num_good and not num_bad and line.lstrip().startswith("["):
-                raise InputError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
+                raise InputError("a JSON array, not JSON Lines; its name should end in .json") from error
             num_bad += 1
             if num_bad == HOPELESS and not num_good:
                 raise InputError(f"none of its first {HOPELESS} lines is a row: {reason_of(error)}") from error
@@ -39,6 +44,11 @@ def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) ->
             continue
         num_good += 1
         yield Row(number, words, tags)
+
+
+def why_undecided(row: Any, tag_column: str) -> str:
+    """Why nobody has accepted a row of annotated text; empty for one that somebody has, and for words with tags."""
+    return annotated_text.why_undecided(row) if isinstance(row, dict) and tag_column not in row else ""
 
 
 def reason_of(error: Exception) -> str:

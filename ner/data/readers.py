@@ -1,4 +1,4 @@
-"""A file -> rows: JSON Lines, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
+"""A file -> rows: JSON Lines and lists, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
 
 A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises InputError when the file as a whole is
 not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
@@ -9,6 +9,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +19,7 @@ from datasets import Features
 
 from ner.data.arrow_store import Row
 from ner.data.faults import Fault
+from ner.data.json_lists import elements
 from ner.data.json_rows import read_json_lines
 from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_WORDS
 from ner.data.parquet import class_names, open_parquet, read_parquet
@@ -26,8 +28,9 @@ from ner.errors import InputError, shorten, single_line
 from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
-SUFFIXES = (".jsonl", *COLUMN_FILES, ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", *COLUMN_FILES, ".csv", ".parquet")
 PROBE = 2_000  # lines that tell which columns a file has
+CHARACTERS_PER_CHUNK = 1 << 16  # of a JSON list
 
 
 def suffix_of(file: Path) -> str:
@@ -53,8 +56,8 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
 def read_text(file: Path, columns: dict[str, str]) -> Iterator[Row | Fault]:
     """The rows of a text file, by its suffix; a .tsv may have a word or a sentence a line, which its header tells."""
     suffix = suffix_of(file)
-    if suffix == ".jsonl":
-        return read_json_lines(file, lines(file), columns)
+    if suffix in (".jsonl", ".json"):
+        return read_json_lines(file, lines(file) if suffix == ".jsonl" else json_texts(file), columns)
     if suffix == ".csv" or (suffix == ".tsv" and is_sentence_table(first_line(file), columns)):
         return read_sentence_table(file, suffix, lines(file), columns)
     return read_columns(file, lines(file, LONGEST_WORD_LINE), columns)
@@ -94,7 +97,25 @@ def whole(file: Path) -> Iterator[None]:
 
 
 def lines(file: Path, longest: int = LONGEST_LINE) -> Generator[str]:
-    """The lines of a text file, with their ends as \\n; a byte order mark is dropped. longest: in characters.
+    """The lines of a text file as of `opened`. longest: in characters. Raises InputError for a longer one, too."""
+    with opened(file) as text:
+        yield from bounded(text, longest)
+
+
+def json_texts(file: Path) -> Iterator[str]:
+    """The elements of a JSON list, as they are written; without the list's bracket, the lines of JSON Lines."""
+    with opened(file) as text:
+        chunks = iter(partial(text.read, CHARACTERS_PER_CHUNK), "")
+        first = next((chunk for chunk in chunks if chunk.strip()), "").lstrip()
+        if first.startswith("["):
+            yield from elements(chain([first], chunks))
+            return
+    yield from lines(file)
+
+
+@contextlib.contextmanager
+def opened(file: Path) -> Iterator[TextIO]:
+    """A text file with line ends as \\n; a byte order mark is dropped.
 
     Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.
     """
@@ -112,7 +133,7 @@ def lines(file: Path, longest: int = LONGEST_LINE) -> Generator[str]:
         if zipped:
             data.seek(0)
         with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape") as text:
-            yield from bounded(text, longest)
+            yield text
 
 
 def bounded(text: TextIO, longest: int = LONGEST_LINE) -> Iterator[str]:
@@ -207,7 +228,8 @@ def layout(probe: Sequence[str]) -> tuple[str, int, int]:
     if not words:
         raise InputError(f"no word in its first {len(probe):,} lines")
     if words[0].lstrip().startswith(('{"', '[{"')):
-        raise InputError("JSON, not columns; its name should end in .jsonl")
+        suffix = ".json" if words[0].lstrip().startswith("[") else ".jsonl"
+        raise InputError(f"JSON, not columns; its name should end in {suffix}")
     separator = "\t" if "\t" in words[0].rstrip() else " "
     width = len(fields_of(words[0], separator))
     found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]
