@@ -5,9 +5,10 @@ Each row has what it is found by (`ner.data.corrections`), whatever the tool mak
 
 import pyarrow as pa
 
-from ner.data.annotation_forms import FORMATS, Format, Row
+from ner.data.annotation_forms import FORMATS, Format, Row, ToAnnotate, word_spans
 from ner.data.corrections import sentence_key
 from ner.data.folds import FOLD
+from ner.data.words import join
 
 
 def review(table: pa.Table, form: Format = "jsonl") -> list[Row]:
@@ -26,8 +27,17 @@ def review(table: pa.Table, form: Format = "jsonl") -> list[Row]:
             "sentence": row["sentence"],
             "label_error_score": round(row["label_error_score"], 4),
         }
-        rows.setdefault(place, {"jsonl": plain, **FORMATS}[form](row, about))
+        rows.setdefault(place, plain(row, about) if form == "jsonl" else FORMATS[form](to_annotate(row, about)))
     return list(rows.values())
+
+
+def to_annotate(row: Row, about: Row) -> ToAnnotate:
+    """A row of the table, for the tools."""
+    text, words = join(row["words"])
+    gold, predicted = word_spans(row["gold"]), word_spans(row["predicted"])
+    return ToAnnotate(
+        text=text, words=words, predicted=predicted, model=row["run"], gold=gold, about=about, id=about["key"]
+    )
 
 
 def plain(row: Row, place: Row) -> Row:

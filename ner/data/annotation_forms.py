@@ -1,19 +1,49 @@
 """Sentences with their entities in the forms that annotation tools import; `ner.data.annotated_text` reads them again.
 
-Tools get text, the words between single spaces, with the gold entities as annotations to correct, and the predicted
-ones to compare.
+Tools get a text with entities to correct. These are the gold ones of annotated data, with the predicted ones to
+compare; and the predicted ones where nobody has annotated.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ner.data.perturbation import spans
-from ner.data.words import join
 from ner.files import to_json_line
 
 Format: TypeAlias = Literal["jsonl", "label-studio", "argilla", "doccano", "prodigy"]
 Row: TypeAlias = dict[str, Any]
 Span: TypeAlias = tuple[int, int, str]  # first word, the one behind the last, type
+
+
+class ToAnnotate(NamedTuple):
+    """A sentence for a person to look at.
+
+    words: first character and the one behind the last of each; predicted: entities, by the model of that name; gold:
+    those of the data, None where there are none; about: what the tools keep with it; id: of the sentence.
+    """
+
+    text: str
+    words: Sequence[tuple[int, int]]
+    predicted: Sequence[Span]
+    model: str
+    gold: Sequence[Span] | None
+    about: Row
+    id: str
+
+    @property
+    def shown(self) -> Sequence[Span]:
+        """The entities to correct."""
+        return self.predicted if self.gold is None else self.gold
+
+    @property
+    def compared(self) -> Row:
+        """`about`, and the predicted entities to compare with gold ones, for tools that show one side alone."""
+        return self.about if self.gold is None else {**self.about, "predicted": entity_text(self)}
+
+
+def suffix_of(form: Format) -> str:
+    """How the name of a file in that form should end, for its tool and for `--data`."""
+    return ".json" if form in LISTS else ".jsonl"
 
 
 def to_text(rows: Sequence[Row], form: Format) -> str:
@@ -22,64 +52,55 @@ def to_text(rows: Sequence[Row], form: Format) -> str:
     return "".join(lines) if form not in LISTS else f"[\n{','.join(lines)}]\n"
 
 
-def label_studio(row: Row, place: Row) -> Row:
+def label_studio(sentence: ToAnnotate) -> Row:
     """A task for a `Labels` tag named label, on a `Text` named text."""
 
-    def work(side: str) -> list[Row]:
+    def work(entities: Sequence[Span]) -> list[Row]:
         kept = {"from_name": "label", "to_name": "text", "type": "labels"}
         return [
-            {**kept, "value": {"start": start, "end": end, "text": text, "labels": [type_]}}
-            for start, end, type_, text in characters(row, side)
+            {**kept, "value": {"start": start, "end": end, "text": sentence.text[start:end], "labels": [type_]}}
+            for start, end, type_ in characters(sentence, entities)
         ]
 
+    annotations = {} if sentence.gold is None else {"annotations": [{"result": work(sentence.gold)}]}
     return {
-        "data": {"text": " ".join(row["words"]), **place},
-        "annotations": [{"result": work("gold")}],
-        "predictions": [{"model_version": row["run"], "result": work("predicted")}],
+        "data": {"text": sentence.text, **sentence.about},
+        **annotations,
+        "predictions": [{"model_version": sentence.model, "result": work(sentence.predicted)}],
     }
 
 
-def argilla(row: Row, place: Row) -> Row:
-    """A record of a dataset with a text field `text` and a span question `entities`; the gold tags are suggested."""
-    value = [{"start": start, "end": end, "label": type_} for start, end, type_, _ in characters(row, "gold")]
+def argilla(sentence: ToAnnotate) -> Row:
+    """A record of a dataset with a text field `text` and a span question `entities`; what is shown is suggested."""
+    value = [{"start": start, "end": end, "label": type_} for start, end, type_ in characters(sentence, sentence.shown)]
     return {
-        "id": place["key"],
-        "fields": {"text": " ".join(row["words"])},
-        "metadata": {**place, "predicted": entity_text(row["words"], row["predicted"])},
+        "id": sentence.id,
+        "fields": {"text": sentence.text},
+        "metadata": sentence.compared,
         "suggestions": {"entities": {"value": value}},
         "responses": {},
     }
 
 
-def doccano(row: Row, place: Row) -> Row:
+def doccano(sentence: ToAnnotate) -> Row:
     """A line of the import of sequence labeling; doccano keeps the other columns."""
-    label = [[start, end, type_] for start, end, type_, _ in characters(row, "gold")]
-    return {
-        "text": " ".join(row["words"]),
-        "label": label,
-        **place,
-        "predicted": entity_text(row["words"], row["predicted"]),
-    }
+    label = list(map(list, characters(sentence, sentence.shown)))
+    return {"text": sentence.text, "label": label, **sentence.compared}
 
 
-def prodigy(row: Row, place: Row) -> Row:
+def prodigy(sentence: ToAnnotate) -> Row:
     """A task for ner.manual, with its tokens."""
-    text, offsets = join(row["words"])
+    text, words = sentence.text, sentence.words
     tokens = [
-        {"text": text[start:end], "start": start, "end": end, "id": i, "ws": i + 1 < len(offsets)}
-        for i, (start, end) in enumerate(offsets)
+        {"text": text[start:end], "start": start, "end": end, "id": i, "ws": text[end : end + 1] == " "}
+        for i, (start, end) in enumerate(words)
     ]
-    found = zip(characters(row, "gold"), word_spans(row["gold"]), strict=True)
+    places = zip(characters(sentence, sentence.shown), sentence.shown, strict=True)
     marked = [
         {"start": start, "end": end, "token_start": first, "token_end": last - 1, "label": type_}
-        for (start, end, type_, _), (first, last, _) in found
+        for (start, end, type_), (first, last, _) in places
     ]
-    return {
-        "text": " ".join(row["words"]),
-        "tokens": tokens,
-        "spans": marked,
-        "meta": {**place, "predicted": entity_text(row["words"], row["predicted"])},
-    }
+    return {"text": text, "tokens": tokens, "spans": marked, "meta": sentence.compared}
 
 
 def word_spans(names: Sequence[str]) -> list[Span]:
@@ -87,19 +108,19 @@ def word_spans(names: Sequence[str]) -> list[Span]:
     return [span for span in spans(names) if span[2]]
 
 
-def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
-    """The entities of a sentence as `TYPE words, ...`. names: of its tags."""
-    return ", ".join(f"{type_} {' '.join(words[first:last])}" for first, last, type_ in word_spans(names))
+def entity_text(sentence: ToAnnotate) -> str:
+    """The predicted entities of a sentence as `TYPE words, ...`."""
+    text, places = sentence.text, characters(sentence, sentence.predicted)
+    return ", ".join(f"{type_} {text[start:end]}" for start, end, type_ in places)
 
 
-def characters(row: Row, side: str) -> list[tuple[int, int, str, str]]:
-    """First character, the one behind the last, type and text of the gold or predicted entities."""
-    text, offsets = join(row["words"])
-    places = [(offsets[first][0], offsets[last - 1][1], type_) for first, last, type_ in word_spans(row[side])]
-    return [(start, end, type_, text[start:end]) for start, end, type_ in places]
+def characters(sentence: ToAnnotate, entities: Sequence[Span]) -> list[Span]:
+    """First character, the one behind the last, and type of entities."""
+    words = sentence.words
+    return [(words[first][0], words[last - 1][1], type_) for first, last, type_ in entities]
 
 
-FORMATS: dict[str, Callable[[Row, Row], Row]] = {
+FORMATS: dict[str, Callable[[ToAnnotate], Row]] = {
     "label-studio": label_studio,
     "argilla": argilla,
     "doccano": doccano,
