@@ -5,9 +5,13 @@
     ner tag runs/all < lines.txt
     ner tag runs/all --input lines.txt --output tagged.jsonl
     accelerate launch -m ner tag runs/all --input lines.txt --output tagged.parquet
+    ner tag runs/de --input fr.txt --uncertain 200 --output to_annotate.jsonl
 
 Without --output the texts are printed with their entities. With it, all rows are checked before the first is tagged,
 and processes share them; stopped or killed, the same command goes on after the last row that is written.
+
+With --uncertain only the sentences that would teach most are written, to be annotated: in a form that Label Studio,
+Argilla, Doccano or Prodigy imports (--format), or as words and tags to edit. --data reads what comes back.
 """
 
 import contextlib
@@ -27,13 +31,15 @@ from accelerate.utils import gather_object
 
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse
 from ner.config import TagConfig
+from ner.data.annotation_forms import suffix_of, to_text
 from ner.errors import InputError, single_line
-from ner.files import file_errors, locked
+from ner.files import file_errors, locked, write_atomic
 from ner.runtime import decided, say, start_accelerator, wait_for_everyone
-from ner.tagging import files
+from ner.tagging import annotation, files
 from ner.tagging.document import Tag, TaggedText
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.rendering import for_terminal, has_colours, word_table
+from ner.tagging.selection import POOL, Pool, choose, merged
 from ner.tagging.tagger import Tagger
 from ner.tagging.windows import sub_tokens
 from ner.training.signals import SIGNALS, STOPPED
@@ -51,10 +57,7 @@ def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Acceler
     output, source = Path(config.output or ""), Path(config.input) if config.input else None
     if output.suffix not in files.OUTPUTS:
         raise InputError(f"--output {output}: its name should end in {' '.join(files.OUTPUTS)}")
-    check_is_new(output, config.overwrite)
-    if source is None and accelerator.num_processes > 1:
-        raise InputError("processes can not share standard input; name a file: --input FILE")
-    total = files.count(source, config.column) if source else None
+    total = check_files(config, output, source, accelerator)
     journal = Journal(output.with_name(f".{output.name}.unfinished"))
     with contextlib.ExitStack() as stack:
 
@@ -133,6 +136,58 @@ def tag_rest(
     say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
 
 
+def write_uncertain(config: TagConfig, tag: Tag, accelerator: Accelerator) -> None:
+    """Tags all rows, and writes the sentences to annotate next; processes share the rows, a block each.
+
+    Nothing is kept of what a killed run has done. Raises InputError for bad input; that of a file is found before
+    anything is tagged.
+    """
+    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    if output.suffix != suffix_of(config.format):
+        ending = f"its name should end in {suffix_of(config.format)}, as `format` is {config.format}"
+        raise InputError(f"`output` {output}: {ending}")
+    total = check_files(config, output, source, accelerator)
+    reading = annotation.Reading(
+        splitter=config.words,
+        measure=config.uncertainty,
+        model=config.run,
+        known=annotation.known_sentences(config.annotated),
+    )
+    pool = Pool(POOL * (config.uncertain or 0))
+    processes, index = accelerator.num_processes, accelerator.process_index
+    rows = files.read(source, config.column) if source else files.read_stdin()
+    mine = (row for number, row in enumerate(rows) if number // ROWS_PER_BLOCK % processes == index)
+    try:
+        with progress_bar(accelerator, "tag", " rows", total=total and -(-total // processes)) as bar:
+            annotation.fill(pool, mine, tag, reading, bar.update)
+            num_rows = bar.n
+    except KeyboardInterrupt as error:
+        say(accelerator, f"{output}: {stopped_by(error)}; nothing is written, and the same command begins again")
+        sys.exit(STOPPED)
+    pools, sizes = zip(*gather_object([(pool.best(), num_rows)]), strict=True)
+    if not any(pools):
+        raise InputError(f"{source or 'standard input'}: no sentence that is not annotated already")
+    if not accelerator.is_main_process:
+        return
+    chosen = choose(merged(pools, pool.size), config.uncertain or 0)
+    with file_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(output, to_text(annotation.to_rows(chosen, config.format), config.format))
+    words = sum(len(candidate.words) for candidate in chosen)
+    say(accelerator, f"{output}: {len(chosen):,} sentences to annotate, of {words:,} words, out of {sum(sizes):,} rows")
+
+
+def check_files(config: TagConfig, output: Path, source: Path | None, accelerator: Accelerator) -> int | None:
+    """How many rows the input has, all of them checked; None for standard input.
+
+    Raises InputError for an output that is there, a bad input, and standard input for several processes.
+    """
+    check_is_new(output, config.overwrite)
+    if source is None and accelerator.num_processes > 1:
+        raise InputError("processes can not share standard input; name a file: --input FILE")
+    return files.count(source, config.column) if source else None
+
+
 @contextlib.contextmanager
 def ends_at_a_signal() -> Iterator[None]:
     """Within, what asks a program to stop ends it with STOPPED, as an interrupt does: what is written stays.
@@ -200,10 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score=config.score,
             max_length=config.max_length,
             max_tokens=config.max_tokens_per_micro_batch,
-            probabilities=config.probabilities,
+            probabilities=config.probabilities or bool(config.uncertain),
             min_score=config.min_score,
         )
-        if config.output:
+        if config.uncertain:
+            write_uncertain(config, tagger.tag, accelerator)
+        elif config.output:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
             print_tagged(config, tagger)

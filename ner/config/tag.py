@@ -55,18 +55,51 @@ class TagOptions:
 
 
 @dataclass(frozen=True)
-class TagConfig(TagOptions, PrecisionOptions):
+class UncertainOptions:
+    """sentences to annotate next"""
+
+    uncertain: int | None = option(
+        None,
+        "write only so many sentences to --output, each once, with the entities that are found: those the tagger is "
+        "least sure of, and that are unlike each other",
+        metavar="N",
+    )
+    uncertainty: Literal["total", "mean"] = option(
+        "total", "of a sentence: total, the entropies of its words added up; mean, per word, which likes short ones"
+    )
+    annotated: tuple[str, ...] = option(
+        (), "files of sentences that are not chosen again, in any format that --data reads", metavar="FILE"
+    )
+    format: Literal["jsonl", "label-studio", "argilla", "doccano", "prodigy"] = option(
+        "jsonl", "of --output: jsonl, words and tags to edit; or for the import of an annotation tool"
+    )
+
+
+@dataclass(frozen=True)
+class TagConfig(TagOptions, UncertainOptions, PrecisionOptions):
     """Everything that decides what `ner tag` does."""
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
+        problems = not_above_zero(self, "uncertain", "max_length", "max_tokens_per_micro_batch")
         if not 0 <= self.min_score <= 1:
             problems.append(f"--min-score is {self.min_score:g}; scores are between 0 and 1")
         if self.text and (self.input or self.output):
             problems.append("--text prints its texts; it goes without --input and --output")
         if self.table and self.output:
             problems.append("--table prints; it goes without --output")
-        if self.probabilities and not self.table and not (self.output or "").endswith(".jsonl"):
+        if self.probabilities and not self.uncertain and not self.table and not (self.output or "").endswith(".jsonl"):
             problems.append("--probabilities needs --table, or an --output that ends in .jsonl")
+        problems += self.wrong_selection()
         if problems:
             raise InputError("\n".join(problems))
+
+    def wrong_selection(self) -> list[str]:
+        """What is wrong with the options of `UncertainOptions`."""
+        names = ("uncertainty", "annotated", "format")
+        if not self.uncertain:
+            given = [name for name in names if getattr(self, name) != getattr(UncertainOptions, name)]
+            return [f"--{name} goes with --uncertain" for name in given]
+        problems = [] if self.output else ["--uncertain needs --output, the file to annotate"]
+        if self.probabilities:
+            problems.append("--probabilities goes without --uncertain, which writes entities")
+        return problems
