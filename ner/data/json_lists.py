@@ -35,6 +35,8 @@ def elements(chunks: Iterator[str]) -> Iterator[str]:
                 depth += 1
             elif mark in "]}":
                 depth -= 1
+                if depth == 0 and mark == "}":
+                    raise InputError(f"the JSON list has a }} behind element {number + 1} that closes nothing")
             if not in_string and (depth == 0 or (depth == 1 and mark == ",")):
                 element = "".join([*pieces, chunk[start : match.start()]])
                 pieces, size, start = [], 0, place

@@ -264,6 +264,7 @@ def test_a_parquet_name_that_is_no_text(name, tmp_path):
         ("x.conll", b'[{"tokens": []}]\n', r"JSON, not columns; its name should end in \.json$"),
         ("x.json", b"[" + GOOD.strip().encode(), "the JSON list breaks off in element 1"),
         ("x.json", b"[" + GOOD.strip().encode() + b",]", "an empty element behind element 1 of the JSON list"),
+        ("x.json", b"[" + GOOD.strip().encode() + b"}", "a } behind element 1 that closes nothing"),
         ("x.json", b"[" + GOOD.strip().encode() + b"]\n{}", "something stands behind the JSON list"),
         ("x.json", b"[" + b"{" * (1 << 24), "element 1 of the JSON list is longer than 16,777,216 characters"),
         ("x.jsonl", b"x" * (1 << 24), "line 1 is longer than 16,777,216 characters"),

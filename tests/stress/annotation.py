@@ -85,8 +85,8 @@ def annotated(gold: Sequence[Row], chosen: Sequence[int]) -> list[Row]:
 def choose(folder: Path, tagger: str | Path, before: Path | None, size: int, flags: Sequence[str]) -> list[int]:
     """The sentences of the pool that are annotated next. before: what is annotated already."""
     output = folder / "to_annotate.jsonl"
-    known = ["--annotated", before] if before else []
-    command = [sys.executable, "-m", "ner", "tag", tagger, "--input", folder / "pool.jsonl"]
+    known: list[str | Path] = ["--annotated", before] if before else []
+    command: list[str | Path] = [sys.executable, "-m", "ner", "tag", tagger, "--input", folder / "pool.jsonl"]
     run([*command, "--uncertain", str(size), *flags, *known, "--output", output, "--overwrite"])
     return [row["row"] - 1 for row in read_rows(output)]
 
@@ -109,7 +109,8 @@ def measure(options: argparse.Namespace, seed: int, flags: Sequence[str]) -> Sco
     sizes = [options.size * k for k in range(options.rounds + 1)]
     words: dict[str, list[int]] = {}
     for strategy in options.strategies:
-        tagger, before = Path(options.source_run), None
+        tagger = Path(options.source_run)
+        before: Path | None = None
         words[strategy] = [0]
         for size in sizes[1:]:
             name = f"{strategy}-{size}"
@@ -133,7 +134,7 @@ def f1_of(options: argparse.Namespace, folder: Path, sizes: Sequence[int]) -> di
     """F1 on the test sentences: of each strategy, that of the source run and of each round."""
     runs = [folder / f"{strategy}-{size}" for strategy in options.strategies for size in sizes[1:]]
     if not (folder / "test/matrix.json").exists():
-        data = ["--data", folder / "data/whole", "--languages", options.language]
+        data: list[str | Path] = ["--data", folder / "data/whole", "--languages", options.language]
         run([sys.executable, ROOT / "evaluate.py", options.source_run, *runs, *data, "--output", folder / "test"])
     results = read_json(folder / "test/matrix.json")["results"]
     f1 = {Path(result["run"]).name: result["scores"]["default"]["f1"] for result in results}
