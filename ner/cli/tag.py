@@ -159,8 +159,7 @@ def write_uncertain(config: TagConfig, tag: Tag, accelerator: Accelerator) -> No
     mine = (row for number, row in enumerate(rows) if number // ROWS_PER_BLOCK % processes == index)
     try:
         with progress_bar(accelerator, "tag", " rows", total=total and -(-total // processes)) as bar:
-            annotation.fill(pool, mine, tag, reading, bar.update)
-            num_rows = bar.n
+            num_rows = annotation.fill(pool, mine, tag, reading, bar.update)
     except KeyboardInterrupt as error:
         say(accelerator, f"{output}: {stopped_by(error)}; nothing is written, and the same command begins again")
         sys.exit(STOPPED)

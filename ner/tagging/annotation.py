@@ -68,10 +68,10 @@ class Reading:
 
 def fill(
     pool: Pool, rows: Iterable[files.Text | Fault], tag: Tag, reading: Reading, progress: Callable[[int], object]
-) -> None:
-    """Tags rows, a part at a time, and offers the pool their sentences. progress: called with rows that are done.
+) -> int:
+    """Tags rows, a part at a time, and offers the pool their sentences. Returns how many rows there are.
 
-    Raises InputError for a row that can not be read.
+    progress: called with the number of rows done since the last call. Raises InputError for a row that can not be read.
     """
     waiting: deque[files.Text] = deque()
 
@@ -80,10 +80,13 @@ def fill(
             waiting.append(files.sound(row))
             yield waiting[-1].content
 
+    num_rows = 0
     for tagged in tag(contents()):
         for candidate in reading.candidates(waiting.popleft(), tagged):
             pool.add(candidate)
         progress(1)
+        num_rows += 1
+    return num_rows
 
 
 def known_sentences(names: Iterable[str]) -> frozenset[int]:

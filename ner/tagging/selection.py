@@ -5,7 +5,8 @@ EMNLP 2008): that of the tag probabilities of each word, summed over the words o
 Diversity is maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998), as Kim and others use it for entities
 (MMR-based Active Machine Learning for Bio Named Entity Recognition, NAACL 2006): one sentence after the other is
 chosen, for its uncertainty less its likeness to those that are chosen already. Only the most uncertain sentences are
-looked at for that, POOL times as many as are chosen, which is also all that is held in memory.
+looked at for that, POOL times as many as are chosen, which is also all that is held in memory. Their uncertainty counts
+by rank: one list of a hundred names has many times the total of any other sentence.
 """
 
 import heapq
@@ -97,21 +98,21 @@ def choose(candidates: Sequence[Candidate], number: int) -> list[Candidate]:
 
     candidates: the best one first, which is always chosen; of equally good ones the first is.
     """
-    scores = np.array([candidate.score for candidate in candidates], dtype=np.float64)
     vectors = sentence_vectors([candidate.words for candidate in candidates])
-    return [candidates[i] for i in marginal_relevance(scores, vectors, number)]
+    return [candidates[i] for i in marginal_relevance(vectors, number)]
 
 
-def marginal_relevance(scores: np.ndarray, vectors: np.ndarray, number: int) -> list[int]:
-    """Indices in the order of choice, by scores of which the largest counts as 1, and the largest cosine.
+def marginal_relevance(vectors: np.ndarray, number: int) -> list[int]:
+    """Indices in the order of choice: by rank, from 1 for the first towards 0, less the largest cosine.
 
-    scores: float [sentences], none negative; vectors: float [sentences, dimensions], of length 1 or 0.
+    vectors: float [sentences, dimensions] from the most uncertain one on, of length 1 or 0.
     """
-    worth = UNCERTAINTY_SHARE * scores / max(float(scores.max(initial=0.0)), np.finfo(np.float64).tiny)
-    likeness = np.zeros(len(scores))  # to the most alike of those that are chosen
-    is_free = np.ones(len(scores), dtype=bool)
+    size = len(vectors)
+    worth = UNCERTAINTY_SHARE * (1 - np.arange(size) / max(size, 1))
+    likeness = np.zeros(size)  # to the most alike of those that are chosen
+    is_free = np.ones(size, dtype=bool)
     chosen: list[int] = []
-    for _ in range(min(number, len(scores))):
+    for _ in range(min(number, size)):
         value = np.where(is_free, worth - (1 - UNCERTAINTY_SHARE) * likeness, -np.inf)
         best = int(value.argmax())
         chosen.append(best)

@@ -241,10 +241,7 @@ def test_what_can_not_be_annotated(run, lines, tmp_path, capsys):
     for arguments, reason in [
         ([run, "--uncertain", 5], "--uncertain needs --output"),
         ([run, "--uncertain", 0, "--output", "a.jsonl"], "--uncertain 0 must be above 0"),
-        (
-            [run, "--format", "doccano", "--annotated", done],
-            "--annotated goes with --uncertain\nner tag: --format goes",
-        ),
+        ([run, "--format", "doccano", "--annotated", done], "--annotated goes with --uncertain"),
         ([*few, "--output", "a.jsonl", "--probabilities"], "--probabilities goes without --uncertain"),
         ([*few, "--output", "a.jsonl", "--format", "argilla"], "--output a.jsonl: its name should end in .json, as"),
         ([*few, "--output", "a.conll"], "--output a.conll: its name should end in .jsonl"),

@@ -299,7 +299,7 @@ def test_a_broken_element_of_a_json_list(tmp_path):
     file = tmp_path / "x.json"
     first, broken, number = rows(file, f'[{good}, {{"tokens": ["a"] "ner_tags": ["O"]}}, 7]')
     assert first[0] == 1
-    assert str(broken) == f"""{file}:2: not JSON: Expecting ',' delimiter at character 18, '"ner_tags": ["O"]}}'"""
+    assert str(broken) == f"""{file}:2: not JSON: Expecting ',' delimiter at character 19, '"ner_tags": ["O"]}}'"""
     assert str(number) == f"{file}:3: 7, not a JSON object"
 
 

@@ -217,6 +217,10 @@ def test_only_sentences_that_are_not_known_are_offered(tmp_path):
     pool, done = Pool(10), []
     reading = Reading("edges", "mean", "runs/de", known_sentences([str(file)]))
     rows = [Text(number, text, {}) for number, text in enumerate(texts, start=1)]
-    fill(pool, rows, lambda all_of_them: (tagged(str(t), [OUTSIDE] * 5) for t in all_of_them), reading, done.append)
+
+    def tag(all_of_them):
+        return (tagged(str(text), [OUTSIDE] * 5) for text in all_of_them)
+
+    assert fill(pool, rows, tag, reading, done.append) == 4
     assert [(each.row, each.score) for each in pool.best()] == [(3, 0.6931)]
     assert done == [1, 1, 1, 1]

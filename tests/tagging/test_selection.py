@@ -68,14 +68,12 @@ def test_a_pool_is_a_sorted_list_cut_off_and_so_are_several(sentences, size, pro
 
 
 def test_marginal_relevance_by_hand():
-    """0.5 * score / 1.0 - 0.5 * cosine: of the second step -0.1 and 0.3, of the third -0.1 alone."""
-    vectors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
-    assert marginal_relevance(np.array([1.0, 0.8, 0.6]), vectors, 3) == [0, 2, 1]
-    # The second step: 0.5 * 0.9 - 0.5 * 0.6 = 0.15, and 0.5 * 0.2 - 0 = 0.1: worth more though it is alike.
-    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1]], dtype=np.float32)
-    assert marginal_relevance(np.array([1.0, 0.9, 0.2]), vectors, 2) == [0, 1]
-    assert marginal_relevance(np.zeros(3), vectors, 2) == [0, 2]  # all are sure: unlike alone, in order
-    assert marginal_relevance(np.zeros(0), np.zeros((0, 2)), 5) == []
+    """Half of 1, 2/3 and 1/3 by rank, less half of the cosine to what is chosen."""
+    # The second step: 0.333 - 0.5 = -0.167, and 0.167 - 0.
+    assert marginal_relevance(np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32), 3) == [0, 2, 1]
+    # 0.333 - 0.15 = 0.183, and 0.167 - 0: worth more though it is alike.
+    assert marginal_relevance(np.array([[1, 0], [0.3, 0.954], [0, 1]], dtype=np.float32), 2) == [0, 1]
+    assert marginal_relevance(np.zeros((0, 2)), 5) == []
 
 
 @given(SENTENCES, st.integers(0, 9))
