@@ -38,7 +38,10 @@ class ToAnnotate(NamedTuple):
     @property
     def compared(self) -> Row:
         """`about`, and the predicted entities to compare with gold ones, for tools that show one side alone."""
-        return self.about if self.gold is None else {**self.about, "predicted": entity_text(self)}
+        if self.gold is None:
+            return self.about
+        places = characters(self, self.predicted)
+        return {**self.about, "predicted": ", ".join(f"{type_} {self.text[a:b]}" for a, b, type_ in places)}
 
 
 def suffix_of(form: Format) -> str:
@@ -108,10 +111,9 @@ def word_spans(names: Sequence[str]) -> list[Span]:
     return [span for span in spans(names) if span[2]]
 
 
-def entity_text(sentence: ToAnnotate) -> str:
-    """The predicted entities of a sentence as `TYPE words, ...`."""
-    text, places = sentence.text, characters(sentence, sentence.predicted)
-    return ", ".join(f"{type_} {text[start:end]}" for start, end, type_ in places)
+def entity_text(words: Sequence[str], names: Sequence[str]) -> str:
+    """The entities of a sentence as `TYPE words, ...`. names: of its tags."""
+    return ", ".join(f"{type_} {' '.join(words[first:last])}" for first, last, type_ in word_spans(names))
 
 
 def characters(sentence: ToAnnotate, entities: Sequence[Span]) -> list[Span]:
