@@ -87,7 +87,7 @@ def argilla(sentence: ToAnnotate) -> Row:
 
 def doccano(sentence: ToAnnotate) -> Row:
     """A line of the import of sequence labeling; doccano keeps the other columns."""
-    label = list(map(list, characters(sentence, sentence.shown)))
+    label = [list(span) for span in characters(sentence, sentence.shown)]
     return {"text": sentence.text, "label": label, **sentence.compared}
 
 
