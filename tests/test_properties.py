@@ -14,7 +14,7 @@ from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from ner.arguments import read_config
 from ner.config import TrainConfig
-from ner.data import readers
+from ner.data import json_rows, readers
 from ner.data.annotated_text import tagged_words
 from ner.data.arrow_store import Row
 from ner.data.corpus import parse_columns
@@ -105,18 +105,18 @@ def test_spans_of_whole_words_become_their_tags(text, data):
 @given(st.dictionaries(st.sampled_from(["text", "spans", "label", "tokens", "answer", "data", "annotations"]), JSON))
 def test_any_object_is_tagged_words_or_bad_input(row):
     with contextlib.suppress(InputError):  # and nothing else is raised
-        words, tags = readers.json_row(row, "tokens", "ner_tags")
+        words, tags = json_rows.json_row(row, "tokens", "ner_tags")
         assert len(words) == len(tags) or "ner_tags" in row
 
 
 @given(st.lists(st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-PER", "I-PER"])), min_size=1), min_size=1))
 def test_rows_of_json_lines_come_back(rows):
     lines = [json.dumps({"tokens": [w for w, _ in row], "ner_tags": [t for _, t in row]}) + "\n" for row in rows]
-    found = list(readers.read_json_lines(Path("x.jsonl"), lines, {}))
+    found = list(json_rows.read_json_lines(Path("x.jsonl"), lines, {}))
     assert found == [Row(i, [w for w, _ in row], [t for _, t in row]) for i, row in enumerate(rows, start=1)]
 
 
-NAMES = ["x.jsonl", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "x.parquet.gz"]
+NAMES = ["x.jsonl", "x.json", "x.conll", "x.tsv", "x.jsonl.gz", "x.bio.gz", "x.parquet", "x.parquet.gz"]
 
 
 @given(

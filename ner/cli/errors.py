@@ -23,7 +23,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ner.analysis.entity_scores import scores_by_entity_length, scores_by_sentence_length, type_scores
-from ner.analysis.review import entity_text
 from ner.analysis.token_losses import select
 from ner.analysis.views import (
     VIEWS,
@@ -39,6 +38,7 @@ from ner.analysis.views import (
     type_confusion,
 )
 from ner.arguments import command, echo, exit_on_input_error, flag, not_above_zero, option, parse
+from ner.data.annotation_forms import entity_text
 from ner.data.folds import FOLD
 from ner.errors import InputError, listed, shorten
 from ner.files import file_errors

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from ner.analysis.label_errors import rank_label_errors
-from ner.analysis.review import review, to_text
+from ner.analysis.review import review
 from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
 from ner.cli.errors import WhichOptions, cut, sentences_to_markdown
+from ner.data.annotation_forms import to_text
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 

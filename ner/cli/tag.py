@@ -5,9 +5,13 @@
     ner tag runs/all < lines.txt
     ner tag runs/all --input lines.txt --output tagged.jsonl
     accelerate launch -m ner tag runs/all --input lines.txt --output tagged.parquet
+    ner tag runs/de --input fr.txt --uncertain 200 --output to_annotate.jsonl
 
 Without --output the texts are printed with their entities. With it, all rows are checked before the first is tagged,
 and processes share them; stopped or killed, the same command goes on after the last row that is written.
+
+With --uncertain only the sentences that would teach most are written, to be annotated: in a form that Label Studio,
+Argilla, Doccano or Prodigy imports (--format), or as words and tags to edit. --data reads what comes back.
 """
 
 import contextlib
@@ -18,94 +22,30 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Literal
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from ner.arguments import FAILED, command, echo, exit_on_input_error, not_above_zero, option, parse
-from ner.config import PrecisionOptions
+from ner.arguments import FAILED, command, echo, exit_on_input_error, parse
+from ner.config import TagConfig
+from ner.data.annotation_forms import suffix_of, to_text
 from ner.errors import InputError, single_line
-from ner.files import file_errors, locked
+from ner.files import file_errors, locked, write_atomic
 from ner.runtime import decided, say, start_accelerator, wait_for_everyone
-from ner.tagging import files
+from ner.tagging import annotation, files
 from ner.tagging.document import Tag, TaggedText
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.rendering import for_terminal, has_colours, word_table
+from ner.tagging.selection import POOL, Pool, choose, merged
 from ner.tagging.tagger import Tagger
 from ner.tagging.windows import sub_tokens
 from ner.training.signals import SIGNALS, STOPPED
 from ner.utils import progress_bar
 
 ROWS_PER_BLOCK = 512  # tagged by one process and written together
-
-
-@dataclass(frozen=True)
-class TagOptions:
-    """tag"""
-
-    run: str = option(
-        "", "run folder of train.py, model folder, or Hub name of any token classifier", metavar="RUN", positional=True
-    )
-    text: tuple[str, ...] = option((), "texts to tag, instead of a file's or the terminal's lines", metavar="TEXT")
-    input: str | None = option(
-        None,
-        "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
-        ".bio (a word a line), .gz too; without it the lines of standard input",
-        metavar="FILE",
-    )
-    column: str | None = option(
-        None, "field of JSON Lines and Parquet that holds the text, or the words", metavar="NAME"
-    )
-    output: str | None = option(
-        None,
-        "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
-        "after its last whole row",
-        metavar="FILE",
-    )
-    table: bool = option(False, "print words in columns as wide as the terminal: sub-tokens, tag, probability")
-    probabilities: bool = option(
-        False, "every label's probability for every word, in the .jsonl of --output, or the columns of --table"
-    )
-    overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
-    checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
-    words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges",
-        "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
-        "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
-    )
-    score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
-    min_score: float = option(
-        0.0, "leave out entities of a lower score; `ner calibrate` says which score gives which precision", metavar="X"
-    )
-    max_length: int = option(
-        128, "longest window in sub-tokens; longer sentences become windows that overlap", metavar="N"
-    )
-    max_tokens_per_micro_batch: int = option(
-        8192, "positions (padding included) computed at once: bounds memory", metavar="N"
-    )
-
-
-@dataclass(frozen=True)
-class TagConfig(TagOptions, PrecisionOptions):
-    """Everything that decides what `ner tag` does."""
-
-    def __post_init__(self) -> None:
-        problems = not_above_zero(self, "max_length", "max_tokens_per_micro_batch")
-        if not 0 <= self.min_score <= 1:
-            problems.append(f"--min-score is {self.min_score:g}; scores are between 0 and 1")
-        if self.text and (self.input or self.output):
-            problems.append("--text prints its texts; it goes without --input and --output")
-        if self.table and self.output:
-            problems.append("--table prints; it goes without --output")
-        if self.probabilities and not self.table and not (self.output or "").endswith(".jsonl"):
-            problems.append("--probabilities needs --table, or an --output that ends in .jsonl")
-        if problems:
-            raise InputError("\n".join(problems))
 
 
 def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
@@ -117,10 +57,7 @@ def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Acceler
     output, source = Path(config.output or ""), Path(config.input) if config.input else None
     if output.suffix not in files.OUTPUTS:
         raise InputError(f"--output {output}: its name should end in {' '.join(files.OUTPUTS)}")
-    check_is_new(output, config.overwrite)
-    if source is None and accelerator.num_processes > 1:
-        raise InputError("processes can not share standard input; name a file: --input FILE")
-    total = files.count(source, config.column) if source else None
+    total = check_files(config, output, source, accelerator)
     journal = Journal(output.with_name(f".{output.name}.unfinished"))
     with contextlib.ExitStack() as stack:
 
@@ -199,6 +136,57 @@ def tag_rest(
     say(accelerator, f"{output}: {num_done + num_rows:,} rows, {num_rows:,} of them tagged in {seconds:.1f} s: {rates}")
 
 
+def write_uncertain(config: TagConfig, tag: Tag, accelerator: Accelerator) -> None:
+    """Tags all rows, and writes the sentences to annotate next; processes share the rows, a block each.
+
+    Nothing is kept of what a killed run has done. Raises InputError for bad input; that of a file is found before
+    anything is tagged.
+    """
+    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    if output.suffix != suffix_of(config.format):
+        ending = f"its name should end in {suffix_of(config.format)}, as `format` is {config.format}"
+        raise InputError(f"`output` {output}: {ending}")
+    total = check_files(config, output, source, accelerator)
+    reading = annotation.Reading(
+        splitter=config.words,
+        measure=config.uncertainty,
+        model=config.run,
+        known=annotation.known_sentences(config.annotated),
+    )
+    pool = Pool(POOL * (config.uncertain or 0))
+    processes, index = accelerator.num_processes, accelerator.process_index
+    rows = files.read(source, config.column) if source else files.read_stdin()
+    mine = (row for number, row in enumerate(rows) if number // ROWS_PER_BLOCK % processes == index)
+    try:
+        with progress_bar(accelerator, "tag", " rows", total=total and -(-total // processes)) as bar:
+            num_rows = annotation.fill(pool, mine, tag, reading, bar.update)
+    except KeyboardInterrupt as error:
+        say(accelerator, f"{output}: {stopped_by(error)}; nothing is written, and the same command begins again")
+        sys.exit(STOPPED)
+    pools, sizes = zip(*gather_object([(pool.best(), num_rows)]), strict=True)
+    if not any(pools):
+        raise InputError(f"{source or 'standard input'}: no sentence that is not annotated already")
+    if not accelerator.is_main_process:
+        return
+    chosen = choose(merged(pools, pool.size), config.uncertain or 0)
+    with file_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(output, to_text(annotation.to_rows(chosen, config.format), config.format))
+    words = sum(len(candidate.words) for candidate in chosen)
+    say(accelerator, f"{output}: {len(chosen):,} sentences to annotate, of {words:,} words, out of {sum(sizes):,} rows")
+
+
+def check_files(config: TagConfig, output: Path, source: Path | None, accelerator: Accelerator) -> int | None:
+    """How many rows the input has, all of them checked; None for standard input.
+
+    Raises InputError for an output that is there, a bad input, and standard input for several processes.
+    """
+    check_is_new(output, config.overwrite)
+    if source is None and accelerator.num_processes > 1:
+        raise InputError("processes can not share standard input; name a file: --input FILE")
+    return files.count(source, config.column) if source else None
+
+
 @contextlib.contextmanager
 def ends_at_a_signal() -> Iterator[None]:
     """Within, what asks a program to stop ends it with STOPPED, as an interrupt does: what is written stays.
@@ -266,10 +254,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             score=config.score,
             max_length=config.max_length,
             max_tokens=config.max_tokens_per_micro_batch,
-            probabilities=config.probabilities,
+            probabilities=config.probabilities or bool(config.uncertain),
             min_score=config.min_score,
         )
-        if config.output:
+        if config.uncertain:
+            write_uncertain(config, tagger.tag, accelerator)
+        elif config.output:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:
             print_tagged(config, tagger)

@@ -5,6 +5,7 @@ from ner.config.data import ReadingOptions, Sizes
 from ner.config.evaluate import EvaluateConfig, EvaluationDataOptions
 from ner.config.options import UNKNOWN_LICENSE, BatchOptions, HubOptions, PrecisionOptions, RunOptions
 from ner.config.soup import SoupConfig
+from ner.config.tag import TagConfig
 from ner.config.train import FREE_ON_RESUME, TrainConfig
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "RunOptions",
     "Sizes",
     "SoupConfig",
+    "TagConfig",
     "TrainConfig",
 ]

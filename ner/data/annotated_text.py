@@ -1,16 +1,20 @@
 """Annotated text -> tagged words: the spans that spaCy, Prodigy, Doccano, Label Studio and Argilla export.
 
 A row is one JSON object: a text, and spans of characters with a label. Words are the row's own `tokens` where it has
-them (spaCy, Prodigy), else what stands between white space, each punctuation mark and each Han character by itself.
+them (spaCy, Prodigy), else those that its `splitter` makes, which `ner tag --uncertain` writes and the tools keep
+among what they know nothing of. Without either, what stands between white space is a word, each punctuation mark and
+each Han character by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ner.data.words import split_offsets
+from ner.data.words import SPLITTERS
 from ner.errors import InputError, listed, shorten
 from ner.tags import OUTSIDE
 
+SPLITTER, BY_DEFAULT = "splitter", "punctuation"  # a name of SPLITTERS
+INSIDE = ("meta", "metadata", "data")  # where annotation tools keep what they do not know
 SPANS = ("spans", "entities", "ents", "label", "labels")
 
 Span = tuple[int, int, str]  # first character, the one behind the last, label
@@ -29,6 +33,25 @@ def has_text(row: dict[str, Any]) -> dict[str, Any] | None:
     return next((part for part in parts if isinstance(part, dict)), None)
 
 
+def why_undecided(row: Mapping[str, Any]) -> str:
+    """Why nobody has accepted what a row says; empty if somebody has, or the row is of no tool that asks people.
+
+    Prodigy's `reject` and `ignore`; in Label Studio skipped tasks and those with predictions alone; no response in
+    Argilla.
+    """
+    done, responses = row.get("annotations", [] if {"data", "predictions"} <= set(row) else None), row.get("responses")
+    if row.get("answer") in ("reject", "ignore"):
+        return str(row["answer"]).rstrip("e") + "ed"
+    if isinstance(done, list) and all(isinstance(a, dict) and a.get("was_cancelled") for a in done):
+        return "skipped" if done else "not annotated"
+    return "without a response" if isinstance(responses, dict) and not any(responses.values()) else ""
+
+
+def is_passed_over(row: Mapping[str, Any]) -> bool:
+    """Whether nobody decided, for or against what the row says."""
+    return why_undecided(row) not in ("", "rejected")
+
+
 def text_of(row: dict[str, Any]) -> str:
     """The text of annotated text. Raises InputError for what is none."""
     text = (has_text(row) or {}).get("text")
@@ -45,8 +68,17 @@ def tagged_words(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     """
     text = text_of(row)
     spans = spans_of(row, text)
-    words = token_offsets(row, text) or split_offsets(text)
+    words = token_offsets(row, text) or SPLITTERS[splitter_of(row)](text)
     return [text[start:end] for start, end in words], tags_of(text, words, spans)
+
+
+def splitter_of(row: dict[str, Any]) -> str:
+    """How the text of a row is taken apart. Raises InputError for a name that is none of SPLITTERS."""
+    inside = [row, *(row[name] for name in INSIDE if isinstance(row.get(name), dict))]
+    name = next((part[SPLITTER] for part in inside if part.get(SPLITTER) is not None), BY_DEFAULT)
+    if not isinstance(name, str) or name not in SPLITTERS:
+        raise InputError(f"{SPLITTER} is {shorten(name)}, not one of {listed(SPLITTERS)}")
+    return name
 
 
 def spans_of(row: dict[str, Any], text: str) -> list[Span]:

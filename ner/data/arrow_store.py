@@ -22,7 +22,7 @@ from datasets import Dataset
 
 from ner.data import faults
 from ner.data.cache import cached
-from ner.data.faults import Fault
+from ner.data.faults import Fault, Undecided
 from ner.errors import InputError, listed, shorten
 from ner.files import read_json
 from ner.tags import TagSet
@@ -46,7 +46,8 @@ class Row(NamedTuple):
 class Rows:
     """Sentences in a folder of the cache: tokens, ner_tags (names or ids) and row, in file order.
 
-    tag_counts: how often each tag stands there, ids as their digits; num_faults: rows that were left out.
+    tag_counts: how often each tag stands there, ids as their digits; num_faults: rows that were left out;
+    undecided: reason -> rows of annotation tools that are left out as nobody has accepted them.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Rows:
     has_ids: bool
     tag_counts: dict[str, int]
     num_faults: int
+    undecided: dict[str, int]
 
     @property
     def faults(self) -> Path:
@@ -93,6 +95,7 @@ class RowWriter:
         self.rows: list[Row] = []
         self.num_words = self.num_characters = self.num_faults = 0
         self.tag_counts: Counter[Any] = Counter()
+        self.undecided: Counter[str] = Counter()
         self.arrow: pa.RecordBatchStreamWriter | None = None
         self.has_ids: bool | None = None
 
@@ -108,6 +111,7 @@ class RowWriter:
                 self.write_table(table_of([], self.has_ids))  # rows.arrow, if there is no row
                 counts = {str(tag): count for tag, count in sorted(self.tag_counts.items())}
                 summary = {"has_ids": self.has_ids, "tag_counts": counts, "num_faults": self.num_faults}
+                summary["undecided"] = dict(sorted(self.undecided.items()))
                 (self.folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
         finally:
             self.faults.close()
@@ -116,7 +120,9 @@ class RowWriter:
 
     def add(self, item: Row | Fault | pa.Table) -> None:
         """A row, a fault in its place, or a table of tokens, ner_tags and row."""
-        if isinstance(item, Fault):
+        if isinstance(item, Undecided):
+            self.undecided[item.reason] += 1
+        elif isinstance(item, Fault):
             self.fault(item)
         elif isinstance(item, pa.Table):
             self.write_table(item)

@@ -14,7 +14,7 @@ import datasets
 from ner.errors import InputError, single_line
 from ner.files import LOCK, MANIFEST, is_sound, locked, write_manifest
 
-LAYOUT = 3  # of the cached folders: raise it when what is written changes
+LAYOUT = 4  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
 HOUR = 3600  # seconds: by then the folder of a program that lives is locked
 

@@ -24,7 +24,7 @@ from ner.data.corrections import correct
 from ner.data.discovery import Listing, Place, find
 from ner.data.faults import Fault
 from ner.data.folds import FOLD, leave_out
-from ner.data.notes import overlap_notes, scheme_notes, skip_notes
+from ner.data.notes import overlap_notes, scheme_notes, skip_notes, undecided_notes
 from ner.data.parquet import as_rows, class_names, word_and_tag
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
@@ -183,9 +183,12 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     for language, kept_of_it in corpus.items():
         corpus[language] = parts_of_it = leave_out(kept_of_it, asked, source.fold)
         if empty := [split for split, part in parts_of_it.items() if not len(part)]:
-            raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty")
+            left_out_of_it = [part for split in empty for part in parts.get((language, split), ())]
+            why = "; ".join(["", *undecided_notes(left_out_of_it)])
+            raise InputError(f"{source.data}, {language}: the split {', '.join(empty)} is empty{why}")
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
-    notes = (*scheme_notes(stats), *skip_notes(parts, converted), *corrected, *overlap_notes(corpus))
+    undecided = undecided_notes(list(chain.from_iterable(parts.values())))
+    notes = (*scheme_notes(stats), *undecided, *skip_notes(parts, converted), *corrected, *overlap_notes(corpus))
     return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults))
 
 

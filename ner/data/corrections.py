@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from ner.data import annotated_text, faults, readers
+from ner.data import annotated_text, faults, json_rows, readers
 from ner.data.arrow_store import TAGS, WORDS, batches, tag_set
 from ner.data.faults import Fault
 from ner.data.words import join
@@ -33,7 +33,6 @@ from ner.errors import InputError, listed, shorten
 from ner.tags import OUTSIDE
 
 REMEDY = "mend the row, or write the file again with `ner label-errors`"
-INSIDE = ("meta", "metadata", "data")  # where annotation tools keep what they do not know
 
 
 class Place(NamedTuple):
@@ -63,8 +62,8 @@ class Correction:
         if drop:
             return None
         if TAGS in self.row:
-            return readers.json_row({WORDS: list(words), **self.row}, WORDS, TAGS)
-        if is_passed_over(self.row):
+            return json_rows.json_row({WORDS: list(words), **self.row}, WORDS, TAGS)
+        if annotated_text.is_passed_over(self.row):
             return list(words), list(tags)
         if not annotated_text.is_spans(self.row):
             raise InputError(f"neither {TAGS}, nor a text with spans, nor drop; the row has {listed(self.row)}")
@@ -78,14 +77,6 @@ def sentence_key(words: Sequence[str], tags: Sequence[str]) -> str:
     """32 hexadecimal digits that stand for these words with these tags (names)."""
     text = json.dumps([list(words), list(tags)], ensure_ascii=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def is_passed_over(row: Mapping[str, Any]) -> bool:
-    """Whether nobody decided: Prodigy's `ignore`, cancelled work alone in Label Studio, no response in Argilla."""
-    done, responses = row.get("annotations"), row.get("responses")
-    no_annotations = isinstance(done, list) and all(isinstance(a, dict) and a.get("was_cancelled") for a in done)
-    no_responses = isinstance(responses, dict) and not any(responses.values())
-    return row.get("answer") == "ignore" or no_annotations or no_responses
 
 
 def read_corrections(file: Path) -> list[Correction]:
@@ -120,22 +111,22 @@ def numbered_rows(file: Path) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         if lines[0].lstrip().startswith("["):
-            whole = readers.parse_json("".join(lines))
+            whole = json_rows.parse_json("".join(lines))
             yield from enumerate(whole, start=1)
             return
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield number, readers.parse_json(line)
+                yield number, json_rows.parse_json(line)
     except (ValueError, RecursionError) as error:
         place = f"{file}:{number}" if number else str(file)
-        raise InputError(f"{place}: {readers.reason_of(error)}") from error
+        raise InputError(f"{place}: {json_rows.reason_of(error)}") from error
 
 
 def place_of(row: Any) -> Place:
     """Where the sentence of a row stands. Raises InputError for a row that does not say it."""
     if not isinstance(row, dict):
         raise InputError(f"{shorten(row)}, not a JSON object")
-    inside = [row, *(row[name] for name in INSIDE if isinstance(row.get(name), dict))]
+    inside = [row, *(row[name] for name in annotated_text.INSIDE if isinstance(row.get(name), dict))]
     values = []
     for name in Place._fields:
         value = next((part[name] for part in inside if name in part), None)

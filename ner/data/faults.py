@@ -27,6 +27,11 @@ class Fault:
         return f"{self.place}: {self.reason}" if self.row is None else f"{self.place}:{self.row}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Undecided(Fault):
+    """A row of an annotation tool that no person has accepted: left out and counted, and no fault of the data."""
+
+
 def report(
     files: Iterable[Fault], rows: Iterable[Fault], num_rows: int, remedy: str = "fix the row, or pass `on_bad_row` skip"
 ) -> str:

@@ -1,4 +1,4 @@
-"""What reading a corpus met, a line each: tags converted and repaired, rows left out, sentences in two splits."""
+"""What reading a corpus met, a line each: tags converted, rows left out, sentences in two splits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,6 +27,14 @@ def skip_notes(
         for part, iob2 in zip(shards, converted[key], strict=True):
             if bad := part.rows.num_faults + iob2.num_faults:
                 yield f"{part.rows.place}: {bad:,} of {bad + len(iob2.data):,} rows skipped"
+
+
+def undecided_notes(shards: Sequence[Any]) -> Iterator[str]:
+    """How many rows of each place nobody has accepted, and why. shards: the rows as they were read."""
+    for part in shards:
+        if counts := part.rows.undecided:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            yield f"{part.rows.place}: {sum(counts.values()):,} rows that nobody has accepted are left out: {reasons}"
 
 
 def overlap_notes(corpus: Mapping[str, DatasetDict]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A file -> rows: JSON Lines, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
+"""A file -> rows: JSON Lines and lists, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
 
 A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises InputError when the file as a whole is
 not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
@@ -7,28 +7,30 @@ not what its name says. Nothing is held but the row at hand. (`datasets` reads c
 import contextlib
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pyarrow as pa
 from datasets import Features
 
-from ner.data import annotated_text
-from ner.data.arrow_store import TAGS, WORDS, Row
-from ner.data.faults import HOPELESS, Fault
-from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_VALUES, MOST_WORDS
+from ner.data.arrow_store import Row
+from ner.data.faults import Fault
+from ner.data.json_lists import elements
+from ner.data.json_rows import read_json_lines
+from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_WORDS
 from ner.data.parquet import class_names, open_parquet, read_parquet
 from ner.data.sentence_tables import is_sentence_table, read_sentence_table
-from ner.errors import InputError, listed, shorten, single_line
+from ner.errors import InputError, shorten, single_line
 from ner.tags import is_prefixed
 
 COLUMN_FILES = (".conll", ".conllu", ".tsv", ".txt", ".bio")
-SUFFIXES = (".jsonl", *COLUMN_FILES, ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", *COLUMN_FILES, ".csv", ".parquet")
 PROBE = 2_000  # lines that tell which columns a file has
+CHARACTERS_PER_CHUNK = 1 << 16  # of a JSON list
 
 
 def suffix_of(file: Path) -> str:
@@ -54,8 +56,8 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
 def read_text(file: Path, columns: dict[str, str]) -> Iterator[Row | Fault]:
     """The rows of a text file, by its suffix; a .tsv may have a word or a sentence a line, which its header tells."""
     suffix = suffix_of(file)
-    if suffix == ".jsonl":
-        return read_json_lines(file, lines(file), columns)
+    if suffix in (".jsonl", ".json"):
+        return read_json_lines(file, lines(file) if suffix == ".jsonl" else json_texts(file), columns)
     if suffix == ".csv" or (suffix == ".tsv" and is_sentence_table(first_line(file), columns)):
         return read_sentence_table(file, suffix, lines(file), columns)
     return read_columns(file, lines(file, LONGEST_WORD_LINE), columns)
@@ -95,7 +97,25 @@ def whole(file: Path) -> Iterator[None]:
 
 
 def lines(file: Path, longest: int = LONGEST_LINE) -> Generator[str]:
-    """The lines of a text file, with their ends as \\n; a byte order mark is dropped. longest: in characters.
+    """The lines of a text file as of `opened`. longest: in characters. Raises InputError for a longer one, too."""
+    with opened(file) as text:
+        yield from bounded(text, longest)
+
+
+def json_texts(file: Path) -> Iterator[str]:
+    """The elements of a JSON list, as they are written; without the list's bracket, the lines of JSON Lines."""
+    with opened(file) as text:
+        chunks = iter(partial(text.read, CHARACTERS_PER_CHUNK), "")
+        first = next((chunk for chunk in chunks if chunk.strip()), "").lstrip()
+        if first.startswith("["):
+            yield from elements(chain([first], chunks))
+            return
+    yield from lines(file)
+
+
+@contextlib.contextmanager
+def opened(file: Path) -> Iterator[TextIO]:
+    """A text file with line ends as \\n; a byte order mark is dropped.
 
     Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.
     """
@@ -113,7 +133,7 @@ def lines(file: Path, longest: int = LONGEST_LINE) -> Generator[str]:
         if zipped:
             data.seek(0)
         with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape") as text:
-            yield from bounded(text, longest)
+            yield text
 
 
 def bounded(text: TextIO, longest: int = LONGEST_LINE) -> Iterator[str]:
@@ -126,14 +146,6 @@ def bounded(text: TextIO, longest: int = LONGEST_LINE) -> Iterator[str]:
         yield line
 
 
-def parse_json(line: str) -> Any:
-    """What a line of JSON says. Raises ValueError and RecursionError; InputError, which is one, if it says too much."""
-    num_values = sum(map(line.count, "[{,"))
-    if num_values > MOST_VALUES:
-        raise InputError(f"{num_values:,} brackets and commas, where {MOST_VALUES:,} are the most of a line")
-    return json.loads(line)
-
-
 def begin(text: Iterator[str]) -> list[str]:
     """The first PROBE lines, and no more than a line may have of characters."""
     probe: list[str] = []
@@ -144,60 +156,6 @@ def begin(text: Iterator[str]) -> list[str]:
         if size > LONGEST_LINE:
             break
     return probe
-
-
-def read_json_lines(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
-    """Rows of JSON Lines: words and tags (names or ids), or annotated text as in `ner.data.annotated_text`."""
-    names = columns.get("word", WORDS), columns.get("tag", TAGS)
-    num_good = num_bad = 0
-    for number, line in enumerate(text, start=1):
-        if not line.strip():
-            continue
-        try:
-            words, tags = json_row(parse_json(line), *names)
-        except (ValueError, RecursionError) as error:
-            if not num_good and not num_bad and line.lstrip().startswith("["):
-                raise InputError("a JSON array, not JSON Lines: give every row a line (jq -c '.[]')") from error
-            num_bad += 1
-            if num_bad == HOPELESS and not num_good:
-                raise InputError(f"none of its first {HOPELESS} lines is a row: {reason_of(error)}") from error
-            yield Fault(str(file), reason_of(error), number, line.rstrip("\n"))
-            continue
-        num_good += 1
-        yield Row(number, words, tags)
-
-
-def reason_of(error: Exception) -> str:
-    """What is wrong with a line of JSON."""
-    if isinstance(error, json.JSONDecodeError):
-        if not error.doc[error.pos :].strip():
-            return f"not JSON: the line breaks off at character {error.pos}"
-        return f"not JSON: {error.msg} at character {error.pos + 1}, {shorten(error.doc[error.pos :].strip(), 40)}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def json_row(row: Any, word_column: str, tag_column: str) -> tuple[list[str], list[Any]]:
-    """Words and tags of a JSON object. Raises InputError for one that has none, or of another type."""
-    if not isinstance(row, dict):
-        raise InputError(f"{shorten(row)}, not a JSON object")
-    if tag_column not in row and annotated_text.is_spans(row):
-        return annotated_text.tagged_words(row)
-    for column in (word_column, tag_column):
-        if column not in row:
-            raise InputError(f"no column {column}; the row has {listed(row)}")
-        if not isinstance(row[column], list):
-            raise InputError(f"{column} is {shorten(row[column])}, not a list")
-    words, tags = row[word_column], row[tag_column]
-    for position, word in enumerate(words, start=1):
-        if not isinstance(word, str):
-            raise InputError(f"token {position} is {shorten(word)}, not a word")
-    are_names = bool(tags) and isinstance(tags[0], str)
-    for position, tag in enumerate(tags, start=1):
-        if type(tag) is not (str if are_names else int):
-            raise InputError(f"tag {position} is {shorten(tag)}, not {'a name' if are_names else 'an id'}")
-        if isinstance(tag, int) and not 0 <= tag < 2**31:
-            raise InputError(f"tag {position} is {tag}, out of the range of ids")
-    return words, tags
 
 
 def read_columns(file: Path, text: Iterable[str], columns: dict[str, str]) -> Iterator[Row | Fault]:
@@ -270,7 +228,8 @@ def layout(probe: Sequence[str]) -> tuple[str, int, int]:
     if not words:
         raise InputError(f"no word in its first {len(probe):,} lines")
     if words[0].lstrip().startswith(('{"', '[{"')):
-        raise InputError("JSON, not columns; its name should end in .jsonl")
+        suffix = ".json" if words[0].lstrip().startswith("[") else ".jsonl"
+        raise InputError(f"JSON, not columns; its name should end in {suffix}")
     separator = "\t" if "\t" in words[0].rstrip() else " "
     width = len(fields_of(words[0], separator))
     found = [[fields[0] for fields in sentence] for _, sentence in islice(sentences(probe, separator), 100)]

@@ -39,6 +39,9 @@ def split_spaces(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer("[^ ]+", text)]
 
 
+SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
+
+
 def join(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     """Words joined by blanks, and the first character and the one behind the last of each."""
     ends = list(accumulate(len(word) + 1 for word in words))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ner.data import faults, readers
+from ner.data import faults, json_rows, readers
 from ner.data.arrow_store import TAGS, WORDS, Row, not_unicode
 from ner.data.faults import Fault
 from ner.data.limits import LONGEST_WORD, LONGEST_WORD_LINE
@@ -82,9 +82,9 @@ def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
         if not line.strip():
             continue
         try:
-            row = readers.parse_json(line)
+            row = json_rows.parse_json(line)
         except (ValueError, RecursionError) as error:
-            yield Fault(str(file), readers.reason_of(error), number, line.rstrip("\n"))
+            yield Fault(str(file), json_rows.reason_of(error), number, line.rstrip("\n"))
             continue
         if isinstance(row, dict):
             yield checked(str(file), number, row.get(column or (TEXT if TEXT in row else WORDS)), row)

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ner.data.words import join, split_edges, split_offsets, split_spaces
+from ner.data.words import SPLITTERS, join
 from ner.errors import shorten
 from ner.tagging.document import Offsets
 from ner.tagging.sentences import sentence_starts
 
 CHARACTERS_PER_CHUNK = 100_000  # read at once: enough for full batches, few enough to bound memory
-SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}
 
 
 class Segmented(NamedTuple):
@@ -21,7 +20,7 @@ class Segmented(NamedTuple):
 
 
 def segmented(text: str | Sequence[str], splitter: str) -> Segmented:
-    """The text in sentences and words; a list of words is one sentence. splitter: a name of SPLITTERS."""
+    """The text in sentences and words; a list of words is one sentence. splitter: as of `ner.data.words`."""
     if not isinstance(text, str):
         joined, words = join(text)
         return Segmented(joined, words, [0] if words else [])

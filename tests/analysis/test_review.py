@@ -9,8 +9,9 @@ import pytest
 
 from ner.analysis import token_losses
 from ner.analysis.label_errors import rank_label_errors
-from ner.analysis.review import FORMATS, LISTS, Format, review, to_text
+from ner.analysis.review import review
 from ner.cli import label_errors
+from ner.data.annotation_forms import FORMATS, LISTS, Format, to_text
 from ner.data.arrow_store import tag_set
 from ner.data.corpus import Source, load_corpus
 from tests.analysis.test_views import words_table
@@ -118,7 +119,7 @@ def test_the_spans_of_tools(ranked):
     assert anna["prodigy"]["tokens"][3] == {"text": "Bern", "start": 14, "end": 18, "id": 3, "ws": False}
     assert anna["argilla"]["suggestions"]["entities"]["value"][1] == {"start": 14, "end": 18, "label": "LOC"}
     assert anna["argilla"]["metadata"]["predicted"] == anna["doccano"]["predicted"] == "PER Anna, ORG Bern"
-    assert set(TOOLS) == set(FORMATS) - {"jsonl"}
+    assert set(TOOLS) == set(FORMATS)
 
 
 def test_the_command_writes_what_is_asked_for_and_replaces_nothing(tmp_path, capsys, monkeypatch):

@@ -65,6 +65,19 @@ def test_a_signal_while_it_tags(run, lines, tmp_path, capsys, monkeypatch, name)
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_signal_while_sentences_are_chosen(run, lines, tmp_path, capsys, monkeypatch):
+    tag = Tagger.tag
+
+    def interrupted(self, texts):
+        yield next(tag(self, texts))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Tagger, "tag", interrupted)
+    message = ended(capsys, 75, run, "--input", lines, "--uncertain", "5", "--output", tmp_path / "out.jsonl")
+    assert "out.jsonl: stopped by SIGTERM; nothing is written, and the same command begins again" in message
+    assert list(tmp_path.iterdir()) == [lines]
+
+
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("where", ["load_token_classifier", "start_accelerator"])
 def test_a_signal_while_the_model_loads(run, lines, tmp_path, capsys, monkeypatch, name, where):

@@ -5,9 +5,11 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ner.data.corpus import Source, load_corpus
 from ner.tagging.tagger import Tagger
 from tests.cli.conftest import TEXTS, main
 from tests.processes import ROOT, fork, fork_ranks, forked, wait_until
@@ -193,3 +195,58 @@ def test_a_disk_that_fails(run, lines, tmp_path, capsys):
     main(run, "--input", lines, "--output", output)
     assert "800 rows, 0 of them tagged" in capsys.readouterr().err
     assert len(rows_of(output)) == 800
+
+
+def test_the_sentences_to_annotate_next(run, lines, tmp_path, capsys):
+    """The most uncertain one first, each once; what is annotated is not chosen again."""
+    file = tmp_path / "to/annotate.jsonl"
+    lines.write_text(lines.read_text(encoding="utf-8") * 2, encoding="utf-8")
+    main(run, "--input", lines, "--uncertain", 20, "--words", "spaces", "--output", file)
+    assert "20 sentences to annotate, of " in (message := capsys.readouterr().err)
+    assert "out of 1,600 rows" in message
+    rows = rows_of(file)
+    texts = [" ".join(row["tokens"]) for row in rows]
+    assert len(set(texts)) == 20
+    assert [TEXTS[row["row"] - 1] for row in rows] == texts
+    tagger = Tagger.from_pretrained(run, precision="no", probabilities=True, words="spaces")
+    entropies = [-(p * np.log(p)).sum() for p in (tagged.probabilities for tagged in tagger.tag(TEXTS))]
+    assert rows[0]["uncertainty"] == pytest.approx(max(entropies), abs=1e-3)
+    assert min(row["uncertainty"] for row in rows) > np.median(entropies)
+
+    flags = [run, "--input", lines, "--uncertain", 20, "--words", "spaces", "--format", "doccano"]
+    main(*flags, "--annotated", file, "--output", tmp_path / "next.jsonl", "--uncertainty", "mean")
+    others = rows_of(tmp_path / "next.jsonl")
+    assert len(others) == 20
+    assert not {row["text"] for row in others} & set(texts)
+    corpus = load_corpus(Source(str(tmp_path / "next.jsonl")), ["de"], ["train"])
+    assert [" ".join(words) for words in corpus["de"]["train"]["tokens"]] == [row["text"] for row in others]
+
+
+def test_two_processes_choose_as_one_does(run, lines, tmp_path):
+    flags = [run, "--input", lines, "--uncertain", 5, "--mixed-precision", "no"]
+    message = fork_ranks(2, PROGRAM, "tag", *flags, "--output", tmp_path / "two.jsonl")
+    assert message.count("5 sentences to annotate") == 1
+    assert "out of 800 rows" in message
+    main(*flags[:-2], "--output", tmp_path / "one.jsonl")
+    assert [row["row"] for row in rows_of(tmp_path / "two.jsonl")] == [
+        row["row"] for row in rows_of(tmp_path / "one.jsonl")
+    ]
+
+
+def test_what_can_not_be_annotated(run, lines, tmp_path, capsys):
+    done = tmp_path / "done.jsonl"
+    done.write_text('{"tokens": ["Bern"], "ner_tags": ["O"]}\n', encoding="utf-8")
+    lines.write_text("Bern\n\n", encoding="utf-8")
+    few = [run, "--input", lines, "--uncertain", 5]
+    for arguments, reason in [
+        ([run, "--uncertain", 5], "--uncertain needs --output"),
+        ([run, "--uncertain", 0, "--output", "a.jsonl"], "--uncertain 0 must be above 0"),
+        ([run, "--format", "doccano", "--annotated", done], "--annotated goes with --uncertain"),
+        ([*few, "--output", "a.jsonl", "--probabilities"], "--probabilities goes without --uncertain"),
+        ([*few, "--output", "a.jsonl", "--format", "argilla"], "--output a.jsonl: its name should end in .json, as"),
+        ([*few, "--output", "a.conll"], "--output a.conll: its name should end in .jsonl"),
+        ([*few, "--output", done], "is there already; --overwrite replaces it"),
+        ([*few, "--output", tmp_path / "a.jsonl", "--annotated", done], "no sentence that is not annotated already"),
+    ]:
+        assert reason in failure(capsys, *arguments)
+    assert not list(tmp_path.glob("a.*"))

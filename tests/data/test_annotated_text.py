@@ -1,6 +1,6 @@
 import pytest
 
-from ner.data.annotated_text import tagged_words
+from ner.data.annotated_text import tagged_words, why_undecided
 from ner.data.words import split_words
 
 TEXT = "Anna Müller, of Zürich, met Li."
@@ -58,6 +58,31 @@ def test_own_tokens_are_the_words():
     assert tagged_words(row) == (["Anna Müller", ",", TEXT[13:]], ["B-PER", "O", "O"])  # white space is no word
 
 
+@pytest.mark.parametrize("place", ["row", "meta", "metadata", "data"])
+@pytest.mark.parametrize(
+    ("splitter", "words"),
+    [
+        ("edges", ["(", "Saint-Étienne", "),", "我", "©", "IBM"]),
+        ("punctuation", ["(", "Saint", "-", "Étienne", ")", ",", "我", "©IBM"]),
+        (None, ["(", "Saint", "-", "Étienne", ")", ",", "我", "©IBM"]),
+        ("spaces", ["(Saint-Étienne),", "我", "©IBM"]),
+    ],
+)
+def test_the_splitter_of_a_row(splitter, words, place):
+    row: dict = {"text": "(Saint-Étienne), 我 ©IBM", "spans": []}
+    if place == "data":
+        row = {"data": {**row, "splitter": splitter}, "annotations": [{"result": []}]}
+    else:
+        row |= {"splitter": splitter} if place == "row" else {place: {"splitter": splitter}}
+    assert tagged_words(row)[0] == words
+
+
+@pytest.mark.parametrize("splitter", ["letters", 7, ["edges"]])
+def test_an_unknown_splitter(splitter):
+    with pytest.raises(ValueError, match="not one of edges, punctuation, spaces"):
+        tagged_words({"text": "Bern", "spans": [], "meta": {"splitter": splitter}})
+
+
 def test_words_of_many_scripts():
     assert split_words("e\u0301té d'Or, 我住 12.5€ مرحبا\u00a0x") == [
         "e\u0301té",
@@ -111,3 +136,27 @@ def test_a_cancelled_annotation_does_not_count():
     row = label_studio()
     row["annotations"].append({"result": [], "was_cancelled": True})
     assert tagged_words(row) == EXPECTED
+
+
+ARGILLA = {"id": "a", "fields": {"text": "Bern"}, "suggestions": {"entities": {"value": []}}, "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": "Bern", "spans": [], "answer": "accept"}, ""),
+        ({"text": "Bern", "spans": [], "answer": "reject"}, "rejected"),
+        ({"text": "Bern", "spans": [], "answer": "ignore"}, "ignored"),
+        ({"text": "Bern", "label": []}, ""),  # Doccano does not say
+        (label_studio(), ""),
+        (label_studio(annotations=[]), "not annotated"),
+        (label_studio(annotations=[], predictions=[{"result": []}]), "not annotated"),
+        ({"data": {"text": "Bern"}, "predictions": [{"result": []}]}, "not annotated"),
+        (label_studio(annotations=[{"result": [], "was_cancelled": True}]), "skipped"),
+        ({**ARGILLA, "responses": {}}, "without a response"),
+        ({**ARGILLA, "responses": {"entities": []}}, "without a response"),
+        ({**ARGILLA, "responses": {"entities": [{"value": [], "user_id": "u"}]}}, ""),
+    ],
+)
+def test_what_nobody_has_accepted(row, reason):
+    assert why_undecided(row) == reason

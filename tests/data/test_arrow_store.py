@@ -41,7 +41,7 @@ def test_long_words_do_not_wait_for_many(tmp_path, monkeypatch):
             writer.add(Row(number, ["a" * 90], ["O"]))
             waiting.append(len(writer.rows))
     assert max(waiting) == 11
-    assert sum(map(len, arrow_store.Rows(tmp_path, "place", False, {}, 0).tables())) == 50
+    assert sum(map(len, arrow_store.Rows(tmp_path, "place", False, {}, 0, {}).tables())) == 50
 
 
 def test_a_column_of_too_many_tags_is_none(monkeypatch):

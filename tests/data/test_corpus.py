@@ -128,6 +128,21 @@ def test_schemes_become_iob2_and_are_noted(tmp_path):
     assert corpus.stats["de", "test"].repaired == 1
 
 
+def test_what_nobody_has_accepted_is_left_out_and_counted(tmp_path):
+    """However bad rows are dealt with: these are none."""
+    answers = ["reject", "accept", "ignore", "ignore"]
+    rows = [{"text": "Bern", "spans": [[0, 4, "LOC"]], "answer": answer} for answer in answers]
+    file = write_json_lines(tmp_path / "train.jsonl", rows)
+    corpus = load(file)
+    assert corpus["de"]["train"]["tokens"][:] == [["Bern"]]
+    note = f"{file}: 3 rows that nobody has accepted are left out: 2 ignored, 1 rejected"
+    assert corpus.notes == (note,)
+    assert corpus.skipped == ()
+    write_json_lines(file, [rows[0], rows[2]])
+    message = fails(file, "the split train is empty")
+    assert f"; {file}: 2 rows that nobody has accepted are left out: 1 ignored, 1 rejected" in message
+
+
 def test_illegal_iob2_of_a_class_label_is_repaired(hub_folder):
     features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=NAMES))})
     rows = Dataset.from_dict({"tokens": [["a", "b", "c", "d"]], "ner_tags": [[0, 2, 2, 5]]}, features)

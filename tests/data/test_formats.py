@@ -59,6 +59,10 @@ def json_lines(rows: Rows, ids: bool = False) -> str:
     )
 
 
+def json_list(lines: str, indent: int | None = None) -> str:
+    return json.dumps([json.loads(line) for line in lines.split("\n")], indent=indent)
+
+
 def spans(rows: Rows, with_tokens: bool) -> str:
     """Words with a blank between; the spans are read off the tags."""
     lines = []
@@ -109,6 +113,8 @@ def parquet(file: Path, rows: Rows, kind: str) -> None:
 TEXTS: dict[str, tuple[str, Callable[[Rows], str], dict]] = {
     "jsonl names": (".jsonl", lambda rows: json_lines(rows), {}),
     "jsonl ids": (".jsonl", lambda rows: json_lines(rows, ids=True), {"tags": NAMES}),
+    "JSON list": (".json", lambda rows: json_list(json_lines(rows)), {}),
+    "JSON list, laid out": (".json", lambda rows: json_list(spans(rows, True), indent=1), {}),
     "spans with tokens": (".jsonl", lambda rows: spans(rows, True), {}),
     "spans": (".jsonl", lambda rows: spans(rows, False), {}),
     "tabs": (".tsv", lambda rows: columns(rows, "\t", "two"), {}),

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from ner.data import readers
 from ner.data.arrow_store import Row
-from ner.data.faults import Fault
+from ner.data.faults import Fault, Undecided
 from ner.data.readers import guess_columns, read, suffix_of, tag_names
 from ner.errors import InputError
 
@@ -252,7 +253,7 @@ def test_a_parquet_name_that_is_no_text(name, tmp_path):
         ("x.conll", b"\n \n\t\n", "nothing but white space"),
         ("x.conll.gz", gzip.compress(b"", mtime=0), "empty"),
         ("x.conll", b"\xef\xbb\xbf\n\n", "no word in its first 2 lines"),
-        ("x.jsonl", b"[\n" + GOOD.encode() + b"]\n", "a JSON array, not JSON Lines"),
+        ("x.jsonl", b"[\n" + GOOD.encode() + b"]\n", r"a JSON array, not JSON Lines; its name should end in \.json"),
         ("x.jsonl", b"[" + GOOD.strip().encode() + b"]", "a JSON array, not JSON Lines"),
         ("x.jsonl", b"Bern\tB-LOC\n" * 20, "none of its first 10 lines is a row: not JSON"),
         ("x.conll", GOOD.encode(), "JSON, not columns; its name should end in .jsonl"),
@@ -275,6 +276,12 @@ def test_a_parquet_name_that_is_no_text(name, tmp_path):
         ("x.csv", b'tokens,ner_tags\n"a"b,O\n', "line 2: ',' expected after '\"'"),
         ("x.csv", b"tokens,ner_tags\n" + b"a\n" * 20, "none of its first 10 rows can be read; line 11: 1 column"),
         ("x.tsv", b"tokens\tner_tags\nAnna\tB-PER\n\nging\tO\n", "line 3: a blank line between rows; its header"),
+        ("x.conll", b'[{"tokens": []}]\n', r"JSON, not columns; its name should end in \.json$"),
+        ("x.json", b"[" + GOOD.strip().encode(), "the JSON list breaks off in element 1"),
+        ("x.json", b"[" + GOOD.strip().encode() + b",]", "an empty element behind element 1 of the JSON list"),
+        ("x.json", b"[" + GOOD.strip().encode() + b"}", "a } behind element 1 that closes nothing"),
+        ("x.json", b"[" + GOOD.strip().encode() + b"]\n{}", "something stands behind the JSON list"),
+        ("x.json", b"[" + b"{" * (1 << 24), "element 1 of the JSON list is longer than 16,777,216 characters"),
         ("x.jsonl", b"x" * (1 << 24), "line 1 is longer than 16,777,216 characters"),
     ],
 )
@@ -282,6 +289,46 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         list(read(tmp_path / name))
+
+
+JSON_ROWS = [
+    {"tokens": ["Anna", "ging"], "ner_tags": ["B-PER", "O"]},
+    {"tokens": ['"]},{["', "\\"], "ner_tags": ["O", "O"]},
+    {"text": "Bern", "spans": [[0, 4, "LOC"]]},
+]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["x.json", "x.JSON.gz"])
+@pytest.mark.parametrize("size", [1, 7, 1 << 16])
+def test_a_json_list(tmp_path, monkeypatch, indent, name, size):
+    """However it is laid out, and wherever its pieces end. Rows are counted, as all may stand in one line."""
+    monkeypatch.setattr(readers, "CHARACTERS_PER_CHUNK", size)
+    expected = [(1, ["Anna", "ging"], ["B-PER", "O"]), (2, ['"]},{["', "\\"], ["O", "O"]), (3, ["Bern"], ["B-LOC"])]
+    assert rows(tmp_path / name, "\ufeff \n" + json.dumps(JSON_ROWS, indent=indent) + "\n") == expected
+    assert rows(tmp_path / name, "".join(json.dumps(row) + "\n" for row in JSON_ROWS)) == expected  # lines, too
+
+
+def test_a_broken_element_of_a_json_list(tmp_path):
+    good, _, _ = map(json.dumps, JSON_ROWS)
+    file = tmp_path / "x.json"
+    first, broken, number = rows(file, f'[{good}, {{"tokens": ["a"] "ner_tags": ["O"]}}, 7]')
+    assert first[0] == 1
+    assert str(broken) == f"""{file}:2: not JSON: Expecting ',' delimiter at character 19, '"ner_tags": ["O"]}}'"""
+    assert str(number) == f"{file}:3: 7, not a JSON object"
+
+
+def test_rows_that_nobody_has_accepted(tmp_path):
+    answers = ("ignore", "accept", "reject")
+    texts = [{"text": "Bern", "spans": [[0, 4, "LOC"]], "answer": answer} for answer in answers]
+    first, second, third = rows(tmp_path / "x.jsonl", "".join(json.dumps(row) + "\n" for row in texts))
+    assert second == (2, ["Bern"], ["B-LOC"])
+    assert [(type(item), item.row, item.reason) for item in (first, third)] == [
+        (Undecided, 1, "ignored"),
+        (Undecided, 3, "rejected"),
+    ]
+    tagged = {"tokens": ["Bern"], "ner_tags": ["B-LOC"], "annotations": []}  # of another meaning
+    assert rows(tmp_path / "y.jsonl", json.dumps(tagged)) == [(1, ["Bern"], ["B-LOC"])]
 
 
 def test_a_folder_in_place_of_a_file(tmp_path):

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from ner.analysis.review import Row
+from ner.data.annotation_forms import Row
 from ner.data.arrow_store import TAGS, tag_set
 from ner.data.corpus import Corpus, Source, load_corpus, to_parquet
 from ner.data.corrections import keyed, numbered_rows, sentence_key
