@@ -78,6 +78,12 @@ def table(
     return "\n".join([row(head), rule, *map(row, body)])
 
 
+def signed(value: float) -> str:
+    """Three decimals and the sign, which 0 has none of."""
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text
+
+
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table of rows (name and cells) by what they were trained on; cells to the right."""
     return table(["trained on", *columns], rows, right=[False, *(True for _ in columns)], layout="dashes")

@@ -19,6 +19,7 @@ from datasets import Dataset, disable_progress_bars
 
 from ner import runtime
 from ner.analysis.probing.changed_sets import samples
+from ner.analysis.probing.files import FLIPPED, PROBES, parts, write_flips
 from ner.analysis.probing.name_lists import NamedSentences, NameList, names_alone, names_in_carriers, read_names
 from ner.analysis.probing.names import Known, known_mentions, materials
 from ner.analysis.probing.probes import NAMES, Probe, chosen
@@ -252,9 +253,11 @@ def write(config: ProbeConfig, plan: Plan, outcomes: Sequence[Outcome], names: S
     )
     write_atomic(folder / "probes.md", f"{text}\n")
     write_atomic(folder / "probes.csv", to_csv(outcomes))
-    write_json(folder / "probes.json", to_plain(outcomes, names, shown, config.split, config.seed))
+    tested = parts(plan.runs, plan.corpora, [config.split])
+    write_json(folder / PROBES, to_plain(outcomes, names, shown, config.split, config.seed, tested))
+    write_flips(folder / FLIPPED, outcomes, config.split)
     write_skipped(plan.corpora.values(), folder / "skipped.jsonl")
-    written = ["probes.md", "probes.csv", "probes.json"]
+    written = ["probes.md", "probes.csv", PROBES, FLIPPED]
     if names:
         write_atomic(folder / "names.csv", failures_to_csv(names))
         written.append("names.csv")
