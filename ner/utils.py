@@ -43,6 +43,11 @@ def quoted(text: str) -> str:
     return MEANT.sub(lambda match: f"&#{ord(match[0])};", escape_line(text))
 
 
+def code(text: str) -> str:
+    """As code in Markdown."""
+    return f"`{printable(text).replace('`', '')}`"
+
+
 def table(
     header: Sequence[str],
     lines: Sequence[Sequence[Any]],

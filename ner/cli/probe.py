@@ -41,8 +41,10 @@ from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import EncodedCache, load_predictor
 from ner.evaluation.runs import Run, check_tags, find_run, training_sentences
-from ner.files import file_errors, write_atomic, write_json
+from ner.files import LOCK, file_errors, locked, write_atomic, write_json
 from ner.report import plots
+from ner.sharing.model_card import write_card
+from ner.sharing.run_record import add_probing
 from ner.utils import progress_bar
 
 
@@ -141,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not accelerator.is_main_process:
         return
     echo(to_markdown(outcomes, names, config.split))
+    record(config, accelerator, plan, outcomes)
     try:
         if config.output:
             echo(f"\nwritten: {config.output}/{', '.join(write(config, plan, outcomes, names))}")
@@ -242,6 +245,21 @@ def test(config: ProbeConfig, accelerator: Accelerator, plan: Plan) -> tuple[lis
                 names.append(probe_names(run.name, place, predictor, of_list, made, bar.update))
             accelerator.free_memory()
     return outcomes, names
+
+
+def record(config: ProbeConfig, accelerator: Accelerator, plan: Plan, outcomes: Sequence[Outcome]) -> None:
+    """Adds what was found of best models to probing.json and the card in their run folders, where that can be."""
+    for run in plan.runs:
+        if not run.has_card or config.checkpoint != "best":
+            continue
+        folder = Path(run.name)
+        try:
+            with locked(folder / LOCK, run.name):
+                of_run = [outcome for outcome in outcomes if outcome.run == run.name]
+                add_probing(folder, plan.corpora[run.source].source, config.split, of_run)
+                write_card(folder)
+        except (OSError, InputError) as error:
+            runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {single_line(error)}")
 
 
 def write(config: ProbeConfig, plan: Plan, outcomes: Sequence[Outcome], names: Sequence[NameOutcome]) -> list[str]:
