@@ -37,8 +37,8 @@ def of_split(group: Sequence[Scores]) -> list[str]:
     text = (
         f"F1 on {quoted(first['split'])} of {code(first['data'])}{read_as}, where its sentences, or names in them, are "
         f"changed in ways that should not matter. Of {len(probes)} change{'s' * (len(probes) > 1)}, those that cost "
-        f"most in each language, at most {MOST}. The difference is to the sentences as they are, with its 95% interval, "
-        "by bootstrap over the same sentences before and after."
+        f"most in each language, at most {MOST}. The difference is to the sentences as they are, with its 95% "
+        "interval, by bootstrap over the same sentences before and after."
     )
     if unharmed:
         text += f" In {', '.join(map(code, unharmed))} none cost anything."
