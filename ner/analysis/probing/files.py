@@ -81,16 +81,15 @@ def parts(runs: Sequence[Run], corpora: Mapping[Source, Corpus], splits: Sequenc
 
 def write_flips(file: Path, outcomes: Iterable[Outcome], split: str) -> None:
     """Writes flips.parquet. Raises OSError."""
-    with (
-        written_aside(file) as aside,
-        pq.ParquetWriter(aside, SCHEMA, compression="zstd", store_schema=False) as writer,
-    ):
-        for outcome in outcomes:
-            if outcome.flips:
-                entities = outcome.flips.entities
-                place = (outcome.run, outcome.language, split, outcome.probe)
-                names = [pa.array([name] * len(entities), pa.string()).dictionary_encode() for name in place]
-                writer.write_table(pa.Table.from_arrays([*names, *entities.columns], schema=SCHEMA))
+    tables = [SCHEMA.empty_table()]
+    for outcome in outcomes:
+        if outcome.flips:
+            entities = outcome.flips.entities
+            place = (outcome.run, outcome.language, split, outcome.probe)
+            names = [pa.array([name] * len(entities), pa.string()).dictionary_encode() for name in place]
+            tables.append(pa.Table.from_arrays([*names, *entities.columns], schema=SCHEMA))
+    with written_aside(file) as aside:  # as plain strings to all readers, as those of token losses
+        pq.write_table(pa.concat_tables(tables), aside, compression="zstd", store_schema=False)
 
 
 def read_probing(folders: Sequence[str], tested: Sequence[Part]) -> Probing | None:
