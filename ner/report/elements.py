@@ -17,7 +17,7 @@ Cell: TypeAlias = str | int | float | None
 Limits: TypeAlias = tuple[float, float]
 
 STEPS = 10  # shades of a cell
-DIFFERENCE_STEPS = 5  # shades of a loss, and of a gain
+DIFFERENCE_STEPS, DIFFERENCE_STEP = 5, 0.05  # shades of a loss, and of a gain: the strongest is that of 0.25 and more
 BAR_STEPS = 20  # widths of a bar
 BAR_HEIGHT = 48  # of the highest bar of a histogram, in pixels
 BAR_WIDTH = 24
@@ -30,7 +30,7 @@ class Table:
     strong: (row, column) of cells to mark, such as the best of their column; shades: cells that are floats are shaded
     from the first of these numbers to the second; below: small text below a cell; bars: names of columns whose numbers
     are drawn as bars, the column's greatest being the longest; differences: names of columns whose numbers are shown
-    with their sign, and shaded up to this size: red a loss, blue a gain.
+    with their sign, and shaded: red a loss, blue a gain.
     """
 
     header: Sequence[str]
@@ -40,7 +40,7 @@ class Table:
     shades: Limits | None = None
     below: Mapping[tuple[int, int], str] = field(default_factory=dict)
     bars: Collection[str] = ()
-    differences: Mapping[str, float] = field(default_factory=dict)
+    differences: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def table_html(table: Table) -> str:
             names += bar(cell, longest[table.header[k]]) if table.header[k] in table.bars else []
             text = cell_text(cell)
             if table.header[k] in table.differences and isinstance(cell, float) and is_known(cell):
-                names += difference_shade(cell, table.differences[table.header[k]])
+                names += difference_shade(cell)
                 text = signed(cell)
             text = f"<strong>{text}</strong>" if (i, k) in table.strong else text
             text += f"<small>{escape(table.below[i, k])}</small>" if (i, k) in table.below else ""
@@ -186,9 +186,9 @@ def shade(cell: Cell, limits: Limits) -> list[str]:
     return [f"shade{min(max(round(STEPS * (cell - low) / (high - low)), 0), STEPS)}"]
 
 
-def difference_shade(value: float, size: float) -> list[str]:
-    """The style of a cell with a difference, as a share of a size; none of a small one."""
-    step = min(round(DIFFERENCE_STEPS * abs(value) / size), DIFFERENCE_STEPS)
+def difference_shade(value: float) -> list[str]:
+    """The style of a cell with a difference; none of one that is below half a step."""
+    step = min(round(abs(value) / DIFFERENCE_STEP), DIFFERENCE_STEPS)
     return [f"{'fall' if value < 0 else 'rise'}{step}"] if step else []
 
 

@@ -9,7 +9,6 @@ from ner.analysis.probing.probing import Outcome
 from ner.analysis.probing.tables import ABOUT, limits
 from ner.report.elements import Cell, Content, Place, Section, Table
 from ner.report.flip_data import FlipTable
-from ner.report.probe_plot import LEAST
 
 ABOUT_PROBES = (
     "Each probe changes the sentences in a way that should not matter, or exchanges names or their context. Flips are "
@@ -30,9 +29,7 @@ def flip_table(probing: Probing) -> FlipTable:
 
 
 def probe_section(probing: Probing, places: Sequence[Place]) -> Section:
-    """Differences of F1 (and of recall, of slices) and flips at each place. Shades are as strong in all of them."""
-    differences = [abs(each.difference) for found in probing.outcomes.values() for each in found]
-    size = max([LEAST, *differences])
+    """Differences of F1 (and of recall, of slices) and flips at each place."""
     views: dict[Place, Content] = {}
     for place in places:
         found = [
@@ -40,24 +37,24 @@ def probe_section(probing: Probing, places: Sequence[Place]) -> Section:
             for outcome in probing.outcomes.get((place.run, place.split), ())
             if place.language in (None, outcome.language)
         ]
-        views[place] = view(found, size) if found else [NOT_PROBED]
+        views[place] = view(found) if found else [NOT_PROBED]
     return Section("Probing", [ABOUT_PROBES], views, wide=True)
 
 
-def view(outcomes: Sequence[Outcome], size: float) -> Content:
-    """The tables of some outcomes of a run and split, at least one. size: of a difference that is shaded most."""
+def view(outcomes: Sequence[Outcome]) -> Content:
+    """The tables of some outcomes of a run and split, at least one."""
     changes, slices = ([each for each in outcomes if each.measure == name] for name in ("F1", "recall"))
     content: list[str | Table] = []
     if changes:
         before = {each.language: f"{each.before:.3f}" for each in changes}
         caption = f"{CHANGED}. Before: {', '.join(f'{language} {f1}' for language, f1 in before.items())}"
-        content += [difference_table(changes, "probe", caption, size), flips_by_probe(changes)]
+        content += [difference_table(changes, "probe", caption), flips_by_probe(changes)]
     if slices:
-        content.append(difference_table(slices, "mentions", RECALL, size))
+        content.append(difference_table(slices, "mentions", RECALL))
     return content
 
 
-def difference_table(outcomes: Sequence[Outcome], name: str, caption: str, size: float) -> Table:
+def difference_table(outcomes: Sequence[Outcome], name: str, caption: str) -> Table:
     """Probes by languages; a probe that changed nothing, or was not asked, has no number."""
     languages = list(dict.fromkeys(each.language for each in outcomes))
     found = {(each.probe, each.language): each for each in outcomes}
@@ -71,9 +68,15 @@ def difference_table(outcomes: Sequence[Outcome], name: str, caption: str, size:
             each = found.get((probe, language))
             cells.append(each.difference if each and each.changed else None)
             if each:
-                below[i, k] = f"{limits(each.interval)}\n{each.changed:,}" if each.changed else "0"
+                below[i, k] = amount(each)
         rows.append([probe, *cells])
-    return Table([name, *languages], rows, caption, below=below, differences=dict.fromkeys(languages, size))
+    return Table([name, *languages], rows, caption, below=below, differences=languages)
+
+
+def amount(outcome: Outcome) -> str:
+    """How certain the difference is, and how many of the sentences it is of."""
+    count = f"{outcome.changed:,} of {outcome.sentences:,}"
+    return f"{limits(outcome.interval)}\n{count}" if outcome.changed else count
 
 
 def flips_by_probe(outcomes: Sequence[Outcome]) -> Table:

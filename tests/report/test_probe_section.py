@@ -17,7 +17,16 @@ from tests.report.test_probe_plot import outcome
 
 LOWERED = {"kept": 4, "lost": 1, "retyped": 2, "re-bounded": 0, "new": 3}
 OUTCOMES = [
-    outcome("runs/de", "de", "lower", -0.4, interval=Interval(-0.5, -0.3), changed=1_234, flips=Flips(LOWERED, 1, ())),
+    outcome(
+        "runs/de",
+        "de",
+        "lower",
+        -0.4,
+        interval=Interval(-0.5, -0.3),
+        changed=1_234,
+        sentences=2_000,
+        flips=Flips(LOWERED, 1, ()),
+    ),
     outcome("runs/de", "de", "swiss", 0.0, changed=0),
     outcome("runs/de", "fr", "lower", 0.1, interval=Interval(0.0, 0.2), before=0.7, flips=Flips(LOWERED, 0, ())),
     outcome("runs/de", "fr", "unseen", -0.02, measure="recall"),
@@ -35,12 +44,12 @@ def test_differences_and_flips_of_all_languages():
     differences, flipped, recall = tables(Place("runs/de", "test"))
     assert differences.header == ["probe", "de", "fr"]
     assert differences.rows == [["lower", -0.4, 0.1], ["swiss", None, None]]
-    assert differences.below[0, 1] == "[-0.500, -0.300]\n1,234"
-    assert differences.below[0, 2] == "[0.000, +0.200]\n9"
-    assert differences.below[1, 1] == "0"
+    assert differences.below[0, 1] == "[-0.500, -0.300]\n1,234 of 2,000"
+    assert differences.below[0, 2] == "[0.000, +0.200]\n9 of 9"
+    assert differences.below[1, 1] == "0 of 9"
     assert (1, 2) not in differences.below  # not asked
     assert differences.below[0, 0] == "all in lower case"
-    assert differences.differences == {"de": 0.4, "fr": 0.4}
+    assert differences.differences == ["de", "fr"]
     assert differences.caption.endswith("Before: de 0.500, fr 0.700")
     assert flipped.header == ["probe", "before", *FLIPS]
     assert flipped.rows == [["lower", 14, 8, 2, 4, 0, 6]]
@@ -51,15 +60,14 @@ def test_of_a_language_and_where_nothing_was_probed():
     differences, flipped = tables(Place("runs/de", "test", "de"))
     assert differences.rows == [["lower", -0.4], ["swiss", None]]
     assert flipped.rows == [["lower", 7, 4, 1, 2, 0, 3]]
-    assert differences.differences == {"de": 0.4}  # shades are those of all places
     assert probe_section(PROBING, [Place("x", "test")]).views == {Place("x", "test"): [NOT_PROBED]}
 
 
 def test_a_loss_is_red_and_a_gain_blue():
-    rows = [["a", -0.4], ["b", 0.2], ["c", -0.01], ["d", None]]
-    html = table_html(Table(["probe", "F1"], rows, differences={"F1": 0.4}))
+    rows = [["a", -0.4], ["b", 0.11], ["c", -0.01], ["d", None]]
+    html = table_html(Table(["probe", "F1"], rows, differences=["F1"]))
     assert '<td class="number fall5">-0.400</td>' in html
-    assert '<td class="number rise2">+0.200</td>' in html  # half of five steps, to the even one
+    assert '<td class="number rise2">+0.110</td>' in html
     assert '<td class="number">-0.010</td>' in html
     assert '<td class="number">–</td>' in html  # noqa: RUF001
 
@@ -196,7 +204,7 @@ def test_what_flipped_is_open_where_it_is_asked_for(browser, file):
 
 def test_the_section_follows_the_choice(browser, file):
     page = Page(browser, file)
-    german, french = "-0.400[-0.500, -0.300]\n1,234", "+0.100[0.000, +0.200]\n9"
+    german, french = "-0.400[-0.500, -0.300]\n1,234 of 2,000", "+0.100[0.000, +0.200]\n9 of 9"
     assert first_rows(page, "Probing")[0] == ["lowerall in lower case", german, french]
     page.choose("language", "de")
     assert first_rows(page, "Probing")[0][1:] == [german]
