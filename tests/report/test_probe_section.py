@@ -148,7 +148,7 @@ def flips(page: Page) -> list[list[str]]:
     """What stands below each sentence that is shown: the line, and what the probes did."""
     return page.run(
         "return [...document.querySelectorAll('#list .flips')].map((one) => "
-        "[...one.querySelectorAll('summary, dt, dd')].map((part) => part.textContent))"
+        "[...one.querySelectorAll('summary, dt, .flip')].map((part) => part.textContent))"
     )
 
 

@@ -311,17 +311,19 @@ function flipsElement(i, words) {
   made.open = ["flipped", "flip"].some((name) => form.elements[name].value);
   const rows = element("dl");
   const probes = [];
+  let cell;
   for (let f = columns.flip_start[i]; f < columns.flip_start[i + 1]; f++) {
     const probe = flips.probes[columns.flip_probe[f]];
     if (probes.at(-1) !== probe) {
       probes.push(probe);
-      rows.append(element("dt", "", probe));
+      cell = element("dd");
+      rows.append(element("dt", probe === form.elements.flipped.value ? "asked" : "", probe), cell);
     }
-    const row = element("dd");
-    row.append(element("span", "kind", flips.kinds[columns.flip_kind[f]]));
+    const flip = element("span", "flip");
+    flip.append(element("span", "kind", flips.kinds[columns.flip_kind[f]]));
     const sides = ["before", "after"].map((side) => flippedEntity(f, side)).filter(Boolean);
-    row.append(" ", ...sides.flatMap((side, k) => (k ? [" → ", side] : [side])));
-    rows.append(row);
+    flip.append(" ", ...sides.flatMap((side, k) => (k ? [" → ", side] : [side])));
+    cell.append(flip, " ");
   }
   made.append(element("summary", "", `flipped by ${probes.join(", ")}`), rows);
   rows.lang = words.lang;
