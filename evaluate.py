@@ -57,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_same_sentences(runs, corpora)
         if config.push_to_hub and (others := [run.name for run in runs if not run.has_card]):
             raise InputError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
-        tested = parts(runs, corpora, config.splits) if config.probing else []
-        probing = read_probing(config.probing, tested)
+        probing = read_probing(config.probing, parts(runs, corpora, config.splits)) if config.probing else None
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
         messages, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
         for message in messages:

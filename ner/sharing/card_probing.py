@@ -28,8 +28,8 @@ def of_split(group: Sequence[Scores]) -> list[str]:
     read_as += f", types read as {quoted(first['map_tags'])}" if first["map_tags"] else ""
     probes = {scores["probe"] for scores in group}
     languages = list(dict.fromkeys(scores["language"] for scores in group))
-    lines = []
-    unharmed = []
+    lines: list[list[str | int]] = []
+    unharmed: list[str] = []
     for language in languages:
         losses = [scores for scores in group if scores["language"] == language and scores["difference"] < 0]
         lines += [line(scores) for scores in sorted(losses, key=lambda scores: scores["difference"])[:MOST]]

@@ -10,7 +10,7 @@ flips.parquet has a row for each entity that is not what it was before a change:
     after, after_type      string, words and type in the changed sentence; null for one that is lost
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from ner.files import MANIFEST, file_errors, read_json, sha256, written_aside
 PROBES, FLIPPED = "probes.json", "flips.parquet"
 SCHEMA = pa.schema([*((name, NAMES) for name in ("run", "language", "split", "probe")), *ENTITY_COLUMNS])
 NEVER_NULL = ("run", "language", "split", "probe", "sentence", "flip")
-OF_OUTCOME = {
+OF_OUTCOME: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("run", "language", "probe", "family", "measure"), str),
     **dict.fromkeys(("sentences", "changed", "gold"), int),
     **dict.fromkeys(("before", "after", "difference"), float),
@@ -140,8 +140,8 @@ def read_probes(file: Path) -> tuple[list[Part], list[Outcome]]:
 
 def read_part(plain: dict[str, Any]) -> Part:
     """A `Part` of JSON. Raises KeyError and TypeError."""
-    names = (str(plain[name]) for name in ("run", "split", "language", "content"))
-    return Part(*names, model=plain["model"])
+    run, split, language, content = (str(plain[name]) for name in ("run", "split", "language", "content"))
+    return Part(run, split, language, content, plain["model"])
 
 
 def read_outcome(plain: dict[str, Any]) -> Outcome:
