@@ -16,6 +16,7 @@ from accelerate import Accelerator
 
 from ner import runtime
 from ner.analysis import token_losses
+from ner.analysis.probing.files import Probing, parts, read_probing
 from ner.arguments import BAD_INPUT, FAILED, command, echo, exit_on_input_error, parse
 from ner.config import EvaluateConfig
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             check_same_sentences(runs, corpora)
         if config.push_to_hub and (others := [run.name for run in runs if not run.has_card]):
             raise InputError(f"{others[0]}: --push-to-hub uploads run folders of train.py, and this is none")
+        probing = read_probing(config.probing, parts(runs, corpora, config.splits)) if config.probing else None
         repositories(config, [Path(run.name) for run in runs])  # raises for what could not be uploaded
         messages, seen = notes(runs, corpora) if accelerator.is_main_process else ([], {})
         for message in messages:
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if accelerator.is_main_process:
         try:
             if results:
-                write(config, results, languages, corpora, losses_file)
+                write(config, results, languages, corpora, losses_file, probing)
             if config.compare and not failures:
                 compare(config, runs, languages, corpora, tagged)
         except BrokenPipeError:
@@ -143,14 +145,19 @@ def test(
 
 
 def write(
-    config: EvaluateConfig, results: Sequence[Result], languages: Sequence[str], corpora: Corpora, losses: Path | None
+    config: EvaluateConfig,
+    results: Sequence[Result],
+    languages: Sequence[str],
+    corpora: Corpora,
+    losses: Path | None,
+    probing: Probing | None,
 ) -> None:
     """Prints matrices and learning curves, and writes what --output and --report ask for. Raises OSError."""
     summary = summarize(results, config.splits, languages, config.scoring, by_type=config.by_type)
     echo(summary.text)  # before anything is written: a disk may be full
     if config.output:
         folder = Path(config.output)
-        names = write_summary(folder, summary, losses, report=config.report)
+        names = write_summary(folder, summary, losses, report=config.report, probing=probing)
         write_skipped(corpora.values(), folder / "skipped.jsonl")
         if not plots.can_draw():
             echo(f"no pictures: {plots.MISSING}", sys.stderr)

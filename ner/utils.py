@@ -44,6 +44,11 @@ def quoted(text: str) -> str:
     return MEANT.sub(lambda match: f"&#{ord(match[0])};", escape_line(text))
 
 
+def code(text: str) -> str:
+    """As code in Markdown."""
+    return f"`{printable(text).replace('`', '')}`"
+
+
 def table(
     header: Sequence[str],
     lines: Sequence[Sequence[Any]],
@@ -77,6 +82,12 @@ def table(
         marks = zip(spans, right, strict=True)
         rule = "|" + "|".join("-" * (span - 1) + ":" if to_right else "-" * span for span, to_right in marks) + "|"
     return "\n".join([row(head), rule, *map(row, body)])
+
+
+def signed(value: float) -> str:
+    """Three decimals and the sign, which 0 has none of."""
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ sides. Several processes: accelerate launch -m ner probe ...
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,8 @@ from datasets import Dataset, disable_progress_bars
 
 from ner import runtime
 from ner.analysis.probing.changed_sets import samples
-from ner.analysis.probing.name_lists import NamedSentences, NameList, names_alone, names_in_carriers, read_names
+from ner.analysis.probing.files import FLIPPED, PROBES, parts, write_flips
+from ner.analysis.probing.name_lists import NamedSentences, NameList, check_names, name_sets, read_names
 from ner.analysis.probing.names import Known, known_mentions, materials
 from ner.analysis.probing.parallel import ParallelOutcome, probe_parallel
 from ner.analysis.probing.parallel_tables import parallel_examples, parallel_to_csv, parallel_to_markdown
@@ -45,8 +46,10 @@ from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import EncodedCache, load_predictor
 from ner.evaluation.runs import Run, check_tags, find_run, training_sentences
-from ner.files import file_errors, write_atomic, write_json
+from ner.files import LOCK, file_errors, locked, write_atomic, write_json
 from ner.report import plots
+from ner.sharing.model_card import write_card
+from ner.sharing.run_record import add_probing
 from ner.tagging.unlabelled import split_sentences
 from ner.utils import progress_bar
 
@@ -166,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not accelerator.is_main_process:
         return
     echo(found.tables(config.split))
+    record(config, accelerator, plan, found.outcomes)
     try:
         if config.output:
             echo(f"\nwritten: {config.output}/{', '.join(write(config, plan, found))}")
@@ -213,17 +217,6 @@ def prepare(config: ProbeConfig, accelerator: Accelerator) -> Plan:
     return Plan(runs, probes, names, known, corpora, tested, sets, carried, parallel)
 
 
-def check_names(names: Sequence[NameList], corpus: Corpus) -> None:
-    """Raises InputError for a type that the data has not."""
-    tags = corpus.tags.names
-    for of_list in names:
-        needed = [f"B-{of_list.type}"] + [f"I-{of_list.type}"] * any(len(name) > 1 for name in of_list.names)
-        if lacking := [tag for tag in needed if tag not in tags]:
-            raise InputError(
-                f"`names` {of_list.type}: {corpus.source.data} has no tag {lacking[0]}, but {' '.join(tags)}"
-            )
-
-
 def training(accelerator: Accelerator, runs: Sequence[Run]) -> tuple[dict[str, list[Dataset]], dict[str, Known | None]]:
     """Training sentences by language, and the mentions that each run was trained on; notes where they are not known."""
     trained: dict[str, list[Dataset]] = {}
@@ -240,18 +233,6 @@ def training(accelerator: Accelerator, runs: Sequence[Run]) -> tuple[dict[str, l
         for number, language in enumerate(run.trained_on):
             trained.setdefault(language, []).append(sentences.select((languages == number).nonzero()[0]))
     return trained, known
-
-
-def name_sets(
-    names: Sequence[NameList], tested: Mapping[str, Dataset], seed: int
-) -> Iterator[tuple[NameList, str, NamedSentences]]:
-    """Each list alone, and in the carriers of each language that has some: list, place, sentences."""
-    for of_list in names:
-        yield of_list, "alone", names_alone(of_list, next(iter(tested.values())))
-        for language, rows in tested.items():
-            made = names_in_carriers(of_list, rows, f"{seed} {language}")
-            if len(made.rows):
-                yield of_list, language, made
 
 
 @dataclass(frozen=True)
@@ -288,17 +269,36 @@ def test(config: ProbeConfig, accelerator: Accelerator, plan: Plan) -> Found:
     return Found(outcomes, names, parallel)
 
 
+def record(config: ProbeConfig, accelerator: Accelerator, plan: Plan, outcomes: Sequence[Outcome]) -> None:
+    """Adds what was found of best models to probing.json and the card in their run folders, where that can be."""
+    for run in plan.runs:
+        if not outcomes or not run.has_card or config.checkpoint != "best":
+            continue
+        folder = Path(run.name)
+        try:
+            with locked(folder / LOCK, run.name):
+                of_run = [outcome for outcome in outcomes if outcome.run == run.name]
+                add_probing(folder, plan.corpora[run.source].source, config.split, of_run)
+                write_card(folder)
+        except (OSError, InputError) as error:
+            runtime.say(accelerator, f"note: {run.name}: its model card stays as it was: {single_line(error)}")
+
+
 def write(config: ProbeConfig, plan: Plan, found: Found) -> list[str]:
     """Writes the files of --output; returns their names. Raises OSError."""
     folder = Path(str(config.output))
     samples = plan.samples()
     shown = [examples(found.outcomes, samples), parallel_examples(found.parallel)]
     text = "\n\n".join(filter(None, [found.tables(config.split), "## Examples", *shown]))
-    plain = to_plain(found.outcomes, found.names, samples, config.split, config.seed)
     write_atomic(folder / "probes.md", f"{text}\n")
-    write_json(folder / "probes.json", plain | {"parallel": [asdict(outcome) for outcome in found.parallel]})
+    tested = parts(plan.runs, plan.corpora, [config.split]) if plan.corpora else []  # parallel text alone reads none
+    plain = to_plain(found.outcomes, found.names, samples, config.split, config.seed, tested)
+    write_json(folder / PROBES, plain | {"parallel": [asdict(outcome) for outcome in found.parallel]})
     write_skipped(plan.corpora.values(), folder / "skipped.jsonl")
-    written = ["probes.md", "probes.json"]
+    written = ["probes.md", PROBES]
+    if plan.probes:
+        write_flips(folder / FLIPPED, found.outcomes, config.split)
+        written.append(FLIPPED)
     tables = {
         "probes.csv": to_csv(found.outcomes) if plan.probes else "",
         "names.csv": failures_to_csv(found.names) if found.names else "",

@@ -39,6 +39,12 @@ class EvaluationOptions:
     report: bool = option(
         False, "write report.html to --output: all of this, and every sentence with its errors; implies --token-losses"
     )
+    probing: tuple[str, ...] = option(
+        (),
+        "folders that ner probe --output wrote about these runs and sentences: the report shows what probes found, and "
+        "finds the sentences that they flipped",
+        metavar="FOLDER",
+    )
     compare: bool = option(
         False, "of two runs: which entities only one, both or neither found, and a paired test of their F1"
     )
@@ -65,7 +71,7 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
 
     def __post_init__(self) -> None:
         problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
-        problems += named_twice(self, "languages", "splits") + pushed_nowhere(self)
+        problems += named_twice(self, "languages", "splits", "probing") + pushed_nowhere(self)
         if self.push_to_hub and self.checkpoint != "best":
             problems.append(f"--push-to-hub uploads best/, and --checkpoint {self.checkpoint} tests another model")
         if self.compare and len(set(self.runs)) != 2:
@@ -75,5 +81,7 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
             for name in ("token_losses", "report")
             if getattr(self, name) and not self.output
         ]
+        if self.probing and not self.report:
+            problems.append("--probing is for the report: --report")
         if problems:
             raise InputError("\n".join(problems))

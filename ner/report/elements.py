@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TypeAlias
 
+from ner.utils import signed
+
 Cell: TypeAlias = str | int | float | None
 Limits: TypeAlias = tuple[float, float]
 
 STEPS = 10  # shades of a cell
+DIFFERENCE_STEPS, DIFFERENCE_STEP = 5, 0.05  # shades of a loss, and of a gain: the strongest is that of 0.25 and more
 BAR_STEPS = 20  # widths of a bar
 BAR_HEIGHT = 48  # of the highest bar of a histogram, in pixels
 BAR_WIDTH = 24
@@ -26,7 +29,8 @@ class Table:
 
     strong: (row, column) of cells to mark, such as the best of their column; shades: cells that are floats are shaded
     from the first of these numbers to the second; below: small text below a cell; bars: names of columns whose numbers
-    are drawn as bars, the column's greatest being the longest.
+    are drawn as bars, the column's greatest being the longest; differences: names of columns whose numbers are shown
+    with their sign, and shaded: red a loss, blue a gain.
     """
 
     header: Sequence[str]
@@ -36,6 +40,7 @@ class Table:
     shades: Limits | None = None
     below: Mapping[tuple[int, int], str] = field(default_factory=dict)
     bars: Collection[str] = ()
+    differences: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,11 @@ def table_html(table: Table) -> str:
             names = ["number"] if is_numeric else []
             names += shade(cell, table.shades) if table.shades else []
             names += bar(cell, longest[table.header[k]]) if table.header[k] in table.bars else []
-            text = f"<strong>{cell_text(cell)}</strong>" if (i, k) in table.strong else cell_text(cell)
+            text = cell_text(cell)
+            if table.header[k] in table.differences and isinstance(cell, float) and is_known(cell):
+                names += difference_shade(cell)
+                text = signed(cell)
+            text = f"<strong>{text}</strong>" if (i, k) in table.strong else text
             text += f"<small>{escape(table.below[i, k])}</small>" if (i, k) in table.below else ""
             tag, scope = ("th", ' scope="row"') if k == 0 and not is_numeric else ("td", "")
             cells.append(f"<{tag}{scope}{as_class(names)}>{text}</{tag}>")
@@ -147,7 +156,7 @@ def table_html(table: Table) -> str:
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
     label = escape(table.caption or ", ".join(table.header))
     body = "\n".join(lines)
-    kind = as_class(["heat"] if table.shades else [])
+    kind = as_class(["heat"] if table.shades or table.differences else [])
     return (
         f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table{kind}>{caption}<thead>{body}\n'
         "</tbody></table></div>"
@@ -175,6 +184,12 @@ def shade(cell: Cell, limits: Limits) -> list[str]:
         return []
     low, high = limits
     return [f"shade{min(max(round(STEPS * (cell - low) / (high - low)), 0), STEPS)}"]
+
+
+def difference_shade(value: float) -> list[str]:
+    """The style of a cell with a difference; none of one that is below half a step."""
+    step = min(round(abs(value) / DIFFERENCE_STEP), DIFFERENCE_STEPS)
+    return [f"{'fall' if value < 0 else 'rise'}{step}"] if step else []
 
 
 def bar(cell: Cell, longest: float) -> list[str]:

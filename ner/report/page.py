@@ -11,6 +11,7 @@ from typing import Any
 
 from ner.files import write_atomic
 from ner.report.elements import Section, section_html
+from ner.report.flip_data import FlipTable
 from ner.report.sentence_data import LabelErrorScores, Sentences, pack, read
 
 MAX_SENTENCES = 100_000  # about 15 MB; browsers on phones take a few times that
@@ -26,13 +27,15 @@ def write_report(
     run: str | None = None,
     label_errors: LabelErrorScores | None = None,
     max_sentences: int | None = MAX_SENTENCES,
+    flips: FlipTable | None = None,
 ) -> None:
     """Writes the page. table: of token losses; a pyarrow table, a Parquet file of evaluate.py --token-losses, or read.
 
     findings: sentences that stand first. sections: what stands before the sentences; their views are of runs, splits
     and languages of the table. run: the one that is chosen at first, None for the first of the table. label_errors:
     score of each sentence (run, language, split, number) whose gold may be wrong; without them the page has no filter
-    for them. max_sentences: in the browser; of more, those of the greatest total loss.
+    for them. max_sentences: in the browser; of more, those of the greatest total loss. flips: entities that probes
+    flipped; without them the page has no filter for them.
     Raises InputError that says what is wrong with the table.
     """
     sentences = table if isinstance(table, Sentences) else read(table)
@@ -41,7 +44,7 @@ def write_report(
     about = f"{shown:,} sentences, {len(sentences.words):,} words."
     if shown < total:
         about = f"{shown:,} of {total:,} sentences: those of the greatest total loss."
-    data = base64.b64encode(pack(sentences, label_errors, max_sentences)).decode("ascii")
+    data = base64.b64encode(pack(sentences, label_errors, max_sentences, flips)).decode("ascii")
     style, script = read_part("base.css") + read_part("page.css"), read_part("page.js")
     page = Template(read_part("page.html")).substitute(
         policy=content_policy(style, script),

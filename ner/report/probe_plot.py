@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ner.analysis.probing.probing import Outcome
-from ner.analysis.probing.tables import by_run, signed
+from ner.analysis.probing.tables import by_run
 from ner.report.plots import INCHES_PER_CHARACTER, text_color
-from ner.utils import DASH
+from ner.utils import DASH, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

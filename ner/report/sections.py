@@ -9,12 +9,14 @@ import pyarrow.compute as pc
 
 from ner.analysis import views
 from ner.analysis.label_errors import rank_label_errors
+from ner.analysis.probing.files import Probing
 from ner.analysis.token_losses import read, select
 from ner.evaluation.learning_curve import Curve, summary
 from ner.evaluation.matrix import Cells, Result, best_rows, f1_of_cells, row_names
 from ner.report import plots
 from ner.report.elements import Picture, Section, Table
-from ner.report.error_sections import error_sections
+from ner.report.error_sections import error_sections, places
+from ner.report.probe_section import probe_section
 from ner.report.sentence_data import Sentences
 from ner.report.tables import by_size, title
 from ner.training.log_entries import COLUMNS, read_evaluations
@@ -29,13 +31,17 @@ def sections(
     languages: Sequence[str],
     scoring: str,
     sentences: Sentences,
+    probing: Probing | None = None,
 ) -> list[Section]:
-    """What evaluate.py found, for `ner.report.page`. cells, curves: of each split; sentences: with their token losses.
+    """What evaluate.py found, for `ner.report.page`.
 
+    cells, curves: of each split; sentences: with their token losses; probing: what probes found, if that is known.
     Plots are left out where matplotlib is not installed.
     """
     matrices = Section("Matrix", [matrix_table(part, title(split, scoring)) for split, part in cells.items()])
     found = [matrices, *error_sections(sentences, results, scoring)]
+    if probing:
+        found.append(probe_section(probing, [place for place, _ in places(sentences)]))
     if curves:
         content: list[str | Table | Picture] = [summary(curve) for part in curves.values() for curve in part]
         if plots.can_draw():

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ner.analysis import token_losses
 from ner.analysis.entity_errors import CORRECT, KINDS, match, owner
 from ner.errors import InputError
+from ner.report.flip_data import FlipTable, pack_flips
 from ner.tags import TagSet, entities, first_words, is_among
 from ner.utils import offsets_of
 
@@ -110,11 +111,17 @@ def entity_marks(gold: np.ndarray, predicted: np.ndarray, begins: np.ndarray, ta
     return marks
 
 
-def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max_sentences: int | None = None) -> bytes:
+def pack(
+    sentences: Sentences,
+    label_errors: LabelErrorScores | None = None,
+    max_sentences: int | None = None,
+    flips: FlipTable | None = None,
+) -> bytes:
     """The sentences, compressed, as the page reads them.
 
     label_errors: score of each sentence (run, language, split, number) whose gold may be wrong; None hides what
-    concerns them. max_sentences: keeps those of the greatest total loss. Raises InputError if none is in the table.
+    concerns them. max_sentences: keeps those of the greatest total loss; flips: entities that probes flipped, None
+    hides what concerns them. Raises InputError if no label_error is in the table.
     """
     words, start, number, names, codes, tags = sentences
     totals = sentence_losses(sentences)
@@ -166,6 +173,9 @@ def pack(sentences: Sentences, label_errors: LabelErrorScores | None = None, max
         "texts": texts,
         "sub_tokens": sub_tokens,
     }
+    if flips:
+        header["flips"], of_flips = pack_flips(flips, names, codes, number, tags.types)
+        columns |= of_flips
     return gzip.compress(to_bytes(header, columns), compresslevel=6, mtime=0)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ner.analysis.probing.files import Probing
 from ner.data.arrow_store import WORDS
 from ner.data.corpus import Corpus
 from ner.evaluation import comparison, learning_curve
@@ -14,6 +15,7 @@ from ner.files import to_json, write_atomic, write_json
 from ner.report import plots, tables
 from ner.report.findings import best_run, findings
 from ner.report.page import write_report
+from ner.report.probe_section import flip_table
 from ner.report.sections import label_error_scores, sections
 from ner.report.sentence_data import read
 from ner.tags import Scoring
@@ -64,10 +66,13 @@ def curve_text(curves: Mapping[str, Sequence[Curve]], scoring: Scoring) -> str:
     return "\n\n".join(filter(None, (tables.sizes_to_text(curves, scoring), learning_curve.to_text(curves))))
 
 
-def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *, report: bool = False) -> list[str]:
+def write_summary(
+    folder: Path, summary: Summary, losses: Path | None = None, *, report: bool = False, probing: Probing | None = None
+) -> list[str]:
     """Writes tables, plots where they can be drawn, and report.html. Returns the names of the files. Raises OSError.
 
-    losses: the file of token losses, if there is one; report: whether there is to be a report of it.
+    losses: the file of token losses, if there is one; report: whether there is to be a report of it; probing: what
+    probes found, for the report.
     """
     cells, curves, languages, scoring = summary.cells, summary.curves, summary.languages, summary.scoring
     by_type = (summary.of_split, languages, scoring)
@@ -102,8 +107,9 @@ def write_summary(folder: Path, summary: Summary, losses: Path | None = None, *,
             title="Named entities: what was found",
             findings=findings(cells, run, sentences),
             run=run,
-            sections=sections(cells, curves, summary.results, languages, scoring, sentences),
+            sections=sections(cells, curves, summary.results, languages, scoring, sentences, probing),
             label_errors=label_error_scores(losses),
+            flips=flip_table(probing) if probing else None,
         )
         names.append("report.html")
     return names

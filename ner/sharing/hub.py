@@ -19,7 +19,7 @@ from ner.runtime import say
 from ner.sharing.model_card import make_card, write_card
 from ner.training.checkpoint import CONFIG
 from ner.training.log_entries import LOG
-from ner.training.run_folder import CARD, EVALUATION, own_card
+from ner.training.run_folder import CARD, EVALUATION, PROBING, own_card
 
 FAILURES = (HTTPError, OSError, ValueError, RuntimeError)  # what huggingface_hub raises where an upload goes wrong
 
@@ -122,7 +122,7 @@ def check_plain(path: Path) -> None:
 
 def card_for(folder: Path, repository: str) -> str:
     """The card that goes with a run: one that was written by hand as it is. Raises InputError and OSError."""
-    for name in (CARD, CONFIG, "metrics.json", EVALUATION, LOG):  # what a card is made of
+    for name in (CARD, CONFIG, "metrics.json", EVALUATION, PROBING, LOG):  # what a card is made of
         check_plain(folder / name)
     return own_card(folder) or make_card(folder, repository)
 

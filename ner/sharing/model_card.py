@@ -18,11 +18,12 @@ from ner.data.words import split_edges
 from ner.errors import InputError, printable
 from ner.evaluation.bootstrap import Interval
 from ner.files import write_atomic
+from ner.sharing.card_probing import probing
 from ner.sharing.run_record import Facts, Scores, last_part, place, read_facts
 from ner.tagging.examples import EXAMPLES
 from ner.training.log_entries import to_markdown
-from ner.training.run_folder import CARD, EVALUATION, OURS, own_card
-from ner.utils import DASH, aligned, quoted, table
+from ner.training.run_folder import CARD, EVALUATION, OURS, PROBING, own_card
+from ner.utils import DASH, aligned, code, quoted, table
 
 SHORT = 12  # a longer table of evaluations is folded away
 SILVER = re.compile(r"pan-?x|wikiann", re.IGNORECASE)
@@ -47,6 +48,7 @@ def make_card(folder: Path, repository: str | None = None) -> str:
             f"# {quoted((repository or facts.name).rpartition('/')[2])}",
             summary(facts),
             *evaluations(facts),
+            *probing(facts.probing),
             training(facts),
             *progress(facts),
             *made_with(facts),
@@ -59,7 +61,8 @@ def make_card(folder: Path, repository: str | None = None) -> str:
     except InputError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # JSON of any shape
-        raise InputError(f"{folder}: metrics.json or {EVALUATION} lacks what a card needs: {error!r}") from error
+        files = f"metrics.json, {EVALUATION} or {PROBING}"
+        raise InputError(f"{folder}: {files} lacks what a card needs: {error!r}") from error
     return f"---\n{head}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -124,11 +127,6 @@ def shown(facts: Facts, which: str) -> str:
         prefix = "datasets/" if which == "data" else ""
         return f"[{quoted(name)}](https://huggingface.co/{prefix}{quote(name)})"
     return f"{code(last_part(getattr(facts.options, which)))} (local)"
-
-
-def code(text: str) -> str:
-    """As code in Markdown."""
-    return f"`{printable(text).replace('`', '')}`"
 
 
 def codes(languages: Sequence[str]) -> str:

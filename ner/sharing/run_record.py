@@ -1,16 +1,18 @@
 """What is known of a run, for its card: its options and scores, from the files of its folder.
 
-`evaluate.py` keeps what it found in evaluation.json there; before that, metrics.json has the validation scores.
+`evaluate.py` keeps what it found in evaluation.json there, and `ner probe` in probing.json; before that, metrics.json
+has the validation scores.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # its documented place
 
+from ner.analysis.probing.probing import Outcome
 from ner.arguments import read_config
 from ner.config import TrainConfig
 from ner.data.corpus import Source
@@ -22,9 +24,10 @@ from ner.files import MANIFEST, read_json, sha256, write_json
 from ner.tags import SCORINGS
 from ner.training.environment import environment
 from ner.training.log_entries import Evaluation, read_evaluations
-from ner.training.run_folder import EVALUATION
+from ner.training.run_folder import EVALUATION, PROBING
 
-Scores = dict[str, Any]  # of one language, as evaluation.json has them
+Scores = dict[str, Any]  # of one language, as evaluation.json and probing.json have them
+PlaceOf = Callable[[Scores], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Facts:
     """What a card says. name: of the run folder; types: of entities, as the model has them.
 
     hub: `model` and `data` -> Hub name, None for local ones; sentences: to train on, of each language, empty where
-    metrics.json does not have them; scores: of each language of each evaluation, validation included; evaluations:
-    while it was trained.
+    metrics.json does not have them; scores: of each language of each evaluation, validation included; probing: what
+    each probe found in each language; evaluations: while it was trained.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Facts:
     hub: dict[str, str | None]
     sentences: dict[str, int]
     scores: list[Scores]
+    probing: list[Scores]
     evaluations: list[Evaluation]
 
 
@@ -64,7 +68,7 @@ def read_facts(folder: Path) -> Facts:
         }
         for language, scores in best.items()
     ]
-    together = {place(scores): scores for scores in chosen_by} | read_evaluation(folder)
+    together = {place(scores): scores for scores in chosen_by} | read_results(folder, EVALUATION, place)
     return Facts(
         folder.resolve().name,
         options,
@@ -73,6 +77,7 @@ def read_facts(folder: Path) -> Facts:
         metrics.get("hub") or hub_names(options),
         metrics.get("sentences", {}),
         sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != training_data)),
+        list(read_results(folder, PROBING, place_of_probe).values()),
         read_evaluations(folder),
     )
 
@@ -88,16 +93,20 @@ def read_object(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_evaluation(folder: Path) -> dict[tuple[str, ...], Scores]:
-    """What evaluations found about the model that is now in best/, each at its `place`. Raises InputError, OSError."""
-    file = folder / EVALUATION
+def read_results(folder: Path, name: str, place: PlaceOf) -> dict[tuple[str, ...], Scores]:
+    """What evaluations or probes found about the model that is now in best/, each at its place.
+
+    name: of the file, EVALUATION or PROBING. Raises InputError and OSError.
+    """
+    file = folder / name
     content = read_object(file) if file.is_file() else {}
     if content.get("model") != model_key(folder):
         return {}
     try:
         return {place(scores): scores for scores in content["results"]}
     except (KeyError, TypeError) as error:
-        raise InputError(f"{file}: not what evaluate.py writes ({error!r}); restore or delete it") from error
+        writer = "evaluate.py" if name == EVALUATION else "ner probe"
+        raise InputError(f"{file}: not what {writer} writes ({error!r}); restore or delete it") from error
 
 
 def model_key(folder: Path) -> str:
@@ -114,7 +123,7 @@ def add_results(
     that is unknown. A result takes the place of an earlier one on the same data, split and language.
     Raises OSError and InputError.
     """
-    known = read_evaluation(folder)
+    known = read_results(folder, EVALUATION, place)
     for result in results:
         assert result.counts is not None
         samples = resampled_f1(result.counts.sum(axis=2).swapaxes(0, 1)).T
@@ -130,7 +139,27 @@ def add_results(
             },
         }
         known[place(scores)] = scores
-    write_json(folder / EVALUATION, {"model": model_key(folder), "results": list(known.values())})
+    write_results(folder, EVALUATION, known)
+
+
+def add_probing(folder: Path, source: Source, split: str, outcomes: Sequence[Outcome]) -> None:
+    """Adds what probes that change sentences found of a run's best model to probing.json.
+
+    source: of the test data, resolved. An outcome takes the place of an earlier one of the same probe on the same data,
+    split and language. Raises OSError and InputError.
+    """
+    known = read_results(folder, PROBING, place_of_probe)
+    for outcome in outcomes:
+        if outcome.measure == "F1":
+            found = {**about(source), "split": split, **asdict(replace(outcome, flips=None))}
+            del found["run"], found["flips"]  # a path of this machine; and what a card has no room for
+            known[place_of_probe(found)] = found
+    write_results(folder, PROBING, known)
+
+
+def write_results(folder: Path, name: str, results: Mapping[tuple[str, ...], Scores]) -> None:
+    """Writes evaluation.json or probing.json, as results of the model in best/. Raises OSError."""
+    write_json(folder / name, {"model": model_key(folder), "results": list(results.values())})
 
 
 def about(source: Source) -> Scores:
@@ -153,6 +182,11 @@ def about_only(scores: Scores) -> Scores:
 def place(scores: Scores) -> tuple[str, ...]:
     """Equal for results of which a later one takes the other's place."""
     return tuple(str(scores[key]) for key in ("data", "sample", "map_tags", "split", "language"))
+
+
+def place_of_probe(found: Scores) -> tuple[str, ...]:
+    """`place` of what a probe found."""
+    return *place(found), str(found["probe"])
 
 
 def run_facts(options: TrainConfig, accelerator: Accelerator) -> dict[str, Any]:

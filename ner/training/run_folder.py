@@ -19,9 +19,9 @@ from ner.training import checkpoint
 from ner.training.log_entries import LOG
 
 RunConfig: TypeAlias = TrainConfig | BaselineConfig
-EVALUATION = "evaluation.json"
+EVALUATION, PROBING = "evaluation.json", "probing.json"
 # What a run writes, beside its config and card.
-MADE = (LOG, "metrics.json", EVALUATION, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
+MADE = (LOG, "metrics.json", EVALUATION, PROBING, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
 
 CARD = "README.md"
 OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"

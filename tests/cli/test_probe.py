@@ -1,19 +1,24 @@
 """`ner probe` on runs of the embedded corpus: a dictionary, which learns by heart, and an encoder."""
 
+import base64
 import csv
 import json
+import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from accelerate.state import AcceleratorState
 
 import evaluate
+from ner.analysis.probing.flips import FLIPS
 from ner.analysis.probing.probes import ALL, NAMES
 from ner.cli import baseline, probe
+from tests.report.test_page import unpack
 from tests.runs import train_run
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerator")
-FILES = {"probes.md", "probes.csv", "probes.json", "probes.png", "probes.svg"}
+FILES = {"probes.md", "probes.csv", "probes.json", "flips.parquet", "probes.png", "probes.svg"}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,11 @@ def test_all_probes_on_two_languages(runs, tmp_path, capsys):
     written = json.loads((tmp_path / "first/probes.json").read_text(encoding="utf-8"))
     assert len(written["outcomes"]) == len(rows)
     assert written["changes"]["de"]["upper"][0][1].isupper()
+    flipped = pq.read_table(tmp_path / "first/flips.parquet").to_pylist()
+    for row in rows:
+        of_row = [each for each in flipped if (each["language"], each["probe"]) == (row["language"], row["probe"])]
+        for flip in FLIPS[1:]:
+            assert sum(each["flip"] == flip for each in of_row) == int(row[flip.replace("-", "_")] or 0)
     text = (tmp_path / "first/probes.md").read_text(encoding="utf-8")
     assert "### upper (fr): all in upper case" in text
 
@@ -130,3 +140,78 @@ def test_a_model_of_which_no_training_is_known(runs, small_corpus, capsys):
     assert "no slices of seen and unseen mentions: " in captured.err
     assert "no-full-stop" in captured.out
     assert "recall" not in captured.out
+
+
+def evaluated(*arguments: object) -> None:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    evaluate.main([*map(str, arguments), "--mixed-precision", "no"])
+
+
+def test_the_report_has_what_probes_found(runs, tmp_path, capsys):
+    """Of an encoder and a baseline; what was lost before `Bern` is what the page shows as predicted there."""
+    names = [runs / "dictionary", runs / "encoder"]
+    main(*names, "--probes", "upper", "unseen", "--output", tmp_path / "probes")
+    report = ["--report", "--output", tmp_path / "out", "--probing", tmp_path / "probes"]
+    evaluated(*names, *report)
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "<h2>Probing</h2>" in page
+    header, columns = unpack(base64.b64decode(page.partition('type="application/octet-stream">')[2].partition("<")[0]))
+    flips = pq.read_table(tmp_path / "probes/flips.parquet")
+    assert len(columns["flip_probe"]) == len(flips) > 0
+    assert header["flips"]["probes"] == ["upper"]
+    words = pq.read_table(tmp_path / "out/token_losses.parquet").to_pylist()
+    sentence_of: dict[tuple[str, int], list[str]] = {}
+    for word in words:
+        sentence_of.setdefault((word["run"], word["sentence"]), []).append(word["text"])
+    for flip in flips.to_pylist():
+        sentence = " ".join(sentence_of[flip["run"], flip["sentence"]])
+        assert flip["before"] is None or flip["before"] in sentence
+        assert flip["after"] is None or flip["after"] in sentence.upper()
+    with pytest.raises(SystemExit) as end:
+        evaluated(runs / "dictionary", "--languages", "fr", *report)
+    assert end.value.code == 2
+    assert "of the language de, and tested is fr; run `ner probe` on what is tested" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        evaluated(runs / "dictionary", "--probing", tmp_path / "probes")
+    assert end.value.code == 2
+    assert "--probing is for the report: --report" in capsys.readouterr().err
+
+
+def test_a_model_that_was_trained_anew_is_another_one(runs, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "encoder", run)
+    main(run, "--probes", "upper", "--output", tmp_path / "probes")
+    shutil.rmtree(run / "best")
+    shutil.copytree(run / "last", run / "best")
+    manifest = json.loads((run / "best/manifest.json").read_text(encoding="utf-8"))
+    (run / "best/manifest.json").write_text(json.dumps(manifest | {"step": 0}), encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        evaluated(run, "--report", "--output", tmp_path / "out", "--probing", tmp_path / "probes")
+    assert end.value.code == 2
+    assert f"of {run} another model was probed than is tested" in capsys.readouterr().err
+
+
+def test_the_card_names_what_costs_most(runs, tmp_path):
+    """And probing.json keeps it; a probe takes the place of an earlier one; other models and baselines have no card."""
+    run = tmp_path / "run"
+    shutil.copytree(runs / "encoder", run)
+    main(run, "--probes", "upper", "nonsense", "unseen")
+    kept = json.loads((run / "probing.json").read_text(encoding="utf-8"))["results"]
+    assert [(each["probe"], each["language"], each["split"]) for each in kept] == [
+        ("upper", "de", "test"),
+        ("nonsense", "de", "test"),
+    ]
+    assert str(tmp_path) not in (run / "probing.json").read_text(encoding="utf-8")
+    card = (run / "README.md").read_text(encoding="utf-8")
+    assert "## Probing" in card
+    assert f"{kept[0]['before']:.3f}" in card
+    assert "`nonsense`" not in card
+    before = (run / "probing.json").read_text(encoding="utf-8")
+    main(run, "--probes", "upper")
+    assert (run / "probing.json").read_text(encoding="utf-8") == before
+    main(run, "--probes", "lower", "--split", "validation")
+    assert len(json.loads((run / "probing.json").read_text(encoding="utf-8"))["results"]) == 3
+    main(run, "--probes", "upper", "--checkpoint", "last")
+    main(runs / "dictionary", "--probes", "upper")
+    assert len(json.loads((run / "probing.json").read_text(encoding="utf-8"))["results"]) == 3
+    assert not (runs / "dictionary/probing.json").exists()

@@ -62,7 +62,7 @@ def test_links_and_pipes_are_not_uploaded(run, tmp_path):
         model_files(run)
 
 
-@pytest.mark.parametrize("name", ["README.md", "config.yaml", "metrics.json", "evaluation.json"])
+@pytest.mark.parametrize("name", ["README.md", "config.yaml", "metrics.json", "evaluation.json", "probing.json"])
 def test_a_card_is_made_of_the_run_alone(run, tmp_path, name):
     (run / "README.md").write_text("mine", encoding="utf-8")
     assert card_for(run, "me/run") == "mine"

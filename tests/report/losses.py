@@ -3,7 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from ner.report.sentence_data import SCHEMA
+from ner.analysis.probing.flips import FLIPS
+from ner.analysis.probing.probes import ALL
+from ner.report.flip_data import FlipTable
+from ner.report.sentence_data import SCHEMA, Sentences
 from tests.conftest import TAGS
 
 
@@ -48,3 +51,24 @@ def many_losses(num_sentences: int, seed: int = 0, run: str = "runs/de") -> pa.T
         "entropy": loss / 3,
     }
     return pa.table(columns).cast(SCHEMA)
+
+
+def many_flips(sentences: Sentences, of_sentence: float, seed: int = 0) -> FlipTable:
+    """Entities that all probes which change sentences flipped, so many of each sentence in the mean."""
+    rng = np.random.default_rng(seed)
+    count = int(of_sentence * len(sentences.number))
+    row = rng.integers(0, len(sentences.number), count)
+    probes = [probe.name for probe in ALL if probe.change]
+    text, other = ([f"Name{i:x}" for i in rng.integers(0, count, count)] for _ in range(2))
+    types = ["LOC", "ORG", "PER"]
+    columns = {
+        **{name: np.array(sentences.names[name])[sentences.codes[i][row]] for i, name in enumerate(sentences.names)},
+        "probe": rng.choice(probes, count),
+        "sentence": sentences.number[row],
+        "flip": rng.choice(FLIPS[1:], count),
+        "before": text,
+        "before_type": rng.choice(types, count),
+        "after": other,
+        "after_type": rng.choice(types, count),
+    }
+    return FlipTable(pa.table(columns), probes, FLIPS[1:])

@@ -15,7 +15,8 @@ pytest.importorskip("matplotlib")
 def outcome(run: str, language: str, probe: str, difference: float, **more: Any) -> Outcome:
     shared: dict[str, Any] = {"family": "invariance", "measure": "F1", "sentences": 9, "changed": 9, "gold": 9}
     scores: dict[str, Any] = {"before": 0.5, "after": 0.5 + difference, "difference": difference}
-    return Outcome(run, language, probe, **(shared | scores | more), interval=Interval(0, 0))
+    scores["interval"] = Interval(0, 0)
+    return Outcome(run, language, probe, **(shared | scores | more))
 
 
 OUTCOMES = [

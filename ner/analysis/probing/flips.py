@@ -1,9 +1,10 @@
 """Entities found before a change, and what became of them: kept, lost, retyped, re-bounded; and new ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from ner.analysis.entity_errors import KINDS, Matches, match_entities
 from ner.analysis.probing.changed_sets import ChangedSet
@@ -14,6 +15,18 @@ FLIPS = ("kept", "lost", "retyped", "re-bounded", "new")
 # What KINDS are, if the entities before stand for gold. Another type with other boundaries is another type.
 FLIP_OF_KIND = dict(zip(KINDS, ("kept", "lost", "new", "retyped", "re-bounded", "retyped"), strict=True))
 WORDS_AROUND = 8  # of an entity in an example
+NAMES = pa.dictionary(pa.int32(), pa.string())
+# before, after: the words of the entity, null for a side that has none. sentence: as in `Flip`.
+ENTITY_COLUMNS = pa.schema(
+    [
+        ("sentence", pa.int64()),
+        ("flip", NAMES),
+        ("before", pa.string()),
+        ("before_type", NAMES),
+        ("after", pa.string()),
+        ("after_type", NAMES),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -33,12 +46,13 @@ class Flip:
 class Flips:
     """counts: how many of each of FLIPS, in the sentences that were changed; gone: entities whose words were left out.
 
-    examples: some of each but `kept`, evenly spread.
+    examples: some of each but `kept`, evenly spread; entities: all of them, with ENTITY_COLUMNS.
     """
 
     counts: dict[str, int]
     gone: int
     examples: tuple[Flip, ...]
+    entities: pa.Table = field(default_factory=ENTITY_COLUMNS.empty_table, compare=False, repr=False)
 
     @property
     def num_before(self) -> int:
@@ -61,6 +75,8 @@ def flips(
     sides[0] = sides[0][changed.is_changed[sentence]]
     moved, is_there = images(sides[0], changed.origins, after.word_offsets, len(before.predicted))
     matches = match_entities(moved[is_there], sides[1], len(changed.origins), len(before.tags.types))
+    entity_of = np.full(len(changed.origins) + 1, -1)  # by its first new word; the last is that of no entity
+    entity_of[moved[is_there][:, 0]] = np.flatnonzero(is_there)
     kinds = np.array([FLIP_OF_KIND[kind] for kind in KINDS])[matches.kind]
     counts = {flip: int((kinds == flip).sum()) for flip in FLIPS}
     examples = [
@@ -68,7 +84,54 @@ def flips(
         for flip in FLIPS[1:]
         for number in spread(np.flatnonzero(kinds == flip)).tolist()
     ]
-    return Flips(counts, int((~is_there).sum()), tuple(examples))
+    old = np.vstack([sides[0], [-1, -1, -1]])[entity_of[matches.gold_start]]
+    of_entities = entity_table(kinds, old, matches, changed, (before, after), (words, new_words))
+    return Flips(counts, int((~is_there).sum()), tuple(examples), of_entities)
+
+
+def entity_table(
+    kinds: np.ndarray,
+    old: np.ndarray,
+    matches: Matches,
+    changed: ChangedSet,
+    pairs: tuple[LabelPair, LabelPair],
+    words: tuple[Sequence[str], Sequence[str]],
+) -> pa.Table:
+    """The entities that are not what they were, with ENTITY_COLUMNS.
+
+    kinds: str [matches], of FLIPS; old: int64 [matches, 3], the entity before, -1 of a new one.
+    """
+    types = [*pairs[0].tags.types, None]
+    rows = []
+    for i in np.flatnonzero(kinds != "kept").tolist():
+        start, end = int(matches.predicted_start[i]), int(matches.predicted_end[i])
+        is_new, is_lost = matches.gold_start[i] < 0, start < 0
+        old_start, old_end, _ = old[i].tolist()
+        first = old_words(changed, start, end, pairs[1].word_offsets)[0] if is_new else old_start
+        rows.append(
+            {
+                "sentence": int(np.searchsorted(pairs[0].word_offsets, first, side="right")) - 1,
+                "flip": str(kinds[i]),
+                "before": None if is_new else " ".join(words[0][old_start:old_end]),
+                "before_type": types[matches.gold_type[i]],
+                "after": None if is_lost else " ".join(words[1][start:end]),
+                "after_type": types[matches.predicted_type[i]],
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=ENTITY_COLUMNS)
+
+
+def old_words(changed: ChangedSet, start: int, end: int, offsets: np.ndarray) -> np.ndarray:
+    """The old words, at least one, of new words from start up to end: where all are new, of their sentence the first.
+
+    offsets: int64 [new sentences + 1].
+    """
+    known = changed.origins[start:end]
+    if (known >= 0).any():
+        return known[known >= 0]
+    row = int(np.searchsorted(offsets, start, side="right")) - 1
+    of_row = changed.origins[offsets[row] : offsets[row + 1]]
+    return of_row[of_row >= 0][:1]
 
 
 def images(
@@ -109,11 +172,7 @@ def example(
         else (matches.gold_start[number], matches.gold_end[number])
     )
     row = int(np.searchsorted(pairs[1].word_offsets, span[0], side="right")) - 1
-    known = changed.origins[span[0] : span[1]]
-    known = known[known >= 0]
-    if not len(known):  # all of them are new: an old word of the sentence stands for them
-        of_row = changed.origins[pairs[1].word_offsets[row] : pairs[1].word_offsets[row + 1]]
-        known = of_row[of_row >= 0][:1]
+    known = old_words(changed, int(span[0]), int(span[1]), pairs[1].word_offsets)
     sentence = int(np.searchsorted(pairs[0].word_offsets, known[0], side="right")) - 1
     texts = [
         marked(of_side, side, int(start), int(end), pair.word_offsets[i : i + 2], pair.tags.types)

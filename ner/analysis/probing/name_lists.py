@@ -2,7 +2,7 @@
 
 import csv
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 
 from ner.data.arrow_store import TAGS, WORDS, tag_set
+from ner.data.corpus import Corpus
 from ner.data.perturbation import Mention, spans
 from ner.data.words import split_edges
 from ner.errors import InputError, shorten, single_line
@@ -122,3 +123,26 @@ def named(like: Dataset, made: Sequence[Carried]) -> NamedSentences:
         np.array([part[0] for part in made], np.int64),
         np.array([len(part[1]) for part in made], np.int64),
     )
+
+
+def check_names(names: Sequence[NameList], corpus: Corpus) -> None:
+    """Raises InputError for a type that the data has not."""
+    tags = corpus.tags.names
+    for of_list in names:
+        needed = [f"B-{of_list.type}"] + [f"I-{of_list.type}"] * any(len(name) > 1 for name in of_list.names)
+        if lacking := [tag for tag in needed if tag not in tags]:
+            raise InputError(
+                f"`names` {of_list.type}: {corpus.source.data} has no tag {lacking[0]}, but {' '.join(tags)}"
+            )
+
+
+def name_sets(
+    names: Sequence[NameList], tested: Mapping[str, Dataset], seed: int
+) -> Iterator[tuple[NameList, str, NamedSentences]]:
+    """Each list alone, and in the carriers of each language that has some: list, place, sentences."""
+    for of_list in names:
+        yield of_list, "alone", names_alone(of_list, next(iter(tested.values())))
+        for language, rows in tested.items():
+            made = names_in_carriers(of_list, rows, f"{seed} {language}")
+            if len(made.rows):
+                yield of_list, language, made

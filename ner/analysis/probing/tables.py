@@ -3,24 +3,19 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from ner.analysis.probing.files import Part
 from ner.analysis.probing.flips import FLIPS
 from ner.analysis.probing.probes import ALL
 from ner.analysis.probing.probing import NameOutcome, Outcome
 from ner.evaluation.bootstrap import Interval
-from ner.utils import DASH, quoted, table
+from ner.utils import DASH, quoted, signed, table
 
 Samples = Mapping[str, Mapping[str, Sequence[tuple[str, str]]]]  # language -> probe -> sentences before and after
 ABOUT = {probe.name: probe.about for probe in ALL}
 FLIP_EXAMPLES = 2  # of each kind, probe, language and run
-
-
-def signed(value: float) -> str:
-    """Three decimals and the sign, which 0 has none of."""
-    text = f"{value:+.3f}"
-    return "0.000" if text in ("+0.000", "-0.000") else text
 
 
 def limits(interval: Interval) -> str:
@@ -187,14 +182,29 @@ def failures_to_csv(outcomes: Sequence[NameOutcome]) -> str:
 
 
 def to_plain(
-    outcomes: Sequence[Outcome], names: Sequence[NameOutcome], samples: Samples, split: str, seed: int
+    outcomes: Sequence[Outcome],
+    names: Sequence[NameOutcome],
+    samples: Samples,
+    split: str,
+    seed: int,
+    tested: Sequence[Part] = (),
 ) -> dict[str, Any]:
-    """All of it, as JSON takes it."""
+    """All of it but the entities of `Flips`, as JSON takes it. tested: what the outcomes are of."""
     return {
         "split": split,
         "seed": seed,
+        "tested": [part._asdict() for part in tested],
         "probes": {probe.name: {"family": probe.family, "about": probe.about} for probe in ALL},
-        "outcomes": [asdict(outcome) for outcome in outcomes],
+        "outcomes": [outcome_to_plain(outcome) for outcome in outcomes],
         "names": [asdict(outcome) for outcome in names],
         "changes": samples,
     }
+
+
+def outcome_to_plain(outcome: Outcome) -> dict[str, Any]:
+    """As JSON takes it."""
+    plain = asdict(replace(outcome, flips=None))
+    if flips := outcome.flips:
+        examples = [asdict(example) for example in flips.examples]
+        plain["flips"] = {"counts": flips.counts, "gone": flips.gone, "examples": examples}
+    return plain

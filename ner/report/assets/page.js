@@ -112,7 +112,22 @@ function choose(state) {
     });
     only((i) => wrong[i]);
   }
-  if (type !== null && (!state.error || state.error === "none")) {
+  const flipped = state.flipped || (state.flip ? "any" : "");
+  if (flipped) {
+    const probe = header.flips.probes.indexOf(flipped); // -1: any
+    const kind = header.flips.kinds.indexOf(state.flip);
+    const asked = flipped === "none" ? null : type;
+    const { flip_start, flip_probe, flip_kind, flip_before_type, flip_after_type } = columns;
+    only((i) => {
+      for (let f = flip_start[i]; f < flip_start[i + 1]; f++) {
+        const ofType = asked === null || flip_before_type[f] === asked || flip_after_type[f] === asked;
+        if (ofType && (probe < 0 || flip_probe[f] === probe) && (kind < 0 || flip_kind[f] === kind)) return flipped !== "none";
+      }
+      return flipped === "none";
+    });
+  }
+  const isOfWhat = [state.error, flipped].some((what) => what && what !== "none"); // whose type it is
+  if (type !== null && !isOfWhat) {
     const ofType = header.type_of.map((of) => of === type);
     only((i) => {
       for (let w = start[i]; w < start[i + 1]; w++) if (ofType[gold[w]] || ofType[predicted[w]]) return true;
@@ -285,7 +300,44 @@ function sentenceItem(i) {
     words.append(word, " ");
   }
   item.append(about, words);
+  if (columns.flip_start?.[i] < columns.flip_start?.[i + 1]) item.append(flipsElement(i, words));
   return item;
+}
+
+// What probes flipped in a sentence; open where the filters are about that.
+function flipsElement(i, words) {
+  const { header: { flips }, columns } = data;
+  const made = element("details", "flips");
+  made.open = ["flipped", "flip"].some((name) => form.elements[name].value);
+  const rows = element("dl");
+  const probes = [];
+  let cell;
+  for (let f = columns.flip_start[i]; f < columns.flip_start[i + 1]; f++) {
+    const probe = flips.probes[columns.flip_probe[f]];
+    if (probes.at(-1) !== probe) {
+      probes.push(probe);
+      cell = element("dd");
+      rows.append(element("dt", probe === form.elements.flipped.value ? "asked" : "", probe), cell);
+    }
+    const flip = element("span", "flip");
+    flip.append(element("span", "kind", flips.kinds[columns.flip_kind[f]]));
+    const sides = ["before", "after"].map((side) => flippedEntity(f, side)).filter(Boolean);
+    flip.append(" ", ...sides.flatMap((side, k) => (k ? [" → ", side] : [side])));
+    cell.append(flip, " ");
+  }
+  made.append(element("summary", "", `flipped by ${probes.join(", ")}`), rows);
+  rows.lang = words.lang;
+  return made;
+}
+
+// The entity on one side of a flip, null where there is none.
+function flippedEntity(f, side) {
+  const { header: { flips }, columns } = data;
+  const type = columns[`flip_${side}_type`][f];
+  if (type < 0) return null;
+  const made = element("span");
+  made.append(element("bdi", "", visible(flips.texts[columns[`flip_${side}`][f]])), " ", element("b", "", flips.types[type]));
+  return made;
 }
 
 // Of the first letter: `auto` would not look into words, which are isolated from each other.
@@ -445,6 +497,9 @@ function start() {
   fill("type", [["all", ""], ...header.types.map((type) => [type, type])]);
   const kinds = header.kinds.map((kind) => [kind, kind]);
   fill("error", [["all sentences", ""], ["any error", "any"], ...kinds, ["no error", "none"]]);
+  const probes = header.flips ? header.flips.probes.map((probe) => [probe, probe]) : [];
+  fill("flipped", [["all sentences", ""], ...(probes.length ? [["any probe", "any"], ...probes, ["no probe", "none"]] : [])]);
+  fill("flip", [["any", ""], ...(probes.length ? header.flips.kinds.map((kind) => [kind, kind]) : [])]);
   if (!columns.label_error) {
     form.elements.label_error.closest("label").hidden = true;
     form.elements.order.querySelector("[value=label_error]").remove();

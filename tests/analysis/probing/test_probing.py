@@ -149,6 +149,13 @@ def test_flips_of_a_sentence_by_hand():
     assert found.counts == {"kept": 1, "lost": 1, "retyped": 2, "re-bounded": 1, "new": 1}
     assert (found.num_before, found.gone) == (5, 0)
     by_kind = {flip.kind: flip for flip in found.examples}
+    assert [tuple(row.values()) for row in found.entities.to_pylist()] == [
+        (0, "new", None, None, "wohnt", "ORG"),
+        (0, "lost", "Bern", "LOC", None, None),
+        (2, "re-bounded", "FC Zug", "ORG", "zug", "ORG"),
+        (2, "retyped", "Genf", "LOC", "genf", "ORG"),
+        (2, "retyped", "Chur", "LOC", "und chur", "PER"),
+    ]
     lost = by_kind["lost"]
     assert (lost.sentence, lost.before) == (0, "[Anna Keller PER] wohnt in [Bern LOC] .")
     assert lost.after == "[anna keller PER] [wohnt ORG] in bern ."
@@ -168,6 +175,9 @@ def test_flips_where_words_are_joined_left_out_and_added():
     found = flips(changed, before, after, flat_column(rows, WORDS)[0].tolist(), flat_column(new, WORDS)[0].tolist())
     assert found.counts == {"kept": 2, "lost": 0, "retyped": 0, "re-bounded": 0, "new": 1}
     assert found.gone == 1
+    assert found.entities.to_pylist() == [
+        {"sentence": 1, "flip": "new", "before": None, "before_type": None, "after": "laut", "after_type": "PER"}
+    ]
     (flip,) = found.examples
     assert (flip.sentence, flip.after) == (1, "[Bad Ragaz LOC] ruft [laut PER]")
 
