@@ -164,7 +164,7 @@ def test_what_nobody_has_annotated_is_left_out(two, tmp_path, form):
 def test_the_rows_of_each_form(two):
     """Köln is characters 12 to 16 of `Li wohnt in Köln.`, and its fourth word."""
     rows = {form: to_rows(two, form)[1] for form in FORMS}
-    about = {"row": 7, "uncertainty": 3.4657}
+    about: dict[str, Any] = {"row": 7, "uncertainty": 3.4657}
     assert rows["jsonl"] == {**about, "tokens": SECOND[0], "ner_tags": SECOND[1]}
     about["splitter"] = "edges"
     text = "Li wohnt in Köln."
@@ -199,7 +199,7 @@ def test_the_rows_of_each_form(two):
 
 def test_only_sentences_that_are_not_known_are_offered(tmp_path):
     """Known in whatever way they are split, and whatever became of them."""
-    known = [
+    known: list[dict] = [
         {"tokens": ["Anna", "wohnt", "hier", "."], "ner_tags": ["B-PER", "O", "O", "O"]},
         {"text": "Li wohnt dort.", "spans": [], "answer": "ignore"},
     ]
@@ -214,7 +214,8 @@ def test_only_sentences_that_are_not_known_are_offered(tmp_path):
         known_sentences([str(tmp_path / "bad.jsonl")])
 
     texts = ["Anna wohnt hier.", "Li wohnt dort.", "Sie wohnt in Bern.", "Sie wohnt in Bern."]
-    pool, done = Pool(10), []
+    pool = Pool(10)
+    done: list[int] = []
     reading = Reading("edges", "mean", "runs/de", known_sentences([str(file)]))
     rows = [Text(number, text, {}) for number, text in enumerate(texts, start=1)]
 
