@@ -29,16 +29,7 @@ from ner.analysis.probing.parallel_tables import parallel_examples, parallel_to_
 from ner.analysis.probing.parallel_text import ParallelText, read_parallel
 from ner.analysis.probing.probes import EVERY, NAMES, Probe, chosen
 from ner.analysis.probing.probing import NameOutcome, Outcome, Sets, dropped, make_sets, probe_language, probe_names
-from ner.analysis.probing.tables import (
-    Samples,
-    examples,
-    failures_to_csv,
-    limits,
-    signed,
-    to_csv,
-    to_markdown,
-    to_plain,
-)
+from ner.analysis.probing.tables import Samples, examples, failures_to_csv, limits, to_csv, to_markdown, to_plain
 from ner.arguments import FAILED, command, echo, exit_on_input_error, flag, named_twice, not_above_zero, option, parse
 from ner.config import BatchOptions, EvaluationDataOptions, PrecisionOptions
 from ner.config.options import bad_row_length
@@ -51,7 +42,7 @@ from ner.report import plots
 from ner.sharing.model_card import write_card
 from ner.sharing.run_record import add_probing
 from ner.tagging.unlabelled import split_sentences
-from ner.utils import progress_bar
+from ner.utils import progress_bar, signed
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def pack_flips(
     texts = pa.concat_arrays([unique(table[side]) for side in sides]).unique()
     found = pa.concat_arrays([unique(table[f"{side}_type"]) for side in sides]).unique().to_pylist()
     all_types = [*types, *(type_ for type_ in found if type_ is not None and type_ not in types)]
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "flip_start": offsets_of(np.bincount(sentence, minlength=len(number))).astype(np.uint32),
         "flip_probe": probe.astype(np.uint8),
         "flip_kind": indexes(table["flip"], flips.flips).astype(np.uint8),
@@ -47,7 +47,7 @@ def pack_flips(
     for side in sides:
         columns[f"flip_{side}"] = np.maximum(indexes(table[side], texts), 0).astype(np.uint32)
         columns[f"flip_{side}_type"] = indexes(table[f"{side}_type"], all_types).astype(np.int16)
-    header = {
+    header: dict[str, Any] = {
         "probes": list(flips.probes),
         "kinds": list(flips.flips),
         "texts": [text or "" for text in texts.to_pylist()],

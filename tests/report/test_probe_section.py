@@ -64,7 +64,7 @@ def test_of_a_language_and_where_nothing_was_probed():
 
 
 def test_a_loss_is_red_and_a_gain_blue():
-    rows = [["a", -0.4], ["b", 0.11], ["c", -0.01], ["d", None]]
+    rows: list[list[str | float | None]] = [["a", -0.4], ["b", 0.11], ["c", -0.01], ["d", None]]
     html = table_html(Table(["probe", "F1"], rows, differences=["F1"]))
     assert '<td class="number fall5">-0.400</td>' in html
     assert '<td class="number rise2">+0.110</td>' in html

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 
 from ner.analysis.probing.parallel import Agreement, ParallelOutcome
-from ner.analysis.probing.tables import limits, one_line, shown, signed
-from ner.utils import DASH, quoted, table
+from ner.analysis.probing.tables import limits, one_line, shown
+from ner.utils import DASH, quoted, signed, table
 
 
 def by_file(outcomes: Sequence[ParallelOutcome]) -> dict[str, list[ParallelOutcome]]:

@@ -26,7 +26,7 @@ def outcome(run: str, language: str, probe: str, rows: list[tuple[Any, ...]], **
     """With the entities of these rows, and one more that is kept."""
     counts = {flip: sum(row[1] == flip for row in rows) for flip in FLIPS} | {"kept": 1}
     entities = pa.Table.from_pylist([dict(zip(ENTITY, row, strict=True)) for row in rows], schema=ENTITY_COLUMNS)
-    values = {"family": "invariance", "measure": "F1", "sentences": 4, "changed": 2, "gold": 5}
+    values: dict[str, Any] = {"family": "invariance", "measure": "F1", "sentences": 4, "changed": 2, "gold": 5}
     values |= {"before": 0.75, "after": 0.5, "difference": -0.25, "interval": Interval(-0.5, 0.0)}
     return Outcome(run, language, probe, **(values | {"flips": Flips(counts, 0, (), entities)} | more))
 

@@ -54,6 +54,8 @@ def test_agreement_counted_by_hand(tmp_path):
     assert found["PER"].alike_interval == Interval(1, 1)
     assert found["PER"].difference_interval == Interval(0, 0)
     for each in outcome.types:
+        assert each.agreement_interval is not None
+        assert each.agreement is not None
         assert each.agreement_interval.low <= each.agreement <= each.agreement_interval.high
         assert each.difference_interval.low <= each.difference <= each.difference_interval.high
     assert [(each.line, each.differing) for each in outcome.examples] == [(2, 3), (4, 2)]
