@@ -50,21 +50,21 @@ finish() {
 }
 
 collect() { # takes those that have ended off the list; sets failed
-    local i code pids=("${running[@]}") outputs=("${files[@]}")
-    running=()
-    files=()
-    for i in "${!pids[@]}"; do
-        if kill -0 "${pids[i]}" 2>/dev/null; then
-            running+=("${pids[i]}")
-            files+=("${outputs[i]}")
+    local i code left=() outputs=() # the list stays whole until then: a signal may come at any time, and goes to all on it
+    for i in "${!running[@]}"; do
+        if kill -0 "${running[i]}" 2>/dev/null; then
+            left+=("${running[i]}")
+            outputs+=("${files[i]}")
             continue
         fi
         code=0
-        wait "${pids[i]}" || code=$?
+        wait "${running[i]}" || code=$?
         if [ "$stopping" ] && ((code == 143 || code == 138)); then code=75; fi # it had not begun to listen
         if ((code)) && ((failed == 0 || failed == 75)); then failed=$code; fi
-        show "${outputs[i]}" "$code"
+        show "${files[i]}" "$code"
     done
+    running=(${left[@]+"${left[@]}"})
+    files=(${outputs[@]+"${outputs[@]}"})
 }
 
 show() { # the last line of a program's output, or more of it if it failed

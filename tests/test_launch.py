@@ -157,6 +157,21 @@ def test_programs_beside_each_other_show_their_last_line(tmp_path):
     assert sorted(done.stdout.splitlines()) == ["finished", "rank 0 ends", "rank 1 ends"]
 
 
+def test_a_signal_reaches_programs_while_it_is_looked_which_of_them_run(tmp_path):
+    up = f"[ -e {tmp_path}/up-0 ] && [ -e {tmp_path}/up-1 ]"
+    once = f"{tmp_path}/once"
+    look = (
+        f'kill() {{ if [ "$1" = -0 ] && [ ! -e {once} ]; then until {up}; do sleep 0.05; done; touch {once}; '
+        'builtin kill -TERM $$; fi; builtin kill "$@"; }'
+    )
+    bash, flag, script, program = beside(tmp_path, "waits", "waits")
+    with started([bash, flag, f"{look}\n{script}", program]) as process:
+        assert process.wait(timeout=30) == 75
+    assert {rank: (tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in (0, 1)} == dict.fromkeys(
+        (0, 1), "SIGTERM"
+    )
+
+
 @pytest.mark.parametrize(("cores", "shown"), [(1, 6), (2, 0)])
 def test_the_demo_trains_two_models_at_a_time_where_there_are_two_cores(programs, tmp_path, cores, shown):
     """shown: the trainings that write to the terminal."""

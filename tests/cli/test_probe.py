@@ -194,7 +194,7 @@ def test_a_model_that_was_trained_anew_is_another_one(runs, tmp_path, capsys):
 def test_the_card_names_what_costs_most(runs, tmp_path):
     """And probing.json keeps it; a probe takes the place of an earlier one; other models and baselines have no card."""
     run = tmp_path / "run"
-    shutil.copytree(runs / "encoder", run)
+    shutil.copytree(runs / "encoder", run, ignore=shutil.ignore_patterns("probing.json"))  # of other tests
     main(run, "--probes", "upper", "nonsense", "unseen")
     kept = json.loads((run / "probing.json").read_text(encoding="utf-8"))["results"]
     assert [(each["probe"], each["language"], each["split"]) for each in kept] == [

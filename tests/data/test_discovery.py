@@ -103,7 +103,7 @@ def test_what_is_not_there(files):
         (folder / "empty", r"no data in this folder; expected \{lang\}/\{split\}.jsonl"),
         (folder / "nothing", "no such file or folder"),
         ("missing.conll", "no such file or folder"),
-        (folder / "empty" / "README.md", "no reader for this name; files end in .jsonl, .conll"),
+        (folder / "empty" / "README.md", r"no reader for this name; files end in \.jsonl, \.json, \.conll"),
         (folder / "empty" / "{lang}EAD{split}.md", "no reader for this name"),
     ]:
         with pytest.raises(ValueError, match=message):
