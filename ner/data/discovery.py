@@ -18,6 +18,7 @@ from ner.files import file_errors, parse_yaml
 SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("test", "testing"))
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[\w-]+)?")  # a code, such as de or zh-classical
 NAME_IT = "name what is elsewhere yourself: `data` with that path"
 
 

@@ -89,6 +89,8 @@ def whole(file: Path) -> Iterator[None]:
         raise InputError("the gzip data is cut off; fetch or write the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"not a sound gzip file: {error}") from error
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(f"a .parquet file that Arrow can not read: {single_line(error)[:200]}") from error
     except (pa.ArrowException, UnicodeDecodeError) as error:  # a name in it may be no text
         raise InputError(f"not a sound .parquet file: {single_line(error)[:200]}") from error
     except OSError as error:

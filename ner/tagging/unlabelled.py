@@ -1,6 +1,5 @@
 """Sentences without tags, for a teacher: of text files, or what `sample` leaves of a corpus, but none to test on."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from ner.data import faults
 from ner.data.arrow_store import WORDS, Row, batches, content_hash, store
 from ner.data.conversion import convert
 from ner.data.corpus import Corpus, Source, load_corpus, state_of
-from ner.data.discovery import find
+from ner.data.discovery import LANGUAGE, find
 from ner.data.faults import Fault
 from ner.data.sampling import leave_share, parse_sample
 from ner.data.tag_schemes import ParsedLabels
@@ -25,7 +24,6 @@ from ner.tagging.sentences import sentence_starts
 from ner.tags import OUTSIDE
 
 HELD_OUT = ("validation", "test")
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[\w-]+)?")
 
 
 @dataclass(frozen=True)

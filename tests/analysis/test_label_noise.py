@@ -8,6 +8,7 @@ from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.corrections import keyed, sentence_key
 from ner.data.perturbation import Sentence
 from tests.conftest import part_of
+from tests.stress import experiment
 from tests.stress import label_noise as noise
 from tests.stress.label_errors import spans_of
 
@@ -75,7 +76,7 @@ def test_the_copies_differ_in_the_tags_of_the_corrupted_sentences_alone(corpus_f
     for split in splits:
         assert rows_of(clean, split) == rows_of(whole, split)  # the same sample, in the same order
     assert len(rows_of(clean, "train")) == 50
-    right = noise.read_rows(tmp_path / "new/corrupted.jsonl")
+    right = experiment.read_rows(tmp_path / "new/corrupted.jsonl")
     differ = [i for i, (a, b) in enumerate(zip(*(rows_of(c, "train") for c in (clean, noisy)), strict=True)) if a != b]
     assert differ == [row["sentence"] for row in right]
     assert len(differ) == 5
@@ -144,7 +145,7 @@ def test_the_report_by_hand():
 def test_what_the_command_refuses(tmp_path, capsys, arguments, message):
     given_first = [str(tmp_path), "--data", "corpus", "--model", "encoder"]
     same = {"data": "corpus", "model": "encoder", "language": "de", "sample": ["auto"], "share": 0.05, "folds": 5}
-    assert noise.check_same(tmp_path, {**same, "top": None, "flags": []}) is None
+    assert experiment.check_same(tmp_path, {**same, "top": None, "flags": []}) is None
     with pytest.raises(SystemExit) as caught:
         noise.main([*given_first, *arguments])
     assert caught.value.code == 2

@@ -37,7 +37,7 @@ from ner.files import read_json, write_atomic, write_json
 from ner.report import plots
 from ner.utils import table
 from tests.processes import ROOT
-from tests.stress.label_noise import check_same, read_rows, run, train, write_copy, write_rows
+from tests.stress.experiment import check_same, parse_options, read_rows, run, train, write_copy, write_rows
 
 STRATEGIES = {"uncertain": ["--uncertainty", "total"], "mean": ["--uncertainty", "mean"], "random": []}
 SPLITS = ("train", "validation", "test")
@@ -222,11 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300, help="of each training, at least")
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES), default=["uncertain", "random"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    end = given.index("--") if "--" in given else len(given)
-    options, flags = parser.parse_args(given[:end]), given[end + 1 :]
-    if taken := [flag for flag in flags if flag.partition("=")[0] in SET_HERE]:
-        parser.error(f"{' '.join(taken)}: the experiment sets this flag of train.py itself")
+    options, flags = parse_options(parser, arguments, SET_HERE)
     same: dict[str, Any] = {name: value for name, value in vars(options).items() if name not in ("folder", "seeds")}
     if problem := check_same(options.folder, {**same, "flags": flags}):
         parser.error(problem)

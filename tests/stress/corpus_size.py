@@ -33,6 +33,7 @@ from ner.inputs.encoding_cache import encode_once
 from ner.modeling.pretrained import load_tokenizer
 from ner.utils import table
 from tests.processes import ROOT
+from tests.stress.experiment import parse_options
 
 DEADLINE = 3 * 3600  # seconds, of a training
 EVERY = 0.2  # seconds between two looks at the memory
@@ -150,9 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--language", default="de")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--steps", type=int, default=60)
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    end = given.index("--") if "--" in given else len(given)
-    options, more = parser.parse_args(given[:end]), given[end + 1 :]
+    options, more = parse_options(parser, arguments)
     cache = options.folder / "cache"
     datasets.config.HF_DATASETS_CACHE = cache
     environment = {**os.environ, "HF_DATASETS_CACHE": str(cache), "PYTHONPATH": str(ROOT)}

@@ -15,16 +15,11 @@ are finished.
 """
 
 import argparse
-import os
-import shutil
-import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -32,22 +27,21 @@ from datasets import Dataset, DatasetDict
 
 from ner.data.annotation_forms import Row
 from ner.data.arrow_store import TAGS, tag_set
-from ner.data.corpus import Corpus, Source, load_corpus, to_parquet
-from ner.data.corrections import keyed, numbered_rows, sentence_key
+from ner.data.corpus import Source, load_corpus
+from ner.data.corrections import keyed, sentence_key
 from ner.data.perturbation import Sentence
-from ner.files import read_json, to_json_line, write_atomic, write_json
+from ner.files import read_json, write_atomic, write_json
 from ner.tags import TagSet
 from ner.training.run_folder import is_finished
 from ner.utils import table
 from tests.processes import ROOT
 from tests.stress import label_errors
+from tests.stress.experiment import check_same, parse_options, read_rows, run, train, write_copy, write_rows
 from tests.stress.label_errors import spans_of
 
 WAYS = {name: label_errors.WAYS[name] for name in ("other type", "drop", "boundary", "invent")}
 TAGGERS = ("clean", "noisy", "dropped", "restored")
 SET_HERE = ("--data", "--model", "--train-on", "--sample", "--corrections", "--fold", "--seed", "--output", "--resume")
-DEADLINE = 24 * 3600  # seconds, of one program; a training of a large encoder takes hours
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def corrupt(sentences: Sequence[Sentence], share: float, seed: int) -> dict[int, tuple[str, list[str]]]:
@@ -104,16 +98,6 @@ def with_tags(part: Dataset, changed: Mapping[int, tuple[str, list[str]]]) -> Da
     return part.remove_columns(TAGS).add_column(TAGS, tags, feature=part.features[TAGS])
 
 
-def write_copy(corpus: Corpus, folder: Path) -> None:
-    """Writes the corpus as a folder that --data reads, unless it is there."""
-    if folder.exists():
-        return
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    to_parquet(corpus, unfinished)
-    unfinished.rename(folder)
-
-
 def write_data(folder: Path, source: Source, language: str, share: float, seed: int) -> None:
     """Writes the sentences that are used to `clean`, the same with wrong tags to `noisy`, and what is right.
 
@@ -130,16 +114,6 @@ def write_data(folder: Path, source: Source, language: str, share: float, seed: 
     write_copy(corpus, folder / "clean")
     write_copy(replace(corpus, languages={language: noisy}), folder / "noisy")
     write_rows(folder / "corrupted.jsonl", answers(language, sentences, changed))
-
-
-def write_rows(file: Path, rows: Sequence[Row]) -> None:
-    """JSON Lines."""
-    write_atomic(file, "".join(map(to_json_line, rows)))
-
-
-def read_rows(file: Path) -> list[Row]:
-    """Of JSON Lines."""
-    return [row for _, row in numbered_rows(file)]
 
 
 def dropped(listed: Sequence[Row]) -> list[Row]:
@@ -220,36 +194,6 @@ def line(name: str, f1: Mapping[str, float], precision: float, recall: float) ->
     return [name, *(f"{number:.4f}" for number in numbers), *back, f"{precision:.3f}", f"{recall:.3f}"]
 
 
-def run(command: Sequence[str | Path], **environment: str) -> None:
-    """Runs a program to its end; signals are passed on to it. Ends with its status if that is not 0."""
-    beside = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    # In a session of its own, so that Ctrl-C comes once: a second one would end it without a checkpoint.
-    process = subprocess.Popen(command, env={**os.environ, **beside, **environment}, start_new_session=True)
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
-        status = process.wait(timeout=DEADLINE)
-    finally:
-        process.kill()  # one that has not ended by its deadline
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if status:
-        print(f"status {status}: {' '.join(map(str, command))}", file=sys.stderr)
-        sys.exit(status if status > 0 else 128 - status)
-
-
-def train(output: Path, flags: Sequence[str]) -> None:
-    """A training run, unless it is finished."""
-    if is_finished(output):
-        return
-    run([sys.executable, ROOT / "train.py", *flags, "--output", output, "--resume", "auto"])
-    for name in ("checkpoints", "last"):
-        shutil.rmtree(output / name, ignore_errors=True)
-
-
 def measure(folder: Path, options: argparse.Namespace, seed: int, flags: Sequence[str]) -> Scores:
     """All of a seed, but what is finished. folder: of the seed."""
     language = options.language
@@ -283,17 +227,6 @@ def measure(folder: Path, options: argparse.Namespace, seed: int, flags: Sequenc
     )
 
 
-def check_same(folder: Path, options: dict[str, Any]) -> str | None:
-    """Keeps the options of all seeds in the folder. Returns what differs from those that it was begun with, if any."""
-    file = folder / "options.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, options)
-    before = read_json(file)
-    differ = [f"{name} {before[name]}, not {value}" for name, value in options.items() if before[name] != value]
-    return f"{folder} was begun with {'; '.join(differ)}; name another folder" if differ else None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -306,11 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--top", type=int, help="sentences to list (as many as were corrupted)")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    end = given.index("--") if "--" in given else len(given)
-    options, flags = parser.parse_args(given[:end]), given[end + 1 :]
-    if taken := [flag for flag in flags if flag.partition("=")[0] in SET_HERE]:
-        parser.error(f"{' '.join(taken)}: the experiment sets this flag of train.py itself")
+    options, flags = parse_options(parser, arguments, SET_HERE)
     same = {name: value for name, value in vars(options).items() if name not in ("folder", "seeds")}
     if problem := check_same(options.folder, {**same, "flags": flags}):
         parser.error(problem)

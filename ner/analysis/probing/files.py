@@ -92,8 +92,8 @@ def write_flips(file: Path, outcomes: Iterable[Outcome], split: str) -> None:
         pq.write_table(pa.concat_tables(tables), aside, compression="zstd", store_schema=False)
 
 
-def read_probing(folders: Sequence[str], tested: Sequence[Part]) -> Probing | None:
-    """What `ner probe --output` wrote in these folders on what is tested; None without folders.
+def read_probing(folders: Sequence[str], tested: Sequence[Part]) -> Probing:
+    """What `ner probe --output` wrote in these folders, at least one, on what is tested.
 
     Runs have the names that they are tested by. Raises InputError for a folder without such files, and for one on other
     runs, sentences or models.
@@ -117,7 +117,7 @@ def read_probing(folders: Sequence[str], tested: Sequence[Part]) -> Probing | No
             outcomes.setdefault((run, split), []).append(replace(outcome, run=run))
         names = [run_of.get(path(run), run) for run in flips["run"].to_pylist()]
         tables.append(flips.set_column(0, "run", pa.array(names, pa.string())))
-    return Probing(outcomes, pa.concat_tables(tables)) if tables else None
+    return Probing(outcomes, pa.concat_tables(tables))
 
 
 def read_probes(file: Path) -> tuple[list[Part], list[Outcome]]:

@@ -10,14 +10,13 @@ from datasets import Dataset
 
 from ner.data import faults, readers
 from ner.data.arrow_store import Row, not_unicode
-from ner.data.discovery import stem_of
+from ner.data.discovery import LANGUAGE, stem_of
 from ner.data.faults import Fault
 from ner.data.sentence_tables import SEPARATORS, records
 from ner.errors import InputError, shorten
 from ner.inputs.inspection import untagged_rows
 
 SEPARATOR_NAMES = {"\t": "a tab", ",": "a comma"}
-CODE = re.compile(r"[a-z]{2,3}(-[\w-]+)?")
 NAMED = re.compile(r"(?:.*[._-])?([a-z]{2,3})-([a-z]{2,3})")
 Split = Callable[[str], Iterable[list[str]]]  # a text -> its sentences, each as words
 
@@ -102,4 +101,4 @@ def wrong(fields: list[str], separator: str) -> str | None:
 def codes_of(fields: list[str]) -> tuple[str, str] | None:
     """The languages of a first line that has two codes; None for texts."""
     left, right = (field.strip() for field in fields)
-    return (left, right) if CODE.fullmatch(left) and CODE.fullmatch(right) else None
+    return (left, right) if LANGUAGE.fullmatch(left) and LANGUAGE.fullmatch(right) else None

@@ -65,7 +65,6 @@ def test_what_is_written_is_read(tmp_path):
         *(("runs/de/", "de", "test", "lower", *row) for row in LOWER),
         ("runs/de/", "fr", "test", "upper", *UPPER[0]),
     ]
-    assert read_probing([], tested) is None
     schema = pq.read_schema(tmp_path / "probing" / FLIPPED)
     assert (schema.names, schema.field("probe").type) == (SCHEMA.names, pa.string())
 
