@@ -56,10 +56,10 @@ def lot(run: str, folder: Path, *more: object) -> None:
     main(run, "--input", folder / "in", "--output", folder / "out", *more)
 
 
-def ended(capsys, status: int, *arguments: object) -> str:
+def ended(capsys, status: int, run: str, folder: Path, *more: object) -> str:
     """What is said by a command that ends with this status."""
     with pytest.raises(SystemExit) as caught:
-        lot(*arguments)
+        lot(run, folder, *more)
     assert caught.value.code == status
     return capsys.readouterr().err
 

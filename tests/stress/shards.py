@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -132,6 +133,11 @@ def bytes_in(folder: Path) -> int:
     return size
 
 
+def has_more(folder: Path, known: int) -> bool:
+    """Whether more is tagged than was known."""
+    return bytes_in(folder) > known
+
+
 def torture(workers: Workers, name: str, num_lines: int, num_shards: int, kills: int, rng: random.Random) -> bool:
     """Tags the lines with two workers; one of them is killed, so often. Prints how it went: true if all is right."""
     source, output = workers.folder / name / "in", workers.folder / name / "out"
@@ -139,8 +145,7 @@ def torture(workers: Workers, name: str, num_lines: int, num_shards: int, kills:
     start, killed, statuses = time.monotonic(), [], []
     for _ in range(kills):
         processes = workers.start(source, output, two_workers())
-        before = bytes_in(output)
-        wait_until(lambda known=before: bytes_in(output) > known, processes[0], seconds=600)
+        wait_until(partial(has_more, output, bytes_in(output)), processes[0], seconds=600)
         victim = rng.randrange(2)
         time.sleep(rng.uniform(0, min(WAIT, num_lines / 2000)))
         if processes[victim].poll() is None:
