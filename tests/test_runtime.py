@@ -8,10 +8,9 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ner import runtime
-from ner.runtime import gathered
 from ner.training import metrics_log
 from ner.training.optimization import step_if_finite
-from tests.processes import fork, fork_ranks
+from tests.processes import fork
 
 
 def test_the_launcher_decides_the_precision(monkeypatch):
@@ -131,30 +130,3 @@ def test_log_is_legal_json_and_its_lines_end_at_newlines_alone(tmp_path):
     first, second, rest = file.read_text(encoding="utf-8").split("\n")
     assert json.loads(first, parse_constant=pytest.fail) == entry | {"loss": None, "grad_norm": None}
     assert (json.loads(second), rest) == ({"step": 2}, "")
-
-
-GATHERED = """
-import os, sys
-from accelerate import Accelerator
-from ner.runtime import gathered
-Accelerator(cpu=True)
-rank = os.environ["RANK"]
-print(gathered(rank, lambda: None), flush=True)
-if rank == "1":
-    os._exit(0)
-try:
-    gathered(rank, lambda: None)
-except ConnectionError as error:
-    print(error, flush=True)
-os._exit(0)  # nobody is there to say goodbye to
-"""
-
-
-def test_a_process_that_ends_too_early_is_noticed():
-    output = fork_ranks(2, GATHERED)
-    assert output.count("['0', '1']") == 2
-    assert output.count("another process has ended before its work was done") == 1
-
-
-def test_a_process_alone_gathers_what_it_has():
-    assert gathered("a", lambda: None) == ["a"]

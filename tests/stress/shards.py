@@ -15,6 +15,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--mixed-precision", default="auto")
     options = parser.parse_args()
     rng = random.Random(options.seed)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the workers end with it
     with tempfile.TemporaryDirectory() as folder:
         workers = Workers(options.run, Path(folder), options.mixed_precision)
         is_right = torture(workers, "small", options.shards * LINES_PER_SHARD, options.shards, options.kills, rng)
