@@ -30,6 +30,10 @@ LOCK = ".lock"  # of a run, in its folder
 MANIFEST = "manifest.json"
 
 
+class HeldError(InputError):
+    """Another program writes there."""
+
+
 @contextlib.contextmanager
 def file_errors(file: str | Path) -> Iterator[None]:
     """Turns what the system says of a file or folder into an InputError that names it."""
@@ -161,7 +165,7 @@ def is_sound(folder: Path) -> bool:
 def locked(file: Path, what: str) -> Iterator[None]:
     """Holds the lock of that file, which says who holds it, and is removed at the end. Never waits.
 
-    what: it keeps others from. Raises InputError if another program has it, OSError where there can be no such file.
+    what: it keeps others from. Raises HeldError if another program has it, OSError where there can be no such file.
     The lock is the system's (flock): what a killed program leaves of the file locks nothing.
     """
     lock = FileLock(file)
@@ -171,7 +175,7 @@ def locked(file: Path, what: str) -> Iterator[None]:
         holder = ""
         with contextlib.suppress(OSError):
             holder = printable(file.read_text(encoding="utf-8", errors="replace")[:200].strip())
-        raise InputError(
+        raise HeldError(
             f"{what}: {holder or 'another program'} is writing there; wait for its end, or name another `output`"
         ) from error
     try:

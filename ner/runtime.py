@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ NVIDIA = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia"))  # what its driver 
 # How long a process waits for another that downloads, reads or encodes. Training keeps the timeout of its backend
 # (10 minutes with NCCL), so that a process that hangs is noticed.
 SETUP_TIMEOUT = timedelta(hours=6)
+WORK_TIMEOUT = timedelta(days=365)  # of processes that share work which takes as long as it takes
 
 
 def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder: Path | None = None) -> Accelerator:
@@ -143,23 +145,51 @@ def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decisio
     return cast(Decision, answer)
 
 
-def host_group() -> dist.ProcessGroup | None:
-    """All processes, connected over the CPU and with SETUP_TIMEOUT; None for one process. Called by all of them."""
+def host_group(timeout: timedelta = SETUP_TIMEOUT) -> dist.ProcessGroup | None:
+    """All processes, connected over the CPU; None for one process. Called by all of them.
+
+    timeout: how long one of them waits for another.
+    """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return None
-    return group_beside(dist.group.WORLD)
+    return group_beside(dist.group.WORLD, timeout)
 
 
-@functools.lru_cache(maxsize=1)
-def group_beside(_: dist.ProcessGroup) -> dist.ProcessGroup:
+@functools.lru_cache(maxsize=2)
+def group_beside(_: dist.ProcessGroup, timeout: timedelta) -> dist.ProcessGroup:
     """A group over the CPU of the processes of the default one, which may be over NCCL. Made once."""
-    return dist.new_group(backend="gloo", timeout=SETUP_TIMEOUT)
+    return dist.new_group(backend="gloo", timeout=timeout)
 
 
 def wait_for_everyone() -> None:
     """Until all processes have come here, SETUP_TIMEOUT at most."""
     if group := host_group():
         dist.barrier(group=group)
+
+
+def gathered(item: Decision, meanwhile: Callable[[], object]) -> list[Decision]:
+    """What all processes give, by rank, on each of them; one may come much later than another.
+
+    meanwhile: called now and then, at last twice a second, until all have come; a signal is taken then, too. Raises
+    ConnectionError if a process has ended before.
+    """
+    group = host_group(WORK_TIMEOUT)
+    if group is None:
+        return [item]
+    found: list[Any] = [None] * dist.get_world_size()
+    pause = 0.01
+    try:
+        everyone = dist.barrier(group=group, async_op=True)
+        assert everyone is not None
+        while not everyone.is_completed():
+            meanwhile()
+            time.sleep(pause)
+            pause = min(2 * pause, 0.5)
+        everyone.wait()
+        dist.all_gather_object(found, item, group=group)
+    except RuntimeError as error:
+        raise ConnectionError(f"another process has ended before its work was done ({single_line(error)})") from error
+    return found
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from tests.environment import CACHES  # isort: skip
 
+import gc
 import json
 import logging
 import shutil
@@ -41,6 +42,12 @@ TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
 
 def pytest_configure() -> None:
     datasets.disable_progress_bars()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage looks through all of torch again, a third of a second each."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

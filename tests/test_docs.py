@@ -80,7 +80,7 @@ def encoder_folder(thin_encoder) -> Path:
 @pytest.fixture
 def small_corpus(corpus_folder, tmp_path_factory):
     """A part of the embedded corpus: the programs train on all of it."""
-    return part_of(corpus_folder, tmp_path_factory.mktemp("small"), train=150, validation=100, test=100)
+    return part_of(corpus_folder, tmp_path_factory.mktemp("small"), train=150, validation=50, test=50)
 
 
 @pytest.mark.timeout(600)  # many trainings

@@ -5,10 +5,14 @@
     ner tag runs/all < lines.txt
     ner tag runs/all --input lines.txt --output tagged.jsonl
     accelerate launch -m ner tag runs/all --input lines.txt --output tagged.parquet
+    ner tag runs/all --input texts/ --output tagged/
     ner tag runs/de --input fr.txt --uncertain 200 --output to_annotate.jsonl
 
 Without --output the texts are printed with their entities. With it, all rows are checked before the first is tagged,
 and processes share them; stopped or killed, the same command goes on after the last row that is written.
+
+A folder, or several files, are tagged into a folder: a file of it for each, whole or not there. Processes share the
+files. What is finished is left alone; what can not be read is named at the end, when the others are done.
 
 With --uncertain only the sentences that would teach most are written, to be annotated: in a form that Label Studio,
 Argilla, Doccano or Prodigy imports (--format), or as words and tags to edit. --data reads what comes back.
@@ -20,9 +24,7 @@ import shutil
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from types import FrameType
 
@@ -32,20 +34,21 @@ from accelerate.utils import gather_object
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse
 from ner.config import TagConfig
 from ner.data.annotation_forms import suffix_of, to_text
-from ner.errors import InputError, single_line
+from ner.errors import InputError, listed, single_line
 from ner.files import file_errors, locked, write_atomic
 from ner.runtime import decided, say, start_accelerator, wait_for_everyone
 from ner.tagging import annotation, files
+from ner.tagging.blocks import Share, pass_over, tag_blocks
 from ner.tagging.document import Tag, TaggedText
-from ner.tagging.journal import Journal, check_sum
+from ner.tagging.journal import Journal
 from ner.tagging.rendering import for_terminal, has_colours, word_table
 from ner.tagging.selection import POOL, Pool, choose, merged
+from ner.tagging.shards import Job, Shard, find_shards
+from ner.tagging.shared_work import problems_of, tag_shards
 from ner.tagging.tagger import Tagger
 from ner.tagging.windows import sub_tokens
 from ner.training.signals import SIGNALS, STOPPED
 from ner.utils import progress_bar
-
-ROWS_PER_BLOCK = 512  # tagged by one process and written together
 
 
 def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
@@ -54,7 +57,7 @@ def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Acceler
     fingerprint: equal for taggers that say the same. What is done stands in a journal beside the output, with which a
     killed run goes on. Raises InputError for bad input; that of a file is found before anything is tagged.
     """
-    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    output, source = Path(config.output or ""), source_of(config)
     if output.suffix not in files.OUTPUTS:
         raise InputError(f"--output {output}: its name should end in {' '.join(files.OUTPUTS)}")
     total = check_files(config, output, source, accelerator)
@@ -70,6 +73,59 @@ def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Acceler
 
         num_done = decided(accelerator, begin)
         tag_rest(config, journal, output, source, tag, num_done, total, accelerator)
+
+
+def source_of(config: TagConfig) -> Path | None:
+    """The one file of --input; None for standard input. Raises InputError for several, or a folder."""
+    if not config.input:
+        return None
+    if is_lot(config):
+        raise InputError(f"--input {config.input[0]}: several files, or a folder, only go into a folder: --output")
+    return Path(config.input[0])
+
+
+def is_lot(config: TagConfig) -> bool:
+    """Whether files are tagged into a folder: several, those of a folder, or one into what is no name of a file."""
+    if len(config.input) != 1 or Path(config.input[0]).is_dir():
+        return bool(config.input)
+    output = config.output or ""
+    return bool(output) and (output.endswith(("/", os.sep)) or Path(output).is_dir())
+
+
+def tag_folder(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
+    """Tags files into a folder, a shard each; processes share the shards.
+
+    Raises InputError for what can not be tagged: for another model or other options before anything is, for bad input
+    when all others are.
+    """
+    folder = Path(config.output or "")
+
+    def find() -> tuple[list[Shard], list[Path]]:
+        if folder.suffix in files.OUTPUTS and not folder.is_dir():
+            raise InputError(f"--output {folder}: names a file; several files go into a folder")
+        found = find_shards(list(map(Path, config.input)), folder, f".{config.shard_format}")
+        with file_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return found
+
+    shards, others = decided(accelerator, find)
+    if others:
+        say(accelerator, f"{len(others):,} left alone, which are no files to tag: {listed(map(str, others))}")
+    job = Job(tag, {"model": fingerprint, "column": config.column}, config.column, config.overwrite)
+    try:
+        done = tag_shards(shards, job, accelerator)
+    except (OSError, KeyboardInterrupt) as error:
+        reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else single_line(error)
+        say(accelerator, f"{folder}: {reason}; the same command does what is left")
+        sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else FAILED)
+    counts = f"{done.shards:,} of {len(shards):,} shards, {done.kept:,} of them from before, with {done.total:,} rows"
+    rates = f"{done.rows / done.seconds:,.0f} rows and {done.words / done.seconds:,.0f} words a second"
+    say(accelerator, f"{folder}: {counts}; {done.rows:,} rows tagged in {done.seconds:.1f} s: {rates}")
+    if done.failures:
+        say(accelerator, problems_of([*done.failures, *done.problems], "the same command does what is left"))
+        sys.exit(FAILED)
+    if done.problems:
+        raise InputError(problems_of(done.problems, f"{len(done.problems):,} of {len(shards):,} shards are not tagged"))
 
 
 def check_is_new(output: Path, overwrite: bool) -> None:
@@ -89,41 +145,17 @@ def tag_rest(
     accelerator: Accelerator,
 ) -> None:
     """Tags the rows behind the `num_done` that the journal has, and writes the output."""
-    as_words = output.suffix == ".conll"
     rows = files.read(source, config.column) if source else files.read_stdin()
-    for number, check in enumerate(islice(journal.checks(), num_done), start=1):
-        row = next(rows, None)
-        if row is None or check_sum(files.sound(row).content) != check:
-            raise InputError(
-                f"{journal.file}: row {number:,} of the input is another than when it was begun; --overwrite begins "
-                "it again"
-            )
-    waiting: deque[files.Text] = deque()
-
-    def texts_of_process() -> Iterator[str | list[str]]:
-        for number, row in enumerate(rows):
-            if number // ROWS_PER_BLOCK % accelerator.num_processes == accelerator.process_index:
-                waiting.append(files.sound(row))
-                yield waiting[-1].content
-
-    tagged_texts = tag(texts_of_process())
+    pass_over(rows, journal, num_done)
+    share = Share(accelerator.num_processes, accelerator.process_index, gather_object)
     start, num_rows, num_words = time.perf_counter(), 0, 0
     bar = progress_bar(accelerator, "tag", " rows", total=total, initial=num_done)
     try:
         with bar:
-            while True:
-                pairs = [(waiting.popleft(), tagged) for tagged in islice(tagged_texts, ROWS_PER_BLOCK)]
-                made = ((text.content, files.row_of(text, tagged, as_words)) for text, tagged in pairs)
-                lines = [(check_sum(content), files.to_json(row)) for content, row in made]
-                # By rank, which is the input's order.
-                blocks = gather_object([(lines, sum(len(tagged.words) for _, tagged in pairs))])
-                if not any(block for block, _ in blocks):
-                    break
-                if accelerator.is_main_process:
-                    journal.append(line for block, _ in blocks for line in block)
-                num_rows += sum(len(block) for block, _ in blocks)
-                num_words += sum(words for _, words in blocks)
-                bar.update(sum(len(block) for block, _ in blocks))
+            for rows_now, words_now in tag_blocks(rows, journal, tag, as_words=output.suffix == ".conll", share=share):
+                num_rows += rows_now
+                num_words += words_now
+                bar.update(rows_now)
         seconds = time.perf_counter() - start
         if accelerator.is_main_process:
             files.write(journal.rows(), output, source)
@@ -142,7 +174,7 @@ def write_uncertain(config: TagConfig, tag: Tag, accelerator: Accelerator) -> No
     Nothing is kept of what a killed run has done. Raises InputError for bad input; that of a file is found before
     anything is tagged.
     """
-    output, source = Path(config.output or ""), Path(config.input) if config.input else None
+    output, source = Path(config.output or ""), source_of(config)
     if output.suffix != suffix_of(config.format):
         ending = f"its name should end in {suffix_of(config.format)}, as `format` is {config.format}"
         raise InputError(f"`output` {output}: {ending}")
@@ -154,11 +186,10 @@ def write_uncertain(config: TagConfig, tag: Tag, accelerator: Accelerator) -> No
         known=annotation.known_sentences(config.annotated),
     )
     pool = Pool(POOL * (config.uncertain or 0))
-    processes, index = accelerator.num_processes, accelerator.process_index
-    rows = files.read(source, config.column) if source else files.read_stdin()
-    mine = (row for number, row in enumerate(rows) if number // ROWS_PER_BLOCK % processes == index)
+    share = Share(accelerator.num_processes, accelerator.process_index)
+    mine = share.of(files.read(source, config.column) if source else files.read_stdin())
     try:
-        with progress_bar(accelerator, "tag", " rows", total=total and -(-total // processes)) as bar:
+        with progress_bar(accelerator, "tag", " rows", total=total and -(-total // share.num_processes)) as bar:
             num_rows = annotation.fill(pool, mine, tag, reading, bar.update)
     except KeyboardInterrupt as error:
         say(accelerator, f"{output}: {stopped_by(error)}; nothing is written, and the same command begins again")
@@ -219,7 +250,7 @@ def stopped_by(interrupt: KeyboardInterrupt) -> str:
 
 def print_tagged(config: TagConfig, tagger: Tagger) -> None:
     """Prints texts, those of a file, or lines of standard input, as `shown` has them. Raises InputError."""
-    source = Path(config.input) if config.input else None
+    source = source_of(config)
     if source:
         files.count(source, config.column)
     rows = files.read(source, config.column) if source else files.read_stdin()
@@ -259,6 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if config.uncertain:
             write_uncertain(config, tagger.tag, accelerator)
+        elif config.output and is_lot(config):
+            tag_folder(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif config.output:
             tag_file(config, tagger.tag, tagger.fingerprint(), accelerator)
         elif accelerator.is_main_process:

@@ -16,10 +16,10 @@ class TagOptions:
         "", "run folder of train.py, model folder, or Hub name of any token classifier", metavar="RUN", positional=True
     )
     text: tuple[str, ...] = option((), "texts to tag, instead of a file's or the terminal's lines", metavar="TEXT")
-    input: str | None = option(
-        None,
+    input: tuple[str, ...] = option(
+        (),
         "file to tag: .txt (a text a line), .jsonl and .parquet (with `text` or `tokens`), .conll .conllu .tsv "
-        ".bio (a word a line), .gz too; without it the lines of standard input",
+        ".bio (a word a line), .gz too; or several, or a folder of them; without it the lines of standard input",
         metavar="FILE",
     )
     column: str | None = option(
@@ -27,15 +27,19 @@ class TagOptions:
     )
     output: str | None = option(
         None,
-        "file to write, .jsonl, .parquet or .conll; without it the text, entities marked. Killed, it goes on "
-        "after its last whole row",
+        "file to write, .jsonl, .parquet or .conll, or the folder for several; without it the text, entities marked. "
+        "Killed, it goes on after its last whole row",
         metavar="FILE",
     )
+    shard_format: Literal["jsonl", "parquet", "conll"] = option("jsonl", "of the files in the folder --output")
     table: bool = option(False, "print words in columns as wide as the terminal: sub-tokens, tag, probability")
     probabilities: bool = option(
         False, "every label's probability for every word, in the .jsonl of --output, or the columns of --table"
     )
-    overwrite: bool = option(False, "replace the output that is there, or begin an unfinished one again")
+    overwrite: bool = option(
+        False,
+        "replace the output that is there, or begin an unfinished one again; in a folder, what something else made",
+    )
     checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
         "edges",
@@ -87,11 +91,17 @@ class TagConfig(TagOptions, UncertainOptions, PrecisionOptions):
             problems.append("--text prints its texts; it goes without --input and --output")
         if self.table and self.output:
             problems.append("--table prints; it goes without --output")
-        if self.probabilities and not self.uncertain and not self.table and not (self.output or "").endswith(".jsonl"):
+        if self.probabilities and not self.uncertain and not self.table and not self.writes_json_lines():
             problems.append("--probabilities needs --table, or an --output that ends in .jsonl")
         problems += self.wrong_selection()
         if problems:
             raise InputError("\n".join(problems))
+
+    def writes_json_lines(self) -> bool:
+        """Whether the output is JSON Lines: a file of that name, or a folder of them."""
+        if (self.output or "").endswith((".parquet", ".conll")):
+            return False
+        return bool(self.output) and (str(self.output).endswith(".jsonl") or self.shard_format == "jsonl")
 
     def wrong_selection(self) -> list[str]:
         """What is wrong with the options of `UncertainOptions`."""

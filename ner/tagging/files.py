@@ -142,13 +142,17 @@ def checked(place: str, number: int, content: Any, row: dict[str, Any]) -> Text 
     return Text(number, content, row)
 
 
-def count(file: Path, column: str | None = None) -> int:
-    """How many rows the file has, all of them checked. Raises InputError with what is wrong, by file and line."""
-    suffix = readers.suffix_of(file)
-    if suffix not in INPUTS:
+def check_input(file: Path) -> None:
+    """Raises InputError for a name that is not read, and where no file is."""
+    if readers.suffix_of(file) not in INPUTS:
         raise InputError(f"{file}: its name should end in {' '.join(INPUTS)}, or one of these and .gz")
     if not file.is_file():
         raise InputError(f"{file}: no such file")
+
+
+def count(file: Path, column: str | None = None) -> int:
+    """How many rows the file has, all of them checked. Raises InputError with what is wrong, by file and line."""
+    check_input(file)
     found: list[Fault] = []
     total = num_words = num_faults = 0
     try:

@@ -46,12 +46,20 @@ class Journal:
             return self.open(made_by, again=True)
         return num_rows
 
+    def header(self) -> dict[str, Any] | None:
+        """What the first line says that made the rows. None where there is no such line."""
+        try:
+            with self.file.open("rb") as lines:
+                return as_object(next(lines, b""))
+        except FileNotFoundError:  # it is finished just now
+            return None
+
     def check(self, line: bytes, made_by: dict[str, Any]) -> None:
         """Raises InputError if the file's first line says that something else made the rows."""
         header = as_object(line)
         if header is None:
             raise InputError(f"{self.file}: not a file of unfinished rows; `overwrite` begins it again")
-        if other := [name for name in made_by if made_by[name] != header.get(name)]:
+        if other := differing(made_by, header):
             raise InputError(f"{self.file}: begun with another {', '.join(other)}; `overwrite` begins again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:
@@ -74,6 +82,11 @@ class Journal:
         with self.file.open(encoding="utf-8") as lines:
             next(lines)
             yield from lines
+
+
+def differing(made_by: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The names of what is not as found."""
+    return [name for name in made_by if made_by[name] != found.get(name)]
 
 
 def is_row(line: bytes) -> bool:

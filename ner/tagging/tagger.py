@@ -7,7 +7,7 @@ print(entity.type, entity.text, entity.score)
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -263,12 +263,11 @@ class Tagger:
         """
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
-            alone = Alone(self.device, mixed_precision=self.precision)
             predictions = predict(
                 self.model,
                 windows.encoded,
                 self.collator,
-                alone,
+                Alone(self.device, mixed_precision=self.precision),
                 outside=0,
                 max_tokens=self.max_tokens,
                 num_tags=len(self.labels) if self.probabilities else 0,
@@ -288,8 +287,7 @@ class Tagger:
         distributions[word] = predictions.probabilities[keep]
         is_first = first_words(np.append(first, num_words))
         ids, _ = self.converter(labels, is_first)
-        labels_kept = self.labels if self.probabilities else ()
-        tagged = TaggedWords(ids, is_first, p, labels_kept, distributions)
+        tagged = TaggedWords(ids, is_first, p, self.labels if self.probabilities else (), distributions)
         yield from results(parts, tagged, self.tags, self.score, self.calibration, self.min_score)
 
     def fingerprint(self) -> str:
@@ -306,6 +304,10 @@ class Tagger:
         for weights in self.model.state_dict().values():
             whole.update(weights.cpu().contiguous().view(torch.uint8).numpy().data)
         return whole.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields, and nothing that was computed of them since: equal taggers are pickled, and hashed, alike."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @cached_property
     def names(self) -> tuple[str, ...]:

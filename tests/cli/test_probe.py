@@ -15,6 +15,7 @@ from ner.analysis.probing.flips import FLIPS
 from ner.analysis.probing.probes import ALL, NAMES
 from ner.cli import baseline, probe
 from tests.report.test_page import unpack
+from tests.processes import fork_ranks
 from tests.runs import train_run
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerator")
@@ -70,6 +71,20 @@ def test_all_probes_on_two_languages(runs, tmp_path, capsys):
             assert sum(each["flip"] == flip for each in of_row) == int(row[flip.replace("-", "_")] or 0)
     text = (tmp_path / "first/probes.md").read_text(encoding="utf-8")
     assert "### upper (fr): all in upper case" in text
+
+
+def test_two_processes_find_what_one_does(runs, tmp_path):
+    """Each tags its part of the sentences; the main one alone writes, and what one process would."""
+    shutil.copytree(runs, tmp_path / "runs")
+    arguments = [tmp_path / "runs/encoder", "--languages", "de", "fr", "--probes", "lower", "paragraph", "unseen-names"]
+    main(*arguments, "--output", tmp_path / "one")
+    (tmp_path / "runs/encoder/probing.json").unlink()
+    flags = ["--mixed-precision", "no", "--output", tmp_path / "two"]
+    fork_ranks(2, "import sys; from ner.cli import probe; probe.main(sys.argv[1:])", *arguments, *flags)
+    assert sum(int(row["changed"]) for row in read(tmp_path / "one")) > 0
+    for name in ("probes.csv", "flips.parquet", "probes.md"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
+    assert (tmp_path / "runs/encoder/probing.json").is_file()
 
 
 def test_before_a_change_the_scores_are_those_of_evaluate(runs, tmp_path):

@@ -1,6 +1,7 @@
 """Texts -> entities: against transformers' pipeline, in any script, at any length, with any labels."""
 
 import os
+import pickle
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets.fingerprint import Hasher
 from transformers import BertConfig, BertForTokenClassification, BertTokenizer, pipeline
 
 from ner.data import synthetic
@@ -239,6 +241,16 @@ print(megabytes[1] - megabytes[0])
 def test_memory_of_a_long_text(folder):
     _, output = fork(MEMORY, folder)
     assert 0 < float(output.splitlines()[-1]) < 500  # the attention of 100,000 words alone would take gigabytes
+
+
+def test_a_tagger_is_pickled_alike_before_and_after_it_is_used(folder, sentences):
+    """So that `datasets` knows it again; the copy tags as it does."""
+    used, texts = Tagger.from_pretrained(str(folder), precision="no"), [" ".join(words) for words in sentences[:9]]
+    before = Hasher.hash(used)
+    entities = used(texts)
+    assert Hasher.hash(used) == before == Hasher.hash(Tagger.from_pretrained(str(folder), precision="no"))
+    assert Hasher.hash(replace(used, words="spaces")) != before
+    assert pickle.loads(pickle.dumps(used))(texts) == entities
 
 
 def test_what_is_no_text(tagger, tmp_path):
