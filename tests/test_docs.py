@@ -15,6 +15,7 @@ import evaluate
 import train
 from ner.arguments import parse
 from ner.cli import main as cli
+from ner.cli.api import ApiConfig
 from ner.cli.serve import ServeConfig
 from ner.data import synthetic
 from tests.conftest import part_of
@@ -39,6 +40,9 @@ def run_command(command: str, arguments: list[str], corpus_folder: Path, encoder
     """`ner COMMAND`, with the embedded corpus and encoder in the place of names."""
     if command == "serve":  # it would serve until somebody stops it; tests/tagging/test_app.py does
         assert parse(ServeConfig, arguments, "").runs
+        return
+    if command == "api":  # nor does this end: tests/cli/test_api.py
+        assert parse(ApiConfig, arguments, "").run
         return
     assert command in cli.COMMANDS
     main = import_module(f"ner.cli.{command.replace('-', '_')}").main

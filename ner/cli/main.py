@@ -22,6 +22,7 @@ Understand the errors
 Use a tagger
   tag           texts, files or standard input; accelerate launch -m ner tag for several processes
   serve         a page to try taggers in a browser, on this machine alone
+  api           an HTTP service for programs: texts in, entities out
   calibrate     make its scores as high as they are often right, and choose the lowest that is good enough
   export        ONNX, checked against PyTorch
 
@@ -50,6 +51,7 @@ COMMANDS = (
     "layers",
     "tag",
     "serve",
+    "api",
     "calibrate",
     "export",
     "demo",

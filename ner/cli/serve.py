@@ -18,7 +18,8 @@ import transformers
 
 from ner.arguments import command, exit_on_input_error, named_twice, option, parse
 from ner.errors import InputError
-from ner.tagging.app import MISSING, build_page, listen, serving
+from ner.tagging.app import MISSING, build_page, serving
+from ner.tagging.server import listen
 from ner.tagging.tagger import Tagger
 
 

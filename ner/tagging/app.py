@@ -6,10 +6,8 @@ not need (uploads, files, other people's servers) is shut. The models are loaded
 """
 
 import contextlib
-import os
 import re
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 from ner.errors import InputError
 from ner.tagging.examples import EXAMPLES, MIXED
 from ner.tagging.rendering import hues, probability_bars, result
+from ner.tagging.server import HOST, address_of, running
 from ner.tagging.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MISSING = "gradio is not installed; pip install gradio, or the extra: pip install 'crosslingual-ner[serve]'"
-HOST = "127.0.0.1"
 # gradio's page runs inline scripts and compiles templates; what matters is that all of it is its own.
 POLICY = (
     b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; form-action 'self'; base-uri 'self'; "
@@ -83,15 +81,6 @@ def build_page(taggers: Mapping[str, Tagger]) -> "Blocks":
     return page
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on the loopback address. port: 0 for a free one. Raises InputError for one that can not be had."""
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(f"`port` {port}: {reason}; name another one, or 0 for one that is free") from error
-
-
 def make_app(page: "Blocks", host: str, port: int) -> "FastAPI":
     """The page as a web application: for itself, and for nobody else."""
     import gradio as gr
@@ -124,17 +113,9 @@ def make_app(page: "Blocks", host: str, port: int) -> "FastAPI":
 @contextlib.contextmanager
 def serving(page: "Blocks", listener: socket.socket) -> Iterator[str]:
     """Serves the page while the block runs; gives its address."""
-    import uvicorn
-
     app = make_app(page, *listener.getsockname())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://{HOST}:{listener.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with running(app, listener, timeout_graceful_shutdown=1):
+        yield address_of(listener)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,14 @@ class Entity(NamedTuple):
     end: int
     score: float
 
+    def fields(self) -> dict[str, str | int | float]:
+        """As it is written in JSON.
+
+        Returns:
+            Name -> value, in this order; the score has four decimals.
+        """
+        return self._asdict() | {"score": round(self.score, 4)}
+
 
 @dataclass(frozen=True)
 class TaggedText:

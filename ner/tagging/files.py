@@ -188,7 +188,7 @@ def row_of(text: Text, tagged: TaggedText, as_words: bool) -> dict[str, Any]:
     row = {} if as_words else text.row
     is_text = isinstance(text.content, str) and not as_words
     if is_text:
-        row = row | {ENTITIES: [entity._asdict() | {"score": round(entity.score, 4)} for entity in tagged.entities]}
+        row = row | {ENTITIES: [entity.fields() for entity in tagged.entities]}
     return row if is_text and not tagged.labels else row | words_of(tagged, with_words=is_text or as_words)
 
 
