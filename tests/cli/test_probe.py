@@ -14,8 +14,8 @@ import evaluate
 from ner.analysis.probing.flips import FLIPS
 from ner.analysis.probing.probes import ALL, NAMES
 from ner.cli import baseline, probe
-from tests.report.test_page import unpack
 from tests.processes import fork_ranks
+from tests.report.test_page import unpack
 from tests.runs import train_run
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerator")
