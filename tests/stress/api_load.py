@@ -102,7 +102,8 @@ def texts_of(number: int) -> list[str]:
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: str) -> tuple[int, Any]:
     """Status and content of the answer to a text."""
     body = json.dumps({"text": text}).encode()
-    writer.write(f"POST /tag HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    headers = f"Host: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    writer.write(f"POST /tag HTTP/1.1\r\n{headers}\r\n\r\n".encode() + body)
     await writer.drain()
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     size = int(head.partition("content-length:")[2].split()[0])
