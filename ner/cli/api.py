@@ -16,7 +16,7 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -32,7 +32,7 @@ from ner.tagging.api_requests import Limits
 from ner.tagging.batched import Batched
 from ner.tagging.server import HOST, address_of, is_loopback, listen, running
 from ner.tagging.tagger import Tagger
-from ner.training.signals import SIGNALS
+from ner.training.signals import SIGNALS, handled
 
 TOKEN = "NER_API_TOKEN"
 SHORTEST_TOKEN = 16  # characters
@@ -146,17 +146,6 @@ class Stop:
         self.asked_by: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.interrupts = True  # while the model is loaded, which nothing else would end
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Takes signals within. One that is ignored stays so, as nohup has it; but for SIGINT, which `&` ignores."""
-        wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self.take) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def take(self, number: int, _: FrameType | None) -> None:
         """The handler."""
         for other in SIGNALS:
@@ -198,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop = Stop()
     with (
         contextlib.suppress(KeyboardInterrupt),
-        stop.listening(),
+        handled(stop.take),
         running(
             make_app(service),
             listener,

@@ -47,7 +47,7 @@ from ner.tagging.shards import Job, Shard, find_shards
 from ner.tagging.shared_work import problems_of, tag_shards
 from ner.tagging.tagger import Tagger
 from ner.tagging.windows import sub_tokens
-from ner.training.signals import SIGNALS, STOPPED
+from ner.training.signals import SIGNALS, STOPPED, handled
 from ner.utils import progress_bar
 
 
@@ -229,18 +229,13 @@ def ends_at_a_signal() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    # One that is ignored stays so: nohup ignores SIGHUP.
-    wanted = [n for n in SIGNALS if n != signal.SIGINT and signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in wanted}
     try:
-        yield
+        with handled(interrupt, [number for number in SIGNALS if number != signal.SIGINT]):
+            yield
     except KeyboardInterrupt as error:
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:
             echo(f"ner tag: {stopped_by(error)}; nothing is lost", sys.stderr)
         sys.exit(STOPPED)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def stopped_by(interrupt: KeyboardInterrupt) -> str:

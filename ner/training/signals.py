@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -15,6 +15,23 @@ from accelerate import Accelerator
 STOPPED = 75  # exit status of a run that stopped with everything checkpointed: EX_TEMPFAIL, try again
 # SIGHUP: the terminal, or the connection to it, is gone. Windows has neither that nor SIGUSR1.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
+
+
+@contextlib.contextmanager
+def handled(
+    handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals] = SIGNALS
+) -> Iterator[None]:
+    """Signals go to the handler within, and to those from before at the end.
+
+    One that is ignored stays so: nohup ignores SIGHUP. But for SIGINT, which a shell ignores in what `&` starts.
+    """
+    wanted = [n for n in numbers if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class EvaluationStoppedError(Exception):
@@ -48,17 +65,9 @@ class SignalHandler:
             # Over the CPU, whatever the gradients use: no host sync with a GPU.
             self.group = dist.new_group(backend="gloo")
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> contextlib.AbstractContextManager[None]:
         """Takes signals within. A second SIGINT is not taken: it interrupts."""
-        # One that is ignored stays so: nohup ignores SIGHUP. (SIGINT is ignored in what a script starts with `&`.)
-        wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self.take) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return handled(self.take)
 
     def take(self, number: int, _: FrameType | None) -> None:
         """The handler."""
