@@ -39,7 +39,7 @@ from ner.tagging.teacher import teach
 from ner.training.averaging import RunningMean
 from ner.training.checkpointer import Checkpointer, Progress
 from ner.training.cuda_graphs import Batch, Compute, CudaGraphs, make_recorder
-from ner.training.distributed import prepare
+from ner.training.distributed import prepare, settle_buckets
 from ner.training.job import Job
 from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
@@ -189,6 +189,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     if job.recorder:  # --cuda-graphs: the same, recorded once for each shape of micro-batch
         accumulate = CudaGraphs(accelerator, accumulate, model.parameters(), job.recorder)
     set_train_mode(model)
+    if job.resume_from:
+        settle_buckets(accelerator, model, job, accumulate)
     with bar, signals.listening():
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
             evaluate_and_keep_best(loop)

@@ -11,7 +11,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
+from ner.inputs.collators import collate, to_device
 from ner.modeling.model import encoder_layers
+from ner.training.cuda_graphs import Compute
+from ner.training.job import Job
+from ner.training.state import random_state, set_random_state
 
 
 def prepare(
@@ -37,6 +41,22 @@ def prepare(
     if isinstance(prepared, DistributedDataParallel):
         prepared.broadcast_buffers = False  # those of an encoder never change
     return cast(nn.Module, prepared), cast(AcceleratedOptimizer, wrapped)
+
+
+def settle_buckets(accelerator: Accelerator, model: nn.Module, job: Job, accumulate: Compute) -> None:
+    """For a run that goes on: a backward pass that changes nothing, so that its sums are those of one not interrupted.
+
+    DDP exchanges gradients in buckets, and arranges them anew after its first backward pass. From three processes on,
+    the place of a gradient decides in which order its parts are added up, and so how the sum is rounded.
+    """
+    if not isinstance(model, DistributedDataParallel):
+        return
+    before = random_state()
+    step = job.plan[0]
+    batch = collate(job.plan.encoded, step.micro_batches[accelerator.process_index][0], job.collator, with_words=False)
+    accumulate(to_device(batch, accelerator.device), step.num_labels, True)
+    model.zero_grad()
+    set_random_state(before)
 
 
 def shard_by_layer(plugin: FullyShardedDataParallelPlugin, model: PreTrainedModel) -> None:
