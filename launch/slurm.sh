@@ -10,12 +10,15 @@
 #SBATCH --signal=USR1@180
 # A job that goes on by itself when it is preempted or its time is up: sbatch launch/slurm.sh [FLAGS of train.py]
 # SLURM sends USR1 to each task 180 seconds before the end (and TERM on preemption); the run writes a checkpoint and ends
-# with status 75, and the job is put into the queue again. Submit from the repository.
-# Not run yet: the authors had no SLURM. The status and both signals are tested with spawn.sh.
+# with status 75, and the job is put into the queue again, as it is after a signal before the run could take it (USR1:
+# 138, TERM: 143). Submit from the repository. Options of sbatch come before the
+# script: sbatch --nodes=2 --gpus-per-node=8 launch/slurm.sh [FLAGS]
+# On each machine: a process for each of its GPUs, or NUM_PROCESSES. On CPUs:
+#   NUM_PROCESSES=1 ACCELERATE_USE_CPU=true sbatch --gpus-per-node=0 --cpus-per-task=8 launch/slurm.sh [FLAGS]
 export NUM_NODES=$SLURM_NNODES MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
-export MASTER_ADDR NUM_GPUS=${SLURM_GPUS_ON_NODE:-0}
-srun bash -c 'NODE_RANK=$SLURM_NODEID exec bash launch/spawn.sh "$NUM_GPUS" python train.py --resume auto "$@"' task "$@"
+export MASTER_ADDR NUM_PROCESSES=${NUM_PROCESSES:-${SLURM_GPUS_ON_NODE:-gpus}}
+srun bash -c 'NODE_RANK=$SLURM_NODEID exec bash launch/spawn.sh "$NUM_PROCESSES" python train.py --resume auto "$@"' task "$@"
 status=$?
-if ((status == 75)); then scontrol requeue "$SLURM_JOB_ID"; fi
+if ((status == 75 || status == 138 || status == 143)); then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$status"

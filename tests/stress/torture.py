@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 from ner.data import synthetic
-from ner.files import MANIFEST
+from ner.files import MANIFEST, read_json, write_json
 from ner.training.checkpoint import found
 from tests.processes import left, wait_until
 from tests.taggers import write_tagger
@@ -59,12 +59,16 @@ OPTIONS = [
 
 
 class Runs:
-    """Runs of one small training, with dropout, in a temporary folder."""
+    """Runs of one small training in a temporary folder. options: more flags of train.py, of all."""
 
-    def __init__(self, folder: Path, num_processes: int) -> None:
-        self.folder, self.num_processes = folder, num_processes
+    def __init__(self, folder: Path, num_processes: int, *options: str, dropout: bool = True) -> None:
+        self.folder, self.num_processes, self.options = folder, num_processes, options
         if not (folder / "encoder").exists():
             synthetic.write_encoder(folder / "encoder")
+            if not dropout:
+                model = read_json(folder / "encoder/config.json")
+                none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+                write_json(folder / "encoder/config.json", model | none)
             for split, size in (("train", 600), ("validation", 200)):
                 (folder / "corpus/de").mkdir(parents=True, exist_ok=True)
                 rows = [json.dumps(row) + "\n" for row in synthetic.sentences("de", split)[:size]]
@@ -76,9 +80,24 @@ class Runs:
 
     def start(self, name: str, *options: str) -> subprocess.Popen:
         """A process group that trains, as launch/ does it."""
-        command = [
-            sys.executable,
-            str(ROOT / "train.py"),
+        command = [sys.executable, str(ROOT / "train.py"), *self.flags(name), *options]
+        with (self.folder / f"{name}.err").open("a", encoding="utf-8") as errors:
+            return subprocess.Popen(
+                ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
+                env=self.environment,
+                stderr=errors,
+                stdout=errors,
+                start_new_session=True,
+            )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of all programs."""
+        return {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+
+    def flags(self, name: str) -> list[str]:
+        """Flags of train.py."""
+        return [
             "--model",
             str(self.folder / "encoder"),
             "--data",
@@ -93,22 +112,13 @@ class Runs:
             "case=0.2",
             "asides=0.2",
             *OPTIONS,
-            *options,
+            *self.options,
         ]
-        environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-        with (self.folder / f"{name}.err").open("a", encoding="utf-8") as errors:
-            return subprocess.Popen(
-                ["bash", str(ROOT / "launch/spawn.sh"), str(self.num_processes), *command],
-                env=environment,
-                stderr=errors,
-                stdout=errors,
-                start_new_session=True,
-            )
 
     def finish(self, name: str, *options: str) -> Path:
         """Trains to the end."""
         process = self.start(name, *options)
-        if process.wait(timeout=300):
+        if process.wait(timeout=1200):
             raise SystemExit(f"{name} failed:\n{self.errors(name)[-3000:]}")
         return self.folder / name
 
