@@ -111,7 +111,16 @@ class Meter:
         self.evaluation_loss = math.nan if state else 0.0  # nan: not known, of a checkpoint of an older version
         self.start()
         for name, value in (state or {}).items():
-            setattr(self, name, torch.tensor(value, device=accelerator.device) if name == "loss" else value)
+            setattr(self, name, self.own_share(value) if name == "loss" else value)
+
+    def own_share(self, losses: list[float] | float) -> Tensor:
+        """The loss that this process goes on from. losses: of each process, or their mean, of an older version."""
+        each = losses if isinstance(losses, list) else [losses]
+        if len(each) == self.accelerator.num_processes:
+            value = each[self.accelerator.process_index]
+        else:
+            value = sum(each) / len(each)
+        return torch.tensor(value, device=self.accelerator.device)
 
     def start(self) -> None:
         """Begins an interval between log points."""
@@ -198,7 +207,7 @@ class Meter:
         )
         return {
             **{name: getattr(self, name) for name in names},
-            "loss": self.accelerator.reduce(self.loss, "mean").item(),
+            "loss": self.accelerator.gather(self.loss.reshape(1)).tolist(),
             "interval_seconds": self.interval_seconds + time.perf_counter() - self.since,
         }
 

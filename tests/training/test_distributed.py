@@ -81,11 +81,12 @@ def test_a_sharded_run_goes_on_after_a_stop_within_an_evaluation(sharded, argume
 
 def test_three_processes_go_on_as_if_never_stopped(arguments, tmp_path):
     """To the last bit: from 3 on, it shows in which order the gradient's parts were added up."""
-    fork_ranks(3, TRAIN, "replicated", "-", *arguments, "--output", tmp_path / "whole")
+    flags = [*arguments, "--log-every", "3"]  # stopped after step 4, between two points
+    fork_ranks(3, TRAIN, "replicated", "-", *flags, "--output", tmp_path / "whole")
     run = tmp_path / "run"
     with pytest.raises(AssertionError, match=r"statuses \[75, 75, 75\]"):
-        fork_ranks(3, TRAIN, "replicated", "4", *arguments, "--output", run)
-    fork_ranks(3, TRAIN, "replicated", "-", *arguments, "--output", run, "--resume", "auto")
+        fork_ranks(3, TRAIN, "replicated", "4", *flags, "--output", run)
+    fork_ranks(3, TRAIN, "replicated", "-", *flags, "--output", run, "--resume", "auto")
     assert losses(run) == losses(tmp_path / "whole")
     assert same(weights(run), weights(tmp_path / "whole"))
 

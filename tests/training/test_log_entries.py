@@ -1,6 +1,7 @@
 """The training loss between evaluations, and evaluations read from a log: numbers checked by hand."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_a_checkpoint_of_an_older_version_does_not_have_it(accelerator):
     state = {name: value for name, value in meter.state().items() if not name.startswith("evaluation")}
     found = train(accelerator, Meter(accelerator, state), "5 log evaluate 1 evaluate", resume_at=2)
     assert found == ([4.0], [None, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"), [([0.25, 4.0], 4.0), ([0.25, 4.0, 1.75], 2.0), (3.0, 3.0)], ids=["same", "fewer", "older"]
+)
+def test_each_process_goes_on_from_its_own_loss(losses, expected):
+    """The mean of them, where there were more processes, and in a checkpoint of an older version."""
+    second = SimpleNamespace(device=torch.device("cpu"), num_processes=2, process_index=1)
+    assert Meter(second, {"loss": losses}).loss.item() == expected
 
 
 def test_an_evaluation_is_logged_and_said_as_a_table(tmp_path, accelerator, messages):
