@@ -2,9 +2,10 @@
 # Starts a program as N processes on this machine, passes signals on to all of them, and ends with their status:
 #   bash launch/spawn.sh N PROGRAM [ARGUMENT ...]
 # N may be `gpus`: NUM_GPUS, else as many as torch can use, which CUDA_VISIBLE_DEVICES and parts of a GPU (MIG) decide.
-# accelerate launch and torchrun do neither: with one process the first leaves the child running when it is told to
-# stop, and both turn every status into 1. Here TERM, HUP, INT and USR1 reach each process; the status is 75 if they stopped
-# with a checkpoint written (--resume auto goes on), else that of the first that failed, and then the others are killed.
+# torchrun ends with status 1 whatever the processes say, and passes USR1 on with --signals-to-handle alone; accelerate
+# launch with one process leaves it running when it is told to stop (tests/test_launch.py). Here TERM, HUP, INT and USR1
+# reach each process; the status is 75 if they stopped with a checkpoint written (--resume auto goes on), else that of the
+# first that failed, and then the others are killed.
 # A second INT kills. Several machines: NUM_NODES, NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment.
 # Run on: 2 CPU cores, 1 and 2 processes.
 set -u

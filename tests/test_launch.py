@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import part_of
-from tests.processes import fork, left, line_of, run, started, wait_until
+from tests.processes import fork, forked, left, line_of, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 BIN = Path(sys.executable).parent  # where `python` is ours
@@ -490,6 +490,38 @@ def test_a_driver_that_hangs(counts_gpus):
     done = run(["bash", "-c", source, "spawn.sh", "gpus", "python", "train.py"], env=environment, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "spawn.sh: python could not count the GPUs" in done.stderr
+
+
+TORCHRUN = "import sys\nfrom torch.distributed.run import main\nmain(sys.argv[1:])"
+ACCELERATE = "from accelerate.commands.accelerate_cli import main\nmain()"
+
+
+@pytest.fixture
+def program(tmp_path) -> Path:
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM, encoding="utf-8")
+    return file
+
+
+def test_torchrun_passes_signals_on_but_no_status(program, tmp_path):
+    """A reason for spawn.sh: where this fails, it may go."""
+    flags = ["--standalone", "--nproc-per-node=2", "--signals-to-handle=SIGTERM,SIGUSR1"]
+    with forked(TORCHRUN, *flags, program, tmp_path, "waits") as launcher:
+        wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2)
+        os.kill(launcher.pid, signal.SIGUSR1)
+        assert launcher.wait() == 1  # not 75
+    assert [(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in range(2)] == ["SIGUSR1"] * 2
+
+
+def test_accelerate_launch_passes_no_signal_on(program, tmp_path):
+    """The other reason."""
+    flags = ["launch", "--cpu", "--num_processes=1", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
+    with forked(ACCELERATE, *flags, program, tmp_path, "waits") as launcher:
+        wait_until((tmp_path / "up-0").exists)
+        os.kill(launcher.pid, signal.SIGTERM)
+        assert launcher.wait() == -signal.SIGTERM
+        assert len(left(launcher.pid)) == 1  # the program
+    assert not (tmp_path / "got-0").exists()
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
