@@ -15,6 +15,7 @@
 # script: sbatch --nodes=2 --gpus-per-node=8 launch/slurm.sh [FLAGS]
 # On each machine: a process for each of its GPUs, or NUM_PROCESSES. On CPUs:
 #   NUM_PROCESSES=1 ACCELERATE_USE_CPU=true sbatch --gpus-per-node=0 --cpus-per-task=8 launch/slurm.sh [FLAGS]
+# Run on: SLURM 22.05 with two machines that were network namespaces of one, on CPUs (tests/stress/slurm.py). No GPU.
 export NUM_NODES=$SLURM_NNODES MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
 export MASTER_ADDR NUM_PROCESSES=${NUM_PROCESSES:-${SLURM_GPUS_ON_NODE:-gpus}}
