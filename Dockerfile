@@ -13,13 +13,14 @@ RUN apt-get update \
 ENV PATH=/opt/ner/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY constraints.txt pyproject.toml ./
-# torch itself from its own index and no other: a name that is wrong ends the build, and is not made good by PyPI's build
-# for CUDA. What that torch needs (for a GPU, CUDA's libraries) may come from either.
+# torch itself from its own index and no other: a name that is wrong ends the build, and is not made good by PyPI's
+# build for CUDA. What that torch needs (for a GPU, CUDA's libraries) may come from either.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install --constraint constraints.txt --no-deps --index-url "$TORCH_INDEX" torch \
     && pip install --constraint constraints.txt --extra-index-url "$TORCH_INDEX" torch
-# What pyproject.toml asks for, before the sources come: a changed source installs none of it again. PEP 517 for seqeval,
-# which comes as sources: Debian's pip would build it in an older way, which no longer works.
+# What pyproject.toml asks for, before the sources come: a changed source installs none of it again. PEP 517 for
+# seqeval, which comes as sources: Debian's pip would build it in an older way, which fails with the setuptools of
+# constraints.txt.
 ARG EXTRAS=report,serve,baseline
 RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = [project['optional-dependencies'][name] for name in sys.argv[1].split(',') if name]; \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The start of every program in a container (ENTRYPOINT of the Dockerfile): bash launch/container.sh PROGRAM [ARGUMENT ...]
+# The start of every program in a container (ENTRYPOINT of the Dockerfile):
+#   bash launch/container.sh PROGRAM [ARGUMENT ...]
 # A program takes the place of this script, and with it the signal of `docker stop`. But `accelerate launch` passes no
 # signal on: with one process it ends at once, and the container with it, before train.py has written its checkpoint. So
 # it stays behind this script, which hands TERM, HUP, INT (both as TERM) and USR1 to what it started, and waits. Its
@@ -23,7 +24,8 @@ told=" "
 tell() { # each process of the launcher, once; the launcher itself if it has started none
     local child children
     children=$(cat "/proc/$launcher/task/"*/children 2>/dev/null)
-    if [ "$told" = " " ]; then children=${children:-$launcher}; fi # later it only waits for them, and says how they ended
+    # Later it waits for those it had, and says how they ended.
+    if [ "$told" = " " ]; then children=${children:-$launcher}; fi
     for child in $children; do
         if [[ $told != *" $child "* ]]; then
             kill -s "$asked" "$child" 2>/dev/null

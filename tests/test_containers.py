@@ -69,6 +69,7 @@ def test_versions_are_those_of_constraints():
 def test_the_user_is_not_root_and_starts_are_watched():
     last = dict(INSTRUCTIONS)
     assert int(last["USER"]) > 0
+    assert {service["user"] for service in SERVICES.values()} == {f"${{NER_USER:-{last['USER']}:{last['USER']}}}"}
     *_, script = json.loads(last["ENTRYPOINT"])
     assert (ROOT / Path(script).relative_to(last["WORKDIR"])).is_file()
 
