@@ -68,7 +68,7 @@ def sdist(tmp_path_factory) -> Path:
             shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif path.is_file() and (
             path.suffix in (".py", ".md", ".toml", ".txt", ".in", ".yml", ".cff", ".yaml")
-            or path.name in ("Makefile", "LICENSE")
+            or path.name in (".dockerignore", "Dockerfile", "LICENSE", "Makefile")
         ):
             shutil.copy(path, copy / path.name)
     name = run([sys.executable, "-c", BUILD], cwd=copy).stdout.split()[-1]
@@ -94,6 +94,7 @@ def test_sources_hold_what_their_tests_need(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = {"train.py", "evaluate.py", "Makefile", "README.md", "constraints.txt", "pyproject.toml"}
+    needed |= {".dockerignore", "Dockerfile", "compose.yaml"}
     for folder in ("ner", "tests", "launch", "docs", "examples"):
         needed |= {f"{folder}/{name}" for name in files_of(ROOT / folder)}
     assert not needed - names
