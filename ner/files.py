@@ -115,9 +115,16 @@ def sync(path: Path) -> None:
 
 
 def write_manifest(folder: Path, facts: dict[str, Any] | None = None) -> list[str]:
-    """Writes the manifest of a folder: facts, and size and SHA-256 of each file. Returns the names of the files."""
+    """Writes the manifest of a folder: facts, and size and SHA-256 of each file. Returns the names of the files.
+
+    All of them become as readable as the manifest is by the umask: safetensors writes for the user alone.
+    """
     files = {file.name: {"size": file.stat().st_size, "sha256": sha256(file)} for file in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps({**(facts or {}), "files": files}, indent=2) + "\n", encoding="utf-8")
+    mode = stat.S_IMODE((folder / MANIFEST).stat().st_mode)
+    for name in files:
+        with contextlib.suppress(PermissionError):  # a file system that has no modes
+            (folder / name).chmod(mode)
     return list(files)
 
 

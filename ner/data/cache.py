@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import datasets
 
 from ner.errors import InputError, single_line
-from ner.files import LOCK, MANIFEST, is_sound, locked, write_manifest
+from ner.files import LOCK, is_sound, locked, write_manifest
 
 LAYOUT = 4  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
@@ -80,10 +79,7 @@ def make(folder: Path, write: Callable[[Path], None]) -> None:
 
 def seal(folder: Path) -> None:
     """Writes the manifest of a folder. Not synced: what a power cut takes does not check out."""
-    names = write_manifest(folder)
-    mode = stat.S_IMODE((folder / MANIFEST).stat().st_mode)
-    for name in names:  # as the umask has it: safetensors lets nobody else read its files
-        (folder / name).chmod(mode)
+    write_manifest(folder)
 
 
 def sweep(cache: Path) -> None:

@@ -57,8 +57,10 @@ class Machines(Runs):
     def elastic(self, name: str, *hosts: int) -> dict[int, subprocess.Popen]:
         """Starts torchrun on machines; they may become fewer and more."""
         command = ["torchrun", "--nnodes=1:3", "--nproc-per-node=1", "--max-restarts=9", "--rdzv-backend=c10d"]
-        command += ["--rdzv-endpoint=node1:29400", "--rdzv-id=elastic", str(ROOT / "train.py")]
-        return {host: self.on(host, name, command) for host in hosts}
+        command += ["--rdzv-endpoint=node1:29400", "--rdzv-id=elastic", "--rdzv-conf=last_call_timeout=5"]
+        # torch 2.13 keeps one store for all starts, in which gloo finds the addresses of processes that are gone.
+        store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        return {host: self.on(host, name, [*command, str(ROOT / "train.py")], **store) for host in hosts}
 
     def output(self, name: str, host: int) -> Path:
         """What a machine has said."""

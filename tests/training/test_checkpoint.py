@@ -1,9 +1,12 @@
 import json
 import os
 import pickle
+import stat
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ner import files
 from ner.files import MANIFEST, verify
@@ -33,6 +36,16 @@ def test_a_checkpoint_is_whole(tmp_path):
     write_folder(tmp_path / "c", write("two"), facts={"step": 4})
     assert (tmp_path / "c/a").read_text(encoding="utf-8") == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_files_are_for_those_that_the_umask_lets_read(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_folder(tmp_path / "c", lambda folder: save_file({"x": torch.ones(1)}, folder / "x.safetensors"), facts={})
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "c").iterdir()} == {0o666 & ~umask}
 
 
 def test_what_fails_leaves_the_checkpoint_before(tmp_path):
