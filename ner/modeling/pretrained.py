@@ -180,6 +180,11 @@ def check_weights(folder: Path, config: Any) -> None:
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not (file.is_file() or file.is_dir()):  # to read a pipe is to wait for ever
             raise InputError(f"{file}: neither a file nor a folder, or a link to nothing")
+        if file.suffix == SAFE and file.is_file():
+            try:
+                file.open("rb").close()  # safetensors would say that there is no such file
+            except PermissionError as error:
+                raise InputError(f"{file}: {error.strerror}; its owner can change that: chmod a+r") from error
     if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{folder}: an adapter (adapter_config.json), which names another model; merge the two with "

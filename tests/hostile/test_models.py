@@ -1,5 +1,6 @@
 """What others made is data: nothing in it is run, nothing outside of it is read or sent."""
 
+import errno
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from ner.cli import tag as tag_command
 from ner.cli import tokens as tokens_command
 from ner.errors import InputError
 from ner.modeling.model import build_model, load_tagger, max_positions
-from ner.modeling.pretrained import load_config, load_tokenizer
+from ner.modeling.pretrained import check_weights, load_config, load_tokenizer
 from ner.modeling.pretrained import load_token_classifier as load_model
 from ner.tagging import tagger
 from ner.tags import TagSet
@@ -245,6 +246,18 @@ def test_a_pipe_in_a_model_folder_is_not_waited_for(encoder_folder, tmp_path):
     os.mkfifo(folder / "model.safetensors")
     with pytest.raises(InputError, match="neither a file nor a folder"):
         load_model(str(folder))
+
+
+def test_weights_that_may_not_be_read_are_not_called_missing(encoder_folder, tmp_path, monkeypatch):
+    folder = write_tagger(tmp_path / "tagger", encoder_folder)
+    config = load_config(str(folder), "model")
+
+    def refuse(file: Path, *_: object) -> None:  # root may read everything
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"model\.safetensors: Permission denied; its owner can change that"):
+        check_weights(folder, config)
 
 
 def test_a_model_folder_of_another_shape_is_refused_in_one_line(encoder_folder, tmp_path):

@@ -9,7 +9,6 @@ Needs root and iproute2. Not part of the suite: it takes half an hour on 2 cores
 machine without power. Prints a line for each; status 1 if one does not hold.
 """
 
-import argparse
 import contextlib
 import os
 import re
@@ -19,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ import torch
 from ner.training.checkpoint import found
 from tests.processes import wait_until
 from tests.stress.network import CannotRunError, Hosts
+from tests.stress.scenarios import chosen_of, play
 from tests.stress.torture import ROOT, Runs
 
 NUMBER = 3
@@ -175,12 +176,9 @@ SCENARIOS: dict[str, Callable[[Machines], str]] = {
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("scenario", nargs="*", help=", ".join(SCENARIOS))
-    chosen = parser.parse_args().scenario or list(SCENARIOS)
+    chosen = chosen_of(__doc__, SCENARIOS)
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
-    failed = False
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
@@ -188,16 +186,13 @@ def main() -> None:
         except CannotRunError as error:
             sys.exit(f"machines: can not run here: {error}")
         runs = Machines(folder, hosts)
-        for name in chosen:
-            begin = time.monotonic()
-            try:
-                outcome = SCENARIOS[name](runs)
-            except AssertionError as error:
-                outcome, failed = f"FAILED: {error}", True
+
+        def repair() -> None:
             for host in range(1, NUMBER + 1):
                 hosts.kill(host)
                 hosts.mend(host)
-            print(f"{name}: {outcome} ({time.monotonic() - begin:.0f} s)", flush=True)
+
+        failed = play({name: partial(SCENARIOS[name], runs) for name in chosen}, repair)
     sys.exit(failed)
 
 

@@ -9,7 +9,6 @@ Needs root, iproute2, and Debian's slurm-wlm and munge. Not part of the suite: i
 a line for each, and what SLURM wrote about the job; status 1 if one does not hold.
 """
 
-import argparse
 import contextlib
 import os
 import re
@@ -19,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ import torch
 from ner.training.checkpoint import found
 from tests.processes import wait_until
 from tests.stress.network import CannotRunError, Hosts
+from tests.stress.scenarios import chosen_of, play
 from tests.stress.torture import ROOT, Runs
 
 NUMBER = 2
@@ -155,9 +156,9 @@ class Jobs(Runs):
             raise AssertionError(f"{self.cluster.state(job)}\n{self.said(name)}") from error
         state = self.cluster.state(job)
         assert state.startswith("COMPLETED"), f"{state}\n{self.said(name)}"
-        steps = re.findall(r"checkpoint at step (\d+)|from .*/step-(\d+)", self.said(name))
+        steps = ", ".join(re.findall(r"going on after step ([\d,]+)", self.said(name)))
         difference = self.difference(self.folder / name)
-        return f"{state}; {steps}; largest difference of weights {difference}"
+        return f"{state}; went on after step {steps}; largest difference of weights {difference}"
 
     def said(self, name: str) -> str:
         """What the job has written."""
@@ -203,12 +204,9 @@ SCENARIOS: dict[str, Callable[[Jobs], str]] = {"limit": limit, "preempted": pree
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("scenario", nargs="*", help=", ".join(SCENARIOS))
-    chosen = parser.parse_args().scenario or list(SCENARIOS)
+    chosen = chosen_of(__doc__, SCENARIOS)
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
-    failed = False
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
@@ -217,15 +215,9 @@ def main() -> None:
         except CannotRunError as error:
             sys.exit(f"slurm: can not run here: {error}")
         jobs = Jobs(folder, cluster)
-        for name in chosen:
-            begin = time.monotonic()
-            try:
-                outcome = SCENARIOS[name](jobs)
-            except AssertionError as error:
-                outcome, failed = f"FAILED: {error}", True
-            print(f"{name}: {outcome} ({time.monotonic() - begin:.0f} s)", flush=True)
-            controller = (folder / "slurmctld.daemon").read_text(encoding="utf-8").splitlines()
-            print("\n".join(line for line in controller if "JobId" in line), flush=True)
+        failed = play({name: partial(SCENARIOS[name], jobs) for name in chosen})
+        controller = (folder / "slurmctld.daemon").read_text(encoding="utf-8").splitlines()
+        print("\n".join(line for line in controller if "JobId" in line))
     sys.exit(failed)
 
 

@@ -7,7 +7,6 @@ python -m tests.stress.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-di
 Not part of the suite: it takes a quarter of an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
 """
 
-import argparse
 import json
 import os
 import random
@@ -19,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from ner.data import synthetic
 from ner.files import MANIFEST, read_json, write_json
 from ner.training.checkpoint import found
 from tests.processes import left, wait_until
+from tests.stress.scenarios import chosen_of, play
 from tests.taggers import write_tagger
 
 ROOT = Path(__file__).parent.parent.parent
@@ -118,8 +119,8 @@ class Runs:
     def finish(self, name: str, *options: str) -> Path:
         """Trains to the end."""
         process = self.start(name, *options)
-        if process.wait(timeout=1200):
-            raise SystemExit(f"{name} failed:\n{self.errors(name)[-3000:]}")
+        status = process.wait(timeout=1200)
+        assert not status, f"{name} failed:\n{self.errors(name)[-3000:]}"
         return self.folder / name
 
     def errors(self, name: str) -> str:
@@ -306,7 +307,6 @@ def full_disk(runs: Runs) -> str:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     scenarios: dict[str, Callable[[Path], str]] = {
         "kill": lambda folder: strike(Runs(folder, 1), 50, signal.SIGKILL, seed=0),
         "kill-2": lambda folder: strike(Runs(folder, 2), 20, signal.SIGKILL, seed=1),
@@ -315,19 +315,14 @@ def main() -> None:
         "damage": lambda folder: damage(Runs(folder, 1)),
         "full-disk": lambda folder: full_disk(Runs(folder, 1)),
     }
-    parser.add_argument("scenario", nargs="*", help=", ".join(scenarios))
-    chosen = parser.parse_args().scenario or list(scenarios)
-    torch.set_num_threads(1)
-    failed = False
-    for name in chosen:
-        begin = time.monotonic()
+
+    def in_a_folder(scenario: Callable[[Path], str]) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                outcome = scenarios[name](Path(folder))
-            except (AssertionError, SystemExit) as error:
-                outcome, failed = f"FAILED: {error}", True
-        print(f"{name}: {outcome} ({time.monotonic() - begin:.0f} s)", flush=True)
-    sys.exit(failed)
+            return scenario(Path(folder))
+
+    chosen = chosen_of(__doc__, scenarios)
+    torch.set_num_threads(1)
+    sys.exit(play({name: partial(in_a_folder, scenarios[name]) for name in chosen}))
 
 
 if __name__ == "__main__":
