@@ -54,7 +54,7 @@ bench: .venv/ready
 
 torture: .venv/ready
 	$(BIN)/python -m tests.stress.gradients
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.stress.torture
+	$(BIN)/python -m tests.stress.torture
 
 clean:
 	rm -rf .venv demo build bench.json bench-gpu.json *.egg-info .pytest_cache .mypy_cache .ruff_cache

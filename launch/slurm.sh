@@ -11,8 +11,9 @@
 # A job that goes on by itself when it is preempted or its time is up: sbatch launch/slurm.sh [FLAGS of train.py]
 # SLURM sends USR1 to each task 180 seconds before the end (and TERM on preemption); the run writes a checkpoint and ends
 # with status 75, and the job is put into the queue again, as it is after a signal before the run could take it (USR1:
-# 138, TERM: 143). Submit from the repository. Options of sbatch come before the
-# script: sbatch --nodes=2 --gpus-per-node=8 launch/slurm.sh [FLAGS]
+# 138, TERM: 143). So give it more time than these 180 seconds and a start: with less it would never come to a step.
+# Submit from the repository. Options of sbatch come before the script:
+#   sbatch --nodes=2 --gpus-per-node=8 launch/slurm.sh [FLAGS of train.py]
 # On each machine: a process for each of its GPUs, or NUM_PROCESSES. On CPUs:
 #   NUM_PROCESSES=1 ACCELERATE_USE_CPU=true sbatch --gpus-per-node=0 --cpus-per-task=8 launch/slurm.sh [FLAGS]
 # Run on: SLURM 22.05 with two machines that were network namespaces of one, on CPUs (tests/stress/slurm.py). No GPU.

@@ -9,13 +9,11 @@ Needs root and iproute2. Not part of the suite: it takes half an hour on 2 cores
 machine without power. Prints a line for each; status 1 if one does not hold.
 """
 
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +23,7 @@ import torch
 
 from ner.training.checkpoint import found
 from tests.processes import wait_until
-from tests.stress.network import CannotRunError, Hosts
+from tests.stress.network import Hosts, machines
 from tests.stress.scenarios import chosen_of, play
 from tests.stress.torture import ROOT, Runs
 
@@ -44,11 +42,10 @@ class Machines(Runs):
 
     def on(self, host: int, name: str, command: list[str], **variables: str) -> subprocess.Popen:
         """Starts a program with the flags of train.py on a machine. What it says goes to NAME-HOST.err."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         core = self.cores[host % len(self.cores)]  # one thread, as three processes on one machine have
         command = ["taskset", "-c", str(core), *command, *self.flags(name)]
         with self.output(name, host).open("a", encoding="utf-8") as output:
-            return self.hosts.start(host, command, {**self.environment, "PATH": path, **variables}, output)
+            return self.hosts.start(host, command, {**self.environment, **variables}, output)
 
     def nodes(self, name: str) -> dict[int, subprocess.Popen]:
         """Starts launch/nodes.sh on all machines."""
@@ -178,13 +175,7 @@ def main() -> None:
     """The command line."""
     chosen = chosen_of(__doc__, SCENARIOS)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        try:
-            hosts = stack.enter_context(Hosts(NUMBER, folder))
-        except CannotRunError as error:
-            sys.exit(f"machines: can not run here: {error}")
+    with machines(NUMBER, "machines") as (hosts, folder):
         runs = Machines(folder, hosts)
 
         def repair() -> None:

@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -109,6 +111,18 @@ class Hosts:
         """Takes a host off the network and kills all that runs there: nobody is told."""
         self.cut(host)
         self.kill(host)
+
+
+@contextlib.contextmanager
+def machines(number: int, program: str) -> Iterator[tuple[Hosts, Path]]:
+    """So many machines, and a folder that all of them see. Ends the program with the reason where it can not run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with Hosts(number, Path(folder)) as hosts:
+                yield hosts, Path(folder)
+        except CannotRunError as error:
+            sys.exit(f"{program}: can not run here: {error}")
 
 
 def kill(name: str) -> None:

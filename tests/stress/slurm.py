@@ -13,7 +13,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ import torch
 
 from ner.training.checkpoint import found
 from tests.processes import wait_until
-from tests.stress.network import CannotRunError, Hosts
+from tests.stress.network import CannotRunError, Hosts, machines
 from tests.stress.scenarios import chosen_of, play
 from tests.stress.torture import ROOT, Runs
 
@@ -141,11 +140,10 @@ class Jobs(Runs):
 
     def submit(self, name: str, *options: str) -> str:
         """Hands launch/slurm.sh in: a task on each of two machines, each of one process on a CPU."""
-        machines = ["--nodes=2", "--gpus-per-node=0", "--cpus-per-task=1", f"--output={self.folder / name}.out"]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        variables = {**self.environment, "PATH": path, "NUM_PROCESSES": "1"}
+        wanted = ["--nodes=2", "--gpus-per-node=0", "--cpus-per-task=1", f"--output={self.folder / name}.out"]
+        variables = {**self.environment, "NUM_PROCESSES": "1"}
         script = str(ROOT / "launch/slurm.sh")
-        return self.cluster.submit(f"--chdir={ROOT}", *machines, *options, script, *self.flags(name), **variables)
+        return self.cluster.submit(f"--chdir={ROOT}", *wanted, *options, script, *self.flags(name), **variables)
 
     def end(self, name: str, job: str) -> str:
         """Waits until a job has ended. Returns what became of it."""
@@ -206,14 +204,7 @@ def main() -> None:
     """The command line."""
     chosen = chosen_of(__doc__, SCENARIOS)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        try:
-            hosts = stack.enter_context(Hosts(NUMBER, folder))
-            cluster = stack.enter_context(Cluster(hosts, folder))
-        except CannotRunError as error:
-            sys.exit(f"slurm: can not run here: {error}")
+    with machines(NUMBER, "slurm") as (hosts, folder), Cluster(hosts, folder) as cluster:
         jobs = Jobs(folder, cluster)
         failed = play({name: partial(SCENARIOS[name], jobs) for name in chosen})
         controller = (folder / "slurmctld.daemon").read_text(encoding="utf-8").splitlines()

@@ -94,7 +94,9 @@ class Runs:
     @property
     def environment(self) -> dict[str, str]:
         """Of all programs."""
-        return {**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where `python` and torchrun are ours
+        here = {"PATH": path, "ACCELERATE_USE_CPU": "true", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+        return {**os.environ, **here}
 
     def flags(self, name: str) -> list[str]:
         """Flags of train.py."""
