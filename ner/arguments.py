@@ -25,7 +25,7 @@ import yaml
 from tqdm import tqdm
 
 from ner.errors import InputError, harmless, shorten
-from ner.files import parse_yaml
+from ner.files import is_unread, parse_yaml
 
 UNITS = {"e": ("epochs", "1e"), "m": ("minutes", "10m")}
 
@@ -262,13 +262,23 @@ def command(main: Main) -> Callable[..., None]:
         warnings.formatwarning = format_warning
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
+        ended: SystemExit | None = None
         try:
-            main(arguments)
-            sys.stdout.flush()
+            try:
+                main(arguments)
+            except SystemExit as exit_:  # of --help, too
+                ended = exit_
+            if sys.stdout:  # None where the program was started with none
+                sys.stdout.flush()
         except BrokenPipeError:
-            # Else Python tries again when it ends, and complains.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(READER_GONE)
+            unread = [stream for stream in (sys.stdout, sys.stderr) if stream and is_unread(stream)]
+            if not unread:  # of a socket
+                raise
+            for stream in unread:  # else Python tries again when it ends, and complains
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            sys.exit((ended and ended.code) or READER_GONE)
+        if ended:
+            raise ended
 
     return run
 

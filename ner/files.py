@@ -6,11 +6,12 @@ import json
 import math
 import os
 import platform
+import select
 import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -237,3 +238,15 @@ def count_values(node: yaml.Node, known: dict[int, float]) -> float:
         parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
         known[id(node)] = 1 + sum(count_values(part, known) for part in parts)
     return known[id(node)]
+
+
+def is_unread(stream: IO[Any]) -> bool:
+    """Whether this is a pipe, or a socket, whose reader has gone."""
+    if not hasattr(select, "poll"):  # as in Windows, where nothing tells
+        return True
+    poll = select.poll()
+    try:
+        poll.register(stream, 0)  # errors are always reported
+    except (OSError, ValueError):  # no file, or a closed one
+        return False
+    return bool(poll.poll(0))

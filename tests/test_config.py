@@ -1,16 +1,12 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ner.arguments import READER_GONE, exit_on_input_error, parse, parse_interval, read_config, to_yaml
+from ner.arguments import exit_on_input_error, parse, parse_interval, read_config, to_yaml
 from ner.cli.corpus import CorpusConfig
 from ner.config import BaselineConfig, EvaluateConfig, TrainConfig
 from ner.errors import InputError
-from tests.processes import line_of, run, started
 
 FLAGS = (
     "model data data-config columns map-tags on-bad-row validation-fraction sample tags train-on "
@@ -267,36 +263,6 @@ def test_a_traceback_of_bad_input_on_demand(monkeypatch):
     monkeypatch.setenv("NER_TRACEBACK", "1")
     with pytest.raises(InputError, match="why"), exit_on_input_error():
         raise InputError("why")
-
-
-PRINTS = r"""
-from ner.arguments import command, echo
-@command
-def main(arguments=None):
-    for _ in range(20_000):
-        echo("Z\xfcrich \x1b]0;title\x07 \u202etfel")
-main()
-"""
-
-
-def test_a_reader_that_stops_ends_it_quietly(tmp_path):
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-c", PRINTS]
-    with (
-        (tmp_path / "errors").open("wb") as errors,
-        started(command, stdout=subprocess.PIPE, stderr=errors, env=environment) as process,
-    ):
-        assert process.stdout
-        line = line_of(process.stdout)
-        process.stdout.close()
-        assert process.wait(timeout=60) == READER_GONE
-    assert (tmp_path / "errors").read_bytes() == b""
-    assert line == "Zürich \\x1b]0;title\\x07 \\u202etfel\n"
-
-
-def test_output_that_is_no_utf_8_is_escaped():
-    done = run([sys.executable, "-c", PRINTS], env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.stdout.startswith("Z\\xfcrich ")
 
 
 def test_one_positional_argument():

@@ -37,7 +37,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ner.arguments import BAD_INPUT, echo
+from ner.arguments import BAD_INPUT, command, echo
 
 COMMANDS = (
     "corpus",
@@ -60,23 +60,24 @@ SCRIPTS = ("train", "evaluate")
 PACKAGE = Path(__file__).parent.parent
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. arguments: of the command line, None for sys.argv."""
-    command, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
-    if command in ("-h", "--help"):
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if name in ("-h", "--help"):
         print(str(__doc__).rstrip())
-    elif command == "--version":
+    elif name == "--version":
         from ner import __version__
 
         print(f"ner {__version__}")
-    elif command in SCRIPTS:
-        sys.argv = [f"ner {command}", *rest]
-        load_script(command).main(rest)
-    elif command in COMMANDS:
-        sys.argv = [f"ner {command}", *rest]
-        import_module(f"ner.cli.{command.replace('-', '_')}").main(rest)
+    elif name in SCRIPTS:
+        sys.argv = [f"ner {name}", *rest]
+        load_script(name).main(rest)
+    elif name in COMMANDS:
+        sys.argv = [f"ner {name}", *rest]
+        import_module(f"ner.cli.{name.replace('-', '_')}").main(rest)
     else:
-        echo(f"ner: no command {command!r}; ner --help lists them", sys.stderr)
+        echo(f"ner: no command {name!r}; ner --help lists them", sys.stderr)
         sys.exit(BAD_INPUT)
 
 
