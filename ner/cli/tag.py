@@ -103,7 +103,7 @@ def tag_folder(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accel
     def find() -> tuple[list[Shard], list[Path]]:
         if folder.suffix in files.OUTPUTS and not folder.is_dir():
             raise InputError(f"--output {folder}: names a file; several files go into a folder")
-        found = find_shards(list(map(Path, config.input)), folder, f".{config.shard_format}")
+        found = find_shards(list(map(Path, config.input)), folder, f".{config.shard_format or 'jsonl'}")
         with file_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return found
@@ -270,6 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command `ner tag`."""
     with ends_at_a_signal(), exit_on_input_error():
         config = parse(TagConfig, arguments, __doc__)
+        if config.shard_format and (config.uncertain or not config.output or not is_lot(config)):
+            raise InputError("--shard-format needs a folder that files are tagged into: --input FOLDER --output FOLDER")
         accelerator = start_accelerator(config.mixed_precision)
         tagger = Tagger.from_pretrained(
             config.run,

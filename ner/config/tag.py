@@ -31,7 +31,9 @@ class TagOptions:
         "Killed, it goes on after its last whole row",
         metavar="FILE",
     )
-    shard_format: Literal["jsonl", "parquet", "conll"] = option("jsonl", "of the files in the folder --output")
+    shard_format: Literal["jsonl", "parquet", "conll"] | None = option(
+        None, "of the files in the folder --output, jsonl where it is not given"
+    )
     table: bool = option(False, "print words in columns as wide as the terminal: sub-tokens, tag, probability")
     probabilities: bool = option(
         False, "every label's probability for every word, in the .jsonl of --output, or the columns of --table"
@@ -101,7 +103,7 @@ class TagConfig(TagOptions, UncertainOptions, PrecisionOptions):
         """Whether the output is JSON Lines: a file of that name, or a folder of them."""
         if (self.output or "").endswith((".parquet", ".conll")):
             return False
-        return bool(self.output) and (str(self.output).endswith(".jsonl") or self.shard_format == "jsonl")
+        return bool(self.output) and (str(self.output).endswith(".jsonl") or self.shard_format in (None, "jsonl"))
 
     def wrong_selection(self) -> list[str]:
         """What is wrong with the options of `UncertainOptions`."""

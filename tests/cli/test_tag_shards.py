@@ -279,6 +279,14 @@ def test_what_can_not_be_asked(run, folder, capsys):
         (["--input", a, "--output", a], "a.txt: its name should end in .jsonl"),
         (["--input", a, "--output", f"{a}/"], "a.txt: File exists"),
         (["--input", a, "--output", f"{folder}/x/", "--probabilities", "--shard-format", "conll"], "needs --table"),
+        (["--input", a, "--output", folder / "x.jsonl", "--shard-format", "conll"], "--shard-format needs a folder"),
+        (["--input", folder / "in", "--shard-format", "jsonl"], "--shard-format needs a folder"),
+        (["--text", "Bern", "--shard-format", "jsonl"], "--shard-format needs a folder"),
+        (["--output", folder / "x.jsonl", "--shard-format", "jsonl"], "--shard-format needs a folder"),
+        (
+            ["--input", a, "--uncertain", 5, "--output", f"{folder}/x/", "--shard-format", "jsonl"],
+            "--shard-format needs a folder",
+        ),
     ]:
         with pytest.raises(SystemExit) as caught:
             main(run, *arguments)
