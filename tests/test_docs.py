@@ -142,6 +142,8 @@ def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder,
     assert any("evaluate.py" in words for words in ran)
     names = {"xlm-roberta-base": str(encoder_folder), "google/xtreme": str(corpus_folder)}
     for program in blocks("python"):
+        if "import ray" in program:  # it starts a cluster: tests/tagging/test_ray.py
+            continue
         for name, stand_in in names.items():
             program = program.replace(name, stand_in)
         AcceleratorState._reset_state(reset_partial_state=True)
