@@ -12,6 +12,7 @@ from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
 
 from ner.data.configs import config_names, configs_by_language, resolve_config, shown
 from ner.data.readers import SUFFIXES, suffix_of
+from ner.data.remote import is_address, name_of, numbered
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import file_errors, parse_yaml
 
@@ -24,13 +25,15 @@ NAME_IT = "name what is elsewhere yourself: `data` with that path"
 
 @dataclass(frozen=True)
 class Place:
-    """One split of one language. files: local ones; none: a split of that config on the Hub.
+    """One split of one language. files: local ones; none: at an address, or a split of that config on the Hub.
 
-    features: as a card declares them.
+    addresses: of files that are fetched, those of a Hub config where its files have names; features: as a card declares
+    them.
     """
 
     files: tuple[Path, ...] = ()
     features: Features | None = None
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
     """Languages and splits of a corpus. Raises InputError where there is no corpus.
 
     data: a path with {lang} and {split} in it (and * for shards), a file, a folder in Hub layout or of files
-    {lang}/{split}.jsonl and the like, or a Hub name. languages: those that are wanted, None for all.
+    {lang}/{split}.jsonl and the like, a Hub name, or an address. languages: those that are wanted, None for all.
     splits: a file by itself is the first of them.
     """
     with file_errors(shorten(data)):  # a name that is too long, a folder that may not be looked into
@@ -60,6 +63,8 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
 def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str) -> Listing:
     """As `find`. Raises OSError, too."""
     path = Path(data)
+    if is_address(data):
+        return of_address(data, languages, splits)
     if "{" in data or "*" in data:
         return of_pattern(data, languages)
     if path.is_file():
@@ -121,6 +126,27 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
         if not suffix_of(file):
             raise InputError(f"{file}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
     return of_files(pattern, found, languages, several="*" in pattern)
+
+
+def of_address(address: str, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
+    """Files at an address with {lang}, {split} and {00..99} for shards in it. Whether they are there shows later."""
+    if not suffix_of(Path(name_of(address))):
+        raise InputError(f"{address}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+    if "::" in address or "*" in address:
+        raise InputError(
+            f"{address}: an address takes no :: and no *; number shards, like train-{{0000..0099}}.parquet"
+        )
+    if languages is None:
+        raise InputError(f"{address}: nothing lists what is there; name the languages")
+    if "{lang}" not in address:
+        single_language(address, languages)
+    named = splits if "{split}" in address else splits[:1]
+
+    def place(language: str, split: str) -> Place:
+        of_split = address.replace("{lang}", language).replace("{split}", split)
+        return Place(addresses=tuple(numbered(of_split)))
+
+    return Listing({language: {split: place(language, split) for split in named} for language in languages})
 
 
 def of_folder(folder: Path, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
@@ -249,7 +275,10 @@ def of_builder(data: str, builder: Any) -> dict[str, Place]:
     """Splits of a config: local files where there are some, which `ner.data.readers` reads and checks row by row."""
     files = builder.config.data_files or {}
     if not Path(data).is_dir():
-        return by_usual_names({str(split): Place() for split in files or builder.info.splits or ()})
+        addresses = {str(split): tuple(map(str, paths)) for split, paths in files.items()}
+        features = builder.info.features
+        names = map(str, files or builder.info.splits or ())
+        return by_usual_names({name: Place((), features, addresses.get(name, ())) for name in names})
     places = {}
     for split, paths in files.items():
         unread = [path for path in paths if not suffix_of(Path(path))]
