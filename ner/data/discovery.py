@@ -20,6 +20,7 @@ SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("te
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[\w-]+)?")  # a code, such as de or zh-classical
+OF_SPLIT = re.compile(r"(\w[\w-]*)=(.+)")  # train=https://host/train.jsonl
 NAME_IT = "name what is elsewhere yourself: `data` with that path"
 
 
@@ -128,23 +129,28 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
     return of_files(pattern, found, languages, several="*" in pattern)
 
 
-def of_address(address: str, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
-    """Files at an address with {lang}, {split} and {00..99} for shards in it. Whether they are there shows later."""
-    if not suffix_of(Path(name_of(address))):
-        raise InputError(f"{address}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
-    if "::" in address or "*" in address:
-        raise InputError(
-            f"{address}: an address takes no :: and no *; number shards, like train-{{0000..0099}}.parquet"
-        )
+def of_address(data: str, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
+    """Files at an address with {lang}, {split} and {00..99} for shards in it. Whether they are there shows later.
+
+    data: one address for all splits, or `train=ADDRESS,validation=ADDRESS`, some of which may be paths.
+    """
     if languages is None:
-        raise InputError(f"{address}: nothing lists what is there; name the languages")
-    if "{lang}" not in address:
-        single_language(address, languages)
-    named = splits if "{split}" in address else splits[:1]
+        raise InputError(f"{data}: nothing lists what is there; name the languages")
+    items = [OF_SPLIT.match(item) for item in data.split(",")]
+    named = {item[1]: item[2] for item in items if item}
+    if len(named) < len(items):
+        named = dict.fromkeys(splits if "{split}" in data else splits[:1], data)
+    for address in named.values():
+        if not suffix_of(Path(name_of(address))):
+            raise InputError(f"{address}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+        if "::" in address or "*" in address:
+            raise InputError(f"{address}: takes no :: and no *; number the shards, like train-{{0000..0099}}.parquet")
+        if "{lang}" not in address:
+            single_language(address, languages)
 
     def place(language: str, split: str) -> Place:
-        of_split = address.replace("{lang}", language).replace("{split}", split)
-        return Place(addresses=tuple(numbered(of_split)))
+        names = tuple(numbered(named[split].replace("{lang}", language).replace("{split}", split)))
+        return Place(addresses=names) if is_address(named[split]) else Place(tuple(map(Path, names)))
 
     return Listing({language: {split: place(language, split) for split in named} for language in languages})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
-from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # its documented place
+import httpx
 
 from ner.errors import InputError, single_line
 
@@ -74,7 +74,7 @@ def download(address: str, file: Path) -> None:
             raise FetchError(f"{address}: {single_line(error)}") from error
         system.get_file(path, str(file))
         return
-    with get_session().stream("GET", address, timeout=TIMEOUT, follow_redirects=True) as answer:
+    with httpx.stream("GET", address, timeout=TIMEOUT, follow_redirects=True) as answer:
         if answer.status_code in NO_SUCH:
             raise FetchError(f"{address}: the server answers {answer.status_code} {answer.reason_phrase}")
         answer.raise_for_status()

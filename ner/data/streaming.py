@@ -5,10 +5,12 @@ next is made ready meanwhile. The order is a pure function of the seed and the n
 is three numbers.
 """
 
+import heapq
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +95,8 @@ class ShardReader:
             write_converted(folder / "converted", rows, id_names, parsed, parse_map(self.source.map_tags), self.tags)
             found = converted(folder / "converted")
             if num_bad := rows.num_faults + found.num_faults:
-                bad = [*faults.read(rows.faults), *faults.read(found.faults)]
+                every = chain(faults.read(rows.faults), faults.read(found.faults))
+                bad = heapq.nsmallest(faults.SHOWN, every, key=lambda fault: fault.row or 0)
                 if self.source.on_bad_row == "stop":
                     raise InputError(faults.report([], bad, num_bad))
                 self.tell(f"{num_bad:,} rows are left out; the first: {bad[0]}")
@@ -128,6 +131,11 @@ class SentenceStream:
             if not parts and self.position.number > first + 1:
                 raise InputError(f"{listed(self.reader.names, 2)}: no sentence in any of these")
         return concatenate_datasets(parts)
+
+    def check(self) -> None:
+        """Makes the shard at the position ready. Raises InputError for what is wrong with it."""
+        self.ahead = self.start(self.name_of(self.position.number, self.position.place))
+        self.ahead[1].result()
 
     def open(self) -> Dataset:
         """The sentences of the shard at the position; the shard behind it is made ready from now on."""

@@ -42,6 +42,11 @@ class Stream:
         names = {language: stream.reader.names for language, stream in self.languages.items()}
         return hashlib.sha256(json.dumps([names, self.sizes]).encode()).hexdigest()
 
+    def check(self) -> None:
+        """Makes the first shard of each language ready. Raises InputError for what is wrong with it."""
+        for stream in self.languages.values():
+            stream.check()
+
     def plan(self, like: EpochPlan) -> "BufferPlan":
         """Its steps, from where it stands. like: any plan, whose settings that of each buffer gets."""
         return BufferPlan(self, like)

@@ -240,6 +240,8 @@ def open_run_folder(
                 f"what auto is on {device}; `row_length` {stored.row_length} goes on with rows as they were"
             )
         check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, data.fingerprint, why)
+    if data.stream and not start.resume_from:
+        data.stream.check()
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")
