@@ -18,10 +18,9 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ner.arguments import FAILED, command, exit_on_input_error, parse
+from ner.arguments import BAD_INPUT, FAILED, command, exit_on_input_error, parse, with_flags
 from ner.config import TrainConfig
-from ner.data.corpus import Source, load_corpus
-from ner.errors import single_line
+from ner.errors import InputError, single_line
 from ner.evaluation.inference import evaluate_languages
 from ner.files import write_json
 from ner.inputs.collators import PackedCollator, encoder_inputs, to_device
@@ -45,7 +44,7 @@ from ner.training.metrics_log import DivergedError, JsonLinesLog, Meter, Metrics
 from ner.training.optimization import clip_gradients, step_if_finite
 from ner.training.run_folder import find_start, held
 from ner.training.selection import choice_of_whole, selection_note
-from ner.training.setup import build_optimizer, encode_data, make_loss, open_run_folder, plan_batches
+from ner.training.setup import build_optimizer, encode_data, make_loss, open_run_folder, plan_batches, read_corpus
 from ner.training.signals import STOPPED, EvaluationStoppedError, PreemptedError, SignalHandler
 from ner.training.state import NOT_WRITTEN
 from ner.utils import progress_bar, tqdm
@@ -74,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (DivergedError, *NOT_WRITTEN) as error:
             say(accelerator, f"train.py: {single_line(error)}")
             status = FAILED
+        except InputError as error:  # in a stream, which is read as it goes on; what was done is checkpointed
+            say(accelerator, f"train.py: {with_flags(str(error))}")
+            status = BAD_INPUT
         accelerator.end_training()
         if not status and accelerator.is_main_process:
             status = share(config, config.folder, accelerator)
@@ -91,7 +93,7 @@ def build(
     recorder = make_recorder(accelerator) if config.cuda_graphs else None
     start = find_start(config.folder, config.resume, config.overwrite, accelerator)
     with main_process_first(accelerator):  # one process fills the caches, the others read them
-        corpus = load_corpus(Source.of(config), config.train_on, ("train", "validation"))
+        corpus = read_corpus(config)
         tokenizer = load_tokenizer(config.model)
     unlabelled = teach(config, accelerator, corpus)  # None without a teacher
     if not make_model and (match := match_head(config.model, corpus.tags)):
@@ -101,7 +103,8 @@ def build(
     freeze(model, encoder=config.freeze == "encoder", num_layers=config.freeze_layers)
 
     data = encode_data(config, accelerator, corpus, tokenizer, max_positions(model, tokenizer), unlabelled)
-    trimmed = trim_embedding(model, [data.train, *data.validation.values()])  # None: all rows stay
+    texts = [data.train, *data.validation.values()]  # of a stream nobody knows what comes
+    trimmed = None if data.stream else trim_embedding(model, texts)  # None: all rows stay
     model.to(accelerator.device)
     if accelerator.device.type == "cpu":
         use_cpu_kernels(model)
@@ -113,7 +116,7 @@ def build(
     loss = make_loss(config, accelerator, data)
     if not open_run_folder(config, accelerator, start, data, is_packed=isinstance(collator, PackedCollator)):
         return None
-    say(accelerator, f"training on {data.num_annotated:,} sentences: {corpus.sizes(data.sizes)}")
+    say(accelerator, f"training on {data.described()}")
     say(accelerator, f"{why}; precision: {accelerator.mixed_precision}; device: {accelerator.device}")
     if trimmed:
         say(accelerator, f"embedding table: {len(trimmed.used):,} of {len(trimmed.whole):,} rows are used")
@@ -172,7 +175,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     model, optimizer = prepare(accelerator, job.model, job.optimizer, ddp=job.recorder is None)
     average = RunningMean(config, accelerator.unwrap_model(model), job.num_steps)
     checkpointer = Checkpointer(
-        config, accelerator, model, optimizer, job.scheduler, average, job.data.fingerprint, len(job.plan)
+        config, accelerator, model, optimizer, job.scheduler, average, job.data.fingerprint, job.plan
     )
     progress, meter = checkpointer.restore(job.resume_from)
     log = JsonLinesLog(config.folder / "log.jsonl", accelerator, progress.step)
@@ -190,8 +193,8 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
         accumulate = CudaGraphs(accelerator, accumulate, model.parameters(), job.recorder)
     set_train_mode(model)
     if job.resume_from:
-        settle_buckets(accelerator, model, job, accumulate)
-    with bar, signals.listening():
+        settle_buckets(accelerator, model, job, accumulate, progress.step)
+    with bar, signals.listening(), checkpointer.kept_on_bad_input(progress, meter):
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
             evaluate_and_keep_best(loop)
             checkpointer.after_step(job.point(progress.step), progress, meter, log, signals)
@@ -276,15 +279,13 @@ def write_average(loop: Loop) -> Metrics:
 
 def finish(loop: Loop) -> Metrics:
     """Writes average/, last/ and metrics.json, which says that the run is finished; returns what is in it."""
-    config, progress, corpus = loop.config, loop.progress, loop.job.data.corpus
+    config, progress = loop.config, loop.progress
     loop.checkpointer.log_written(loop.log, {"step": progress.step}, wait_for_it=True)
     averaged = write_average(loop) if loop.checkpointer.average.count else {}
     loop.checkpointer.save_model("last", loop.job.tokenizer, loop.job.trimmed, progress.step)
     metrics = {
         "steps": progress.step,
-        "train_sentences": loop.job.data.num_annotated,
-        "train_sentences_by_language": loop.job.data.sizes,
-        "sentences": {language: len(corpus[language]["train"]) for language in config.train_on},
+        **loop.job.sentences(progress.step),
         **run_facts(config, loop.accelerator),
         **loop.meter.totals(),
         "best": progress.best,

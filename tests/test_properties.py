@@ -17,8 +17,8 @@ from ner.config import TrainConfig
 from ner.data import json_rows, readers
 from ner.data.annotated_text import tagged_words
 from ner.data.arrow_store import Row
-from ner.data.corpus import parse_columns
 from ner.data.faults import Fault
+from ner.data.parts import parse_columns
 from ner.data.words import split_words
 from ner.errors import InputError
 from tests.data.test_formats import TEXTS, parquet, spans
@@ -207,7 +207,7 @@ def test_damaged_parquet_is_rows_or_bad_input(tmp_path_factory, kind, edits):
     with contextlib.suppress(InputError):
         for item in readers.read(broken):
             assert isinstance(item, Row | Fault | pa.Table)
-        readers.tag_names(broken, {})  # in the order of `corpus.read_file`
+        readers.tag_names(broken, {})  # in the order of `parts.read_file`
 
 
 ORDERLY = st.lists(st.tuples(SOLID, st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])), min_size=1, max_size=8)

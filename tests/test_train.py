@@ -601,13 +601,13 @@ def test_an_overwrite_that_can_not_begin_loses_nothing(run, capsys, monkeypatch)
 
 
 def test_a_signal_during_set_up_ends_with_status_75(run, monkeypatch, tmp_path, capfd):
-    load = train.load_corpus  # type: ignore[attr-defined]  # as it finds it
+    load = train.read_corpus  # type: ignore[attr-defined]  # as it finds it
 
     def signalled(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return load(*arguments)
 
-    monkeypatch.setattr(train, "load_corpus", signalled)
+    monkeypatch.setattr(train, "read_corpus", signalled)
     with pytest.raises(SystemExit) as caught:
         run("--max-steps", "1")
     assert caught.value.code == 75

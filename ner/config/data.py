@@ -114,6 +114,21 @@ def parse_sizes(texts: Sequence[str], name: str, languages: Sequence[str]) -> Si
 
 
 @dataclass(frozen=True)
+class StreamOptions:
+    """streaming"""
+
+    stream_buffer: int | None = option(
+        None,
+        "stream the training sentences, for data that is larger than the disk: a file of them after the other is "
+        "fetched, read and deleted, and the next N sentences are shuffled; needs --max-steps",
+        metavar="N",
+    )
+    stream_shares: tuple[str, ...] = option(
+        (), "sentences of each language in a buffer, in proportion: de=3 fr=1 (alike)", metavar="LANG=X"
+    )
+
+
+@dataclass(frozen=True)
 class TeacherOptions:
     """unlabelled text"""
 
@@ -132,6 +147,27 @@ class TeacherOptions:
     augment_unlabelled: tuple[str, ...] = option(
         (), "copies of unlabelled sentences, as of --augment, with the teacher's targets", metavar="WHAT"
     )
+
+
+def parse_shares(texts: Sequence[str], languages: Sequence[str]) -> dict[str, float]:
+    """`("de=3", "fr=1")` -> {"de": 3, "fr": 1}; without any, 1 of each language. Raises InputError."""
+    shares: dict[str, float] = {}
+    for text in texts:
+        language, _, number = text.partition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            share = -1
+        if not 0 < share < float("inf"):
+            raise InputError(f"--stream-shares {shorten(text)}: give a language and a number above 0, like de=3")
+        if language in shares:
+            raise InputError(f"--stream-shares names one twice: {shorten(' '.join(texts))}")
+        shares[language] = share
+    if shares and set(shares) != set(languages):
+        raise InputError(
+            f"--stream-shares {shorten(' '.join(texts))}: give one for each language to train on, {' '.join(languages)}"
+        )
+    return shares or dict.fromkeys(languages, 1.0)
 
 
 def parse_fold(text: str | None) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from ner.arguments import flag, named_twice, not_above_zero, parse_interval
 from ner.config.augmentation import Augmentation
-from ner.config.data import TeacherOptions, TrainingDataOptions, parse_fold, parse_sizes
+from ner.config.data import StreamOptions, TeacherOptions, TrainingDataOptions, parse_fold, parse_shares, parse_sizes
 from ner.config.options import (
     AveragingOptions,
     BatchOptions,
@@ -44,6 +44,7 @@ OUTSIDE_THE_RECIPE = (*FREE_ON_RESUME, "train_on", "max_train_sentences", "slice
 class TrainConfig(
     ModelOptions,
     TrainingDataOptions,
+    StreamOptions,
     TeacherOptions,
     EncodingOptions,
     BatchOptions,
@@ -60,7 +61,7 @@ class TrainConfig(
         above_zero = """
             batch_size epochs max_steps min_steps lr max_grad_norm patience
             max_tokens_per_micro_batch max_length log_every validation_fraction
-            keep max_bad_steps average_every
+            keep max_bad_steps average_every stream_buffer
         """
         problems = not_above_zero(self, *above_zero.split()) + bad_row_length(self)
         problems += [
@@ -78,7 +79,8 @@ class TrainConfig(
                 getattr(self, name)  # read for what it raises
             except InputError as error:
                 problems.append(str(error))
-        problems += data_problems(self, self.seed) + teacher_problems(self) + bad_average(self) + pushed_nowhere(self)
+        problems += data_problems(self, self.seed) + teacher_problems(self) + stream_problems(self)
+        problems += bad_average(self) + pushed_nowhere(self)
         if not 1 <= self.sampling_temperature < float("inf"):
             problems.append(f"--sampling-temperature {self.sampling_temperature} must be 1 or more, and finite")
         if self.max_steps and self.min_steps:
@@ -170,6 +172,33 @@ def teacher_problems(config: TeacherOptions) -> list[str]:
     if config.augment_unlabelled and not config.unlabelled:
         problems.append("--augment-unlabelled needs --unlabelled")
     return problems + augmentation_problems(config.augment_unlabelled, "--augment-unlabelled")
+
+
+def stream_problems(config: TrainConfig) -> list[str]:
+    """A message for each option that a stream lacks, or does not go with: what asks for all sentences at once."""
+    if not config.stream_buffer:
+        return ["--stream-shares needs --stream-buffer"] if config.stream_shares else []
+    problems = [] if config.max_steps else ["--stream-buffer needs --max-steps: a stream has no end"]
+    if config.stream_buffer < config.batch_size:
+        problems.append(f"--stream-buffer {config.stream_buffer} is below --batch-size {config.batch_size}")
+    try:
+        parse_shares(config.stream_shares, config.train_on)
+    except InputError as error:
+        problems.append(str(error))
+    at_once = {
+        "max_train_sentences": None,
+        "augment": (),
+        "unlabelled": (),
+        "sampling_temperature": 1,
+        "validation_fraction": None,
+        "corrections": None,
+        "fold": None,
+    }
+    wrong = [name for name, default in at_once.items() if getattr(config, name) != default]
+    wrong += ["sample"] if config.sample not in (("auto",), ("all",)) else []
+    wrong += ["class_weights"] if config.class_weights == ("balanced",) else []
+    wrong += ["max_validation_sentences"] if config.max_validation_sentences == ("train",) else []
+    return problems + [f"{flag(name)} needs all sentences at once, which --stream-buffer never has" for name in wrong]
 
 
 def augmentation_problems(items: Sequence[str], name: str) -> list[str]:

@@ -76,14 +76,26 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
     """
 
     def write(folder: Path) -> None:
-        with RowWriter(folder, place) as writer, tqdm(desc=f"read {place}", unit=" rows", delay=2, leave=False) as bar:
-            for item in read():
-                writer.add(item)
-                bar.update(len(item) if isinstance(item, pa.Table) else 1)
+        with tqdm(desc=f"read {place}", unit=" rows", delay=2, leave=False) as bar:
+            write_rows(folder, place, read(), bar.update)
 
-    folder = cached((key, place), write)
-    summary = read_json(folder / "summary.json")
-    return Rows(folder, place, **summary)
+    return stored(cached((key, place), write), place)
+
+
+def write_rows(
+    folder: Path, place: str, items: Iterable[Row | Fault | pa.Table], progress: Callable[[int], object] | None = None
+) -> None:
+    """Writes what a reader yields into a folder; `progress` gets the number of rows. Raises what the reader raises."""
+    with RowWriter(folder, place) as writer:
+        for item in items:
+            writer.add(item)
+            if progress:
+                progress(len(item) if isinstance(item, pa.Table) else 1)
+
+
+def stored(folder: Path, place: str) -> Rows:
+    """The rows that `write_rows` has written."""
+    return Rows(folder, place, **read_json(folder / "summary.json"))
 
 
 class RowWriter:

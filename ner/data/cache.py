@@ -5,13 +5,13 @@ import hashlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import datasets
 
 from ner.errors import InputError, single_line
-from ner.files import LOCK, is_sound, locked, write_manifest
+from ner.files import LOCK, file_errors, is_sound, locked, write_manifest
 
 LAYOUT = 4  # of the cached folders: raise it when what is written changes
 UNFINISHED = "ner-unfinished-"
@@ -57,24 +57,42 @@ def folder_of(key: object) -> Path:
 
 def make(folder: Path, write: Callable[[Path], None]) -> None:
     """Makes a folder of the cache, in place of one that is damaged."""
-    unfinished = folder.with_name(UNFINISHED + secrets.token_hex(8))
+    with unfinished_in(folder.parent) as unfinished:
+        made = unfinished / "made"
+        made.mkdir()
+        write(made)
+        seal(made)
+        if not is_sound(folder):
+            with contextlib.suppress(FileNotFoundError):  # it is not there, or another process was faster
+                folder.rename(unfinished / "damaged")
+        try:
+            made.rename(folder)
+        except OSError:
+            if not is_sound(folder):  # else another process was faster
+                raise
+
+
+@contextlib.contextmanager
+def unfinished_in(cache: Path) -> Iterator[Path]:
+    """A folder in the cache that is gone at the end, and swept by others if this program is killed. Raises OSError."""
+    unfinished = cache / f"{UNFINISHED}{secrets.token_hex(8)}"
     unfinished.mkdir()  # not by tempfile, which lets nobody else in
     try:
         with locked(unfinished / LOCK, str(unfinished)):
-            made = unfinished / "made"
-            made.mkdir()
-            write(made)
-            seal(made)
-            if not is_sound(folder):
-                with contextlib.suppress(FileNotFoundError):  # it is not there, or another process was faster
-                    folder.rename(unfinished / "damaged")
-            try:
-                made.rename(folder)
-            except OSError:
-                if not is_sound(folder):  # else another process was faster
-                    raise
+            yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def for_a_while() -> Iterator[Path]:
+    """A folder in the cache of data for what is not kept. Raises InputError where the cache can not be written."""
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    with file_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        sweep(cache)
+    with unfinished_in(cache) as folder:
+        yield folder
 
 
 def seal(folder: Path) -> None:

@@ -40,36 +40,47 @@ def convert(
 
     id_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
     """
+    key = (rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names)
+    return converted(cached(key, lambda folder: write_converted(folder, rows, id_names, names, mapping, tags)))
+
+
+def write_converted(
+    folder: Path,
+    rows: Rows,
+    id_names: Sequence[str] | None,
+    names: ParsedLabels,
+    mapping: Mapping[str, str],
+    tags: TagSet,
+) -> None:
+    """Writes what `converted` reads into a folder. Arguments as of `convert`."""
     converter = SchemeConverter(names, mapping, tags)
-
-    def write(folder: Path) -> None:
-        tally = SchemeStats()
-        num_faults = 0
-        features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
-        schema = features.arrow_schema
-        with (
-            pa.ipc.new_stream(str(folder / "rows.arrow"), schema) as arrow,
-            (folder / "faults.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as lines,
-        ):
-            for table in rows.tables():
+    tally = SchemeStats()
+    num_faults = 0
+    features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})
+    schema = features.arrow_schema
+    with (
+        pa.ipc.new_stream(str(folder / "rows.arrow"), schema) as arrow,
+        (folder / "faults.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as lines,
+    ):
+        for table in rows.tables():
+            raw, ids, batch_tally = tags_of(table, id_names, names, converter)
+            if (bad := np.unique(rows_of(lengths(table))[ids < 0])).size:
+                for fault in tag_faults(table, bad, raw, ids, rows.place, id_names, names, tags):
+                    lines.write(faults.to_json(fault))
+                num_faults += len(bad)
+                table = table.take(np.setdiff1d(np.arange(len(table)), bad))
                 raw, ids, batch_tally = tags_of(table, id_names, names, converter)
-                if (bad := np.unique(rows_of(lengths(table))[ids < 0])).size:
-                    for fault in tag_faults(table, bad, raw, ids, rows.place, id_names, names, tags):
-                        lines.write(faults.to_json(fault))
-                    num_faults += len(bad)
-                    table = table.take(np.setdiff1d(np.arange(len(table)), bad))
-                    raw, ids, batch_tally = tags_of(table, id_names, names, converter)
-                tally += batch_tally
-                words = table[WORDS].combine_chunks()
-                offsets = pa.array(offsets_of(lengths(table)), pa.int32())
-                arrow.write_table(
-                    pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
-                )
-        (folder / "summary.json").write_text(
-            json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8"
-        )
+            tally += batch_tally
+            words = table[WORDS].combine_chunks()
+            offsets = pa.array(offsets_of(lengths(table)), pa.int32())
+            arrow.write_table(
+                pa.table([words, pa.ListArray.from_arrays(offsets, pa.array(ids, pa.int64()))], schema=schema)
+            )
+    (folder / "summary.json").write_text(json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8")
 
-    folder = cached((rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names), write)
+
+def converted(folder: Path) -> Converted:
+    """The sentences that `write_converted` has written."""
     summary = read_json(folder / "summary.json")
     tally = SchemeStats(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
     return Converted(

@@ -5,30 +5,28 @@ str, and `ner_tags`, a list of ClassLabel. All files are read and checked before
 comes in one report.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
 import yaml
-from datasets import DatasetDict, concatenate_datasets, load_dataset
+from datasets import DatasetDict, concatenate_datasets
 
-from ner.data import arrow_store, faults, readers
+from ner.data import faults
 from ner.data.arrow_store import TAGS, Rows
-from ner.data.cache import CacheError
 from ner.data.conversion import Converted, convert
 from ner.data.corrections import correct
-from ner.data.discovery import Listing, Place, find
+from ner.data.discovery import Place, find
 from ner.data.faults import Fault
 from ner.data.folds import FOLD, leave_out
 from ner.data.notes import overlap_notes, scheme_notes, skip_notes, undecided_notes
-from ner.data.parquet import as_rows, class_names, word_and_tag
+from ner.data.parts import Parts, parse_columns, read_all
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
 from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
-from ner.errors import InputError, listed, single_line
+from ner.errors import InputError, listed
 from ner.tags import OUTSIDE, TagSet
 
 
@@ -110,18 +108,9 @@ class Corpus:
         return ", ".join(f"{name} {few[name]}{whole[name]:,}{share[name]}" for name in used)
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows of one file, or of one split on the Hub, as they were read. names: of their tag ids."""
-
-    rows: Rows
-    names: tuple[str, ...] | None
-
-
-Parts = dict[tuple[str, str], list[Part]]  # of each language and split
-
-
-def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
+def load_corpus(
+    source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None, *, by_file: bool = False
+) -> Corpus:
     """Sentences in file order or as sampled, every row checked.
 
     Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
@@ -130,6 +119,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         source: Where the sentences come from, and how they are read.
         languages: Languages to read, None for all. A single file holds one, which must be named.
         splits: Splits to read, None for all.
+        by_file: Of a Hub data set, the files of these splits are fetched alone, and not kept.
 
     Returns:
         The corpus, its tags converted to IOB2.
@@ -147,7 +137,14 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     )
     shares = parse_sample(source.sample)
     wanted = {language: splits or tuple(places) for language, places in listing.places.items()}
-    parts, problems = read_all(source, listing, wanted)
+    to_read = {
+        language: [
+            "train" if split == "validation" and is_held_out(source, listing.places[language]) else split
+            for split in own
+        ]
+        for language, own in wanted.items()
+    }
+    parts, problems = read_all(source.data, listing, to_read, parse_columns(source.columns), by_file=by_file)
     converted: dict[tuple[str, str], list[Converted]] = {}
     try:
         names, tags = corpus_tags(source, parts, mapping)
@@ -192,72 +189,6 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults))
 
 
-def read_all(source: Source, listing: Listing, wanted: Mapping[str, Sequence[str]]) -> tuple[Parts, list[Fault]]:
-    """The rows of these languages and splits, and which of them could not be read at all."""
-    columns = parse_columns(source.columns)
-    problems = [Fault(source.data, reason) for reason in listing.missing.values()]
-    parts: Parts = {}
-    for language, splits in wanted.items():
-        places = listing.places[language]
-        held_out = is_held_out(source, places)
-        for split in dict.fromkeys("train" if held_out and split == "validation" else split for split in splits):
-            if split not in places:
-                hint = "; `validation_fraction` 0.1 takes one from train" if split == "validation" else ""
-                there = listed(places) if places else "none"
-                problems.append(Fault(f"{source.data}, {language}", f"no split {split}; it has {there}{hint}"))
-                continue
-            shards = parts.setdefault((language, split), [])
-            for file in places[split].files:
-                try:
-                    shards.append(read_file(file, columns, places[split]))
-                except CacheError:
-                    raise
-                except InputError as error:
-                    problems.append(Fault(str(file), str(error)))
-            if not places[split].files:
-                try:
-                    shards.append(read_hub(source.data, listing.configs[language], split, columns))
-                except CacheError:
-                    raise
-                except InputError as error:
-                    problems.append(Fault(f"{source.data} {listing.configs[language]} {split}", str(error)))
-    return parts, problems
-
-
-def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
-    """The rows of a local file. Raises InputError for one that can not be read to its end."""
-    try:
-        key = (state_of(file), sorted(columns.items()))
-    except OSError as error:
-        raise InputError(error.strerror) from error
-    stored = arrow_store.store(key, str(file), lambda: readers.read(file, columns))
-    names = readers.tag_names(file, columns) or class_names(place.features, columns)
-    return Part(stored, names if stored.has_ids else None)
-
-
-def state_of(file: Path) -> tuple[str | int, ...]:
-    """What differs once a file is changed or replaced, even by one of equal size and time of change. Raises OSError."""
-    state = file.stat()
-    return str(file.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
-
-
-def read_hub(data: str, config: str, split: str, columns: dict[str, str]) -> Part:
-    """The rows of a split on the Hub. Raises InputError for columns that are missing or of another type."""
-    try:
-        loaded = load_dataset(data, config, split=split)
-    except (OSError, RuntimeError, ValueError) as error:  # what datasets raises for names, files and network
-        raise InputError(single_line(error)) from error
-    schema = loaded.features.arrow_schema
-    names = word_and_tag(schema, columns)
-
-    def tables() -> Iterator[pa.Table]:
-        return as_rows(arrow_store.batches(loaded.select_columns(list(names))), schema, columns)
-
-    files = [state_of(Path(file["filename"])) for file in loaded.cache_files]
-    stored = arrow_store.store((files, sorted(columns.items())), f"{data} {config} {split}", tables)
-    return Part(stored, class_names(loaded.features, columns) if stored.has_ids else None)
-
-
 def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[ParsedLabels, TagSet]:
     """All tag names of the corpus taken apart, and the IOB2 tags that they become. Raises InputError."""
     used_names: dict[tuple[str, str], list[tuple[str, ...]]] = {}
@@ -285,14 +216,6 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
 def is_held_out(source: Source, places: Mapping[str, Place]) -> bool:
     """Whether the validation sentences of a language are taken from its training sentences."""
     return source.validation_fraction is not None and "validation" not in places and "train" in places
-
-
-def parse_columns(text: str) -> dict[str, str]:
-    """`auto` -> {}, `word=1,tag=2` -> {"word": "1", "tag": "2"}. Raises InputError on anything else."""
-    pairs = [] if text == "auto" else [item.strip().partition("=") for item in text.split(",")]
-    if bad := [key + equals + value for key, equals, value in pairs if key not in ("word", "tag") or not value]:
-        raise InputError(f"`columns` {bad[0]}: give word=1,tag=2 (numbers from 0, names in JSON Lines, CSV, Parquet)")
-    return {key: value for key, _, value in pairs}
 
 
 def write_skipped(corpora: Iterable[Corpus], file: Path) -> None:

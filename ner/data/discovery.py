@@ -12,6 +12,7 @@ from datasets.config import REPOCARD_FILENAME, REPOYAML_FILENAME
 
 from ner.data.configs import config_names, configs_by_language, resolve_config, shown
 from ner.data.readers import SUFFIXES, suffix_of
+from ner.data.remote import is_address, name_of, numbered
 from ner.errors import InputError, listed, shorten, single_line
 from ner.files import file_errors, parse_yaml
 
@@ -19,18 +20,21 @@ SAME_SPLIT = (("train", "training"), ("validation", "dev", "valid", "val"), ("te
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[\w-]+)?")  # a code, such as de or zh-classical
+OF_SPLIT = re.compile(r"(\w[\w-]*)=(.+)")  # train=https://host/train.jsonl
 NAME_IT = "name what is elsewhere yourself: `data` with that path"
 
 
 @dataclass(frozen=True)
 class Place:
-    """One split of one language. files: local ones; none: a split of that config on the Hub.
+    """One split of one language. files: local ones; none: at an address, or a split of that config on the Hub.
 
-    features: as a card declares them.
+    addresses: of files that are fetched, those of a Hub config where its files have names; features: as a card declares
+    them.
     """
 
     files: tuple[Path, ...] = ()
     features: Features | None = None
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
     """Languages and splits of a corpus. Raises InputError where there is no corpus.
 
     data: a path with {lang} and {split} in it (and * for shards), a file, a folder in Hub layout or of files
-    {lang}/{split}.jsonl and the like, or a Hub name. languages: those that are wanted, None for all.
+    {lang}/{split}.jsonl and the like, a Hub name, or an address. languages: those that are wanted, None for all.
     splits: a file by itself is the first of them.
     """
     with file_errors(shorten(data)):  # a name that is too long, a folder that may not be looked into
@@ -60,6 +64,8 @@ def find(data: str, languages: Sequence[str] | None, splits: Sequence[str], data
 def find_at(data: str, languages: Sequence[str] | None, splits: Sequence[str], data_config: str) -> Listing:
     """As `find`. Raises OSError, too."""
     path = Path(data)
+    if is_address(data):
+        return of_address(data, languages, splits)
     if "{" in data or "*" in data:
         return of_pattern(data, languages)
     if path.is_file():
@@ -121,6 +127,32 @@ def of_pattern(pattern: str, languages: Sequence[str] | None) -> Listing:
         if not suffix_of(file):
             raise InputError(f"{file}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
     return of_files(pattern, found, languages, several="*" in pattern)
+
+
+def of_address(data: str, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
+    """Files at an address with {lang}, {split} and {00..99} for shards in it. Whether they are there shows later.
+
+    data: one address for all splits, or `train=ADDRESS,validation=ADDRESS`, some of which may be paths.
+    """
+    if languages is None:
+        raise InputError(f"{data}: nothing lists what is there; name the languages")
+    items = [OF_SPLIT.match(item) for item in data.split(",")]
+    named = {item[1]: item[2] for item in items if item}
+    if len(named) < len(items):
+        named = dict.fromkeys(splits if "{split}" in data else splits[:1], data)
+    for address in named.values():
+        if not suffix_of(Path(name_of(address))):
+            raise InputError(f"{address}: no reader for this name; files end in {listed(SUFFIXES)}, each also with .gz")
+        if "::" in address or "*" in address:
+            raise InputError(f"{address}: takes no :: and no *; number the shards, like train-{{0000..0099}}.parquet")
+        if "{lang}" not in address:
+            single_language(address, languages)
+
+    def place(language: str, split: str) -> Place:
+        names = tuple(numbered(named[split].replace("{lang}", language).replace("{split}", split)))
+        return Place(addresses=names) if is_address(named[split]) else Place(tuple(map(Path, names)))
+
+    return Listing({language: {split: place(language, split) for split in named} for language in languages})
 
 
 def of_folder(folder: Path, languages: Sequence[str] | None, splits: Sequence[str]) -> Listing:
@@ -249,7 +281,10 @@ def of_builder(data: str, builder: Any) -> dict[str, Place]:
     """Splits of a config: local files where there are some, which `ner.data.readers` reads and checks row by row."""
     files = builder.config.data_files or {}
     if not Path(data).is_dir():
-        return by_usual_names({str(split): Place() for split in files or builder.info.splits or ()})
+        addresses = {str(split): tuple(map(str, paths)) for split, paths in files.items()}
+        features = builder.info.features
+        names = map(str, files or builder.info.splits or ())
+        return by_usual_names({name: Place((), features, addresses.get(name, ())) for name in names})
     places = {}
     for split, paths in files.items():
         unread = [path for path in paths if not suffix_of(Path(path))]

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Item = TypeVar("Item")
 SHOWN = 20
 HOPELESS = 10  # this many bad lines before the first good one: it is another kind of file
 
@@ -30,6 +31,12 @@ class Fault:
 @dataclass(frozen=True)
 class Undecided(Fault):
     """A row of an annotation tool that no person has accepted: left out and counted, and no fault of the data."""
+
+
+def placed(items: Iterable[Item], place: str) -> Iterator[Item]:
+    """What a reader yields, with the place of its faults: where the file that it reads comes from."""
+    for item in items:
+        yield replace(item, place=place) if isinstance(item, Fault) else item
 
 
 def report(

@@ -5,8 +5,9 @@ nothing is communicated to know who does what, how many labels a step has, or wh
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -126,13 +127,36 @@ class EpochPlan(Sequence[Step]):
     def drawn_of_languages(self) -> np.ndarray:
         """int64 [languages]: sentences of each language in an epoch, repeated ones included."""
         assert self.languages is not None
-        sizes = np.bincount(self.languages)
-        weights = sizes ** (1 / self.temperature)
-        shares = len(self.languages) * weights / weights.sum()
-        drawn = np.floor(shares).astype(np.int64)
-        rest = len(self.languages) - drawn.sum()  # goes to those that lose most by rounding
-        drawn[np.argsort(drawn - shares, kind="stable")[:rest]] += 1
-        return drawn
+        return apportion(np.bincount(self.languages) ** (1 / self.temperature), len(self.languages))
+
+    def of_epoch(self, number: int) -> "EpochPlan":
+        """The plan of another epoch.
+
+        Args:
+            number: Of the epoch, from 0.
+
+        Returns:
+            A plan of the same sentences in the order of that epoch.
+        """
+        return replace(self, epoch=number)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a run that goes on needs beside the number of its step, which is nothing: the order is a pure function.
+
+        Args:
+            step: The last that was made.
+
+        Returns:
+            Plain numbers and texts for a checkpoint.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Makes the plan go on from there.
+
+        Args:
+            state: What `state` gave.
+        """
 
     def __getitem__(self, step: int) -> Step:  # type: ignore[override]
         """One step: its sentences, and the micro-batches of each process.
@@ -207,6 +231,15 @@ class EpochPlan(Sequence[Step]):
             for row_length, rows in sorted(by_length.items(), reverse=True)
             for part in np.array_split(np.arange(len(rows)), -(-len(rows) * row_length // self.max_tokens))
         ]
+
+
+def apportion(weights: Sequence[float] | np.ndarray, total: int) -> np.ndarray:
+    """int64 [weights]: whole numbers in proportion to the weights, `total` together."""
+    shares = total * np.asarray(weights, np.float64) / np.sum(weights)
+    whole = np.floor(shares).astype(np.int64)
+    rest = total - whole.sum()  # goes to those that lose most by rounding
+    whole[np.argsort(whole - shares, kind="stable")[:rest]] += 1
+    return whole
 
 
 def draw_sentences(languages: np.ndarray, drawn: np.ndarray, seed: int, epoch: int) -> np.ndarray:

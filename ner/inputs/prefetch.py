@@ -1,13 +1,13 @@
 """The tensors of the steps to come, made in a thread while the device computes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from ner.inputs.batching import EpochPlan, Step
+from ner.inputs.buffers import BufferPlan
 from ner.inputs.collators import Collator, collate
 from ner.utils import ahead
 
@@ -18,7 +18,7 @@ pinned_memory: Allocate = partial(torch.empty, dtype=torch.uint8, pin_memory=Tru
 
 
 def prefetch(
-    plan: EpochPlan,
+    plan: EpochPlan | BufferPlan,
     collator: Collator,
     rank: int,
     first: int,
@@ -38,15 +38,17 @@ def prefetch(
     """
     if allocate is None and device.type == "cuda":
         allocate = pinned_memory
-    of_epoch = {plan.epoch: plan}  # the latest: its order of sentences is made once
+    latest: dict[int, EpochPlan] = {}  # of one epoch: its order of sentences is made once
 
     def tensors(number: int) -> tuple[Step, list[dict[str, Tensor]]]:
         epoch, index = divmod(number - 1, len(plan))
-        if epoch not in of_epoch:
-            of_epoch.clear()
-            of_epoch[epoch] = replace(plan, epoch=epoch)
-        step = of_epoch[epoch][index]
-        batches = [collate(plan.encoded, part, collator, with_words=with_words) for part in step.micro_batches[rank]]
+        if epoch not in latest:
+            latest.clear()
+            latest[epoch] = plan.of_epoch(epoch)
+        step = latest[epoch][index]
+        batches = [
+            collate(latest[epoch].encoded, part, collator, with_words=with_words) for part in step.micro_batches[rank]
+        ]
         return step, in_one_block(batches, allocate) if allocate else batches
 
     return ahead(tensors, range(first, last + 1))

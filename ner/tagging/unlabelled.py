@@ -12,9 +12,10 @@ from datasets import Dataset, concatenate_datasets
 from ner.data import faults
 from ner.data.arrow_store import WORDS, Row, batches, content_hash, store
 from ner.data.conversion import convert
-from ner.data.corpus import Corpus, Source, load_corpus, state_of
+from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.discovery import LANGUAGE, find
 from ner.data.faults import Fault
+from ner.data.parts import state_of
 from ner.data.sampling import leave_share, parse_sample
 from ner.data.tag_schemes import ParsedLabels
 from ner.data.words import characters_key, split_edges

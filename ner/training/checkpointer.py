@@ -1,6 +1,8 @@
 """Keeps a run: checkpoints it beside the training, finds where it stopped, and goes on from there."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,7 +16,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ner.arguments import parse_interval
 from ner.config import TrainConfig
-from ner.errors import single_line
+from ner.data.remote import FetchError
+from ner.errors import InputError, single_line
+from ner.inputs.batching import EpochPlan
+from ner.inputs.buffers import BufferPlan
 from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.model import save_model
 from ner.runtime import main_process_first, say, warn
@@ -47,14 +52,14 @@ class Checkpointer:
         scheduler: LRScheduler,
         average: RunningMean,
         fingerprint: str,
-        steps_per_epoch: int,
+        plan: EpochPlan | BufferPlan,
     ) -> None:
         """model, optimizer: prepared; fingerprint: of the sentences, which a run that goes on must share."""
         number, unit = parse_interval(config.checkpoint_every, "`checkpoint_every`", "em")
         self.run, self.keep, self.fingerprint = config.folder, config.keep, fingerprint
         self.accelerator, self.model, self.optimizer, self.scheduler = accelerator, model, optimizer, scheduler
-        self.average = average
-        self.every_steps = {"steps": 1, "epochs": steps_per_epoch}.get(unit, 0) * number
+        self.average, self.plan = average, plan
+        self.every_steps = {"steps": 1, "epochs": len(plan)}.get(unit, 0) * number
         self.every_seconds = 60 * number if unit == "minutes" else float("inf")
         self.last = time.monotonic()
         self.thread = ThreadPoolExecutor(max_workers=1)
@@ -72,6 +77,7 @@ class Checkpointer:
         kept = state.read_snapshot(folder)
         state.restore_state(kept, self.accelerator, self.model, self.optimizer.optimizer, self.scheduler)
         self.average.restore(kept.under("average/"), kept.state.get("averaged", 0))  # 0: an older version's
+        self.plan.restore(kept.state.get("plan", {}))
         progress = Progress(**{item.name: kept.state[item.name] for item in fields(Progress)})
         with main_process_first(self.accelerator, per_machine=False):
             best = progress.best["step"]
@@ -97,6 +103,7 @@ class Checkpointer:
         numbers = {
             **asdict(progress),
             "averaged": self.average.count,
+            "plan": self.plan.state(progress.step),
             "meter": meter.state(),
             "fingerprint": self.fingerprint,
         }
@@ -122,6 +129,20 @@ class Checkpointer:
         is_written = self.log_written(log, point, wait_for_it=stop)
         if stop:
             raise PreemptedError(progress.step, is_written=is_written)
+
+    @contextlib.contextmanager
+    def kept_on_bad_input(self, progress: Progress, meter: Meter) -> Iterator[None]:
+        """Checkpoints what was done before sentences that can not be used came in a stream, on all processes.
+
+        Not where a file could not be fetched, and others may go on: these wait for this one elsewhere.
+        """
+        try:
+            yield
+        except InputError as error:
+            if self.accelerator.num_processes == 1 or not isinstance(error, FetchError):
+                self.save(progress, meter)
+                self.wait()
+            raise
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:
         """Checkpoints, then prunes. stopped: seconds that training stood still. Returns what there is to log."""

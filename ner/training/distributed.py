@@ -43,17 +43,19 @@ def prepare(
     return cast(nn.Module, prepared), cast(AcceleratedOptimizer, wrapped)
 
 
-def settle_buckets(accelerator: Accelerator, model: nn.Module, job: Job, accumulate: Compute) -> None:
+def settle_buckets(accelerator: Accelerator, model: nn.Module, job: Job, accumulate: Compute, number: int) -> None:
     """For a run that goes on: a backward pass that changes nothing, so that its sums are those of one not interrupted.
 
     DDP exchanges gradients in buckets, and arranges them anew after its first backward pass. From three processes on,
-    the place of a gradient decides in which order its parts are added up, and so how the sum is rounded.
+    the place of a gradient decides in which order its parts are added up, and so how the sum is rounded. number: of the
+    last step that was made.
     """
     if not isinstance(model, DistributedDataParallel):
         return
     before = random_state()
-    step = job.plan[0]
-    batch = collate(job.plan.encoded, step.micro_batches[accelerator.process_index][0], job.collator, with_words=False)
+    plan = job.plan.of_epoch(number // len(job.plan))
+    step = plan[0]
+    batch = collate(plan.encoded, step.micro_batches[accelerator.process_index][0], job.collator, with_words=False)
     accumulate(to_device(batch, accelerator.device), step.num_labels, True)
     model.zero_grad()
     set_random_state(before)

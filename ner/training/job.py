@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ner.inputs.batching import EpochPlan
+from ner.inputs.buffers import BufferPlan
 from ner.inputs.collators import Collator
 from ner.modeling.embedding_trimming import TrimmedEmbedding
 from ner.modeling.loss import micro_batch_loss
@@ -30,7 +31,7 @@ class Job:
     tokenizer: PreTrainedTokenizerBase
     data: Data
     collator: Collator
-    plan: EpochPlan
+    plan: EpochPlan | BufferPlan
     optimizer: Optimizer
     scheduler: LRScheduler
     num_steps: int
@@ -43,6 +44,18 @@ class Job:
     def point(self, step: int) -> dict[str, Any]:
         """Where a log entry stands."""
         return {"step": step, "epoch": round(step / len(self.plan), 4)}
+
+    def sentences(self, step: int) -> dict[str, Any]:
+        """What the training sentences were, for metrics.json: how many, all that there are, and those of a stream."""
+        if isinstance(self.plan, BufferPlan):
+            drawn = self.plan.drawn(step)
+            return {"train_sentences": sum(drawn.values()), "train_sentences_by_language": drawn, "sentences": {}}
+        sizes, corpus = self.data.sizes, self.data.corpus
+        return {
+            "train_sentences": sum(sizes.values()),
+            "train_sentences_by_language": sizes,
+            "sentences": {language: len(corpus[language]["train"]) for language in sizes},
+        }
 
     def evaluation_is_due(self, progress: Progress) -> bool:
         """Whether the validation sentences are to be scored now."""

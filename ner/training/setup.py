@@ -1,5 +1,6 @@
 """What `build` of train.py sets up: the sentences as the encoder reads them, the plan of batches, the run folder."""
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,18 +19,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from ner.arguments import read_config, to_yaml
 from ner.config import FREE_ON_RESUME, UNKNOWN_LICENSE, TrainConfig
 from ner.config.augmentation import Augmentation
+from ner.config.data import parse_shares
 from ner.data.augmentation import augment
-from ner.data.corpus import Corpus, write_skipped
+from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.data.sampling import lay_end_to_end, sizes_of
+from ner.data.streaming import open_streams
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
+from ner.inputs.buffers import BufferPlan, Stream
 from ner.inputs.collators import Collator, PackedCollator, choose_collator
-from ner.inputs.encoding import Encoded
+from ner.inputs.encoding import Encoded, encode
 from ner.inputs.encoding_cache import encode_once
 from ner.inputs.soft_targets import SoftEncoded, Unlabelled
 from ner.modeling.loss import micro_batch_loss
-from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone
+from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone, warn
 from ner.training import checkpoint
 from ner.training.class_weights import described, tag_weights
 from ner.training.environment import checkout
@@ -49,7 +53,8 @@ class Data:
     order: int [sentences], the sentences of `train` in the order that epochs are drawn from; languages: int
     [sentences], the language of each of these, as a number, and behind these one for each part of the unlabelled text;
     sizes: how many annotated ones there are of each, without copies and unlabelled ones, which stand behind them;
-    chosen: as of `choose_validation`; fingerprint: equal where all of it is.
+    chosen: as of `choose_validation`; fingerprint: equal where all of it is; stream: where the sentences come from if
+    they stream: there are none then, and `train` has some to validate on, for what is tried on a few.
     """
 
     corpus: Corpus
@@ -60,11 +65,23 @@ class Data:
     languages: np.ndarray
     sizes: dict[str, int]
     chosen: dict[str, np.ndarray] | None
+    stream: Stream | None = None
 
-    @property
-    def num_annotated(self) -> int:
-        """Annotated sentences that are trained on."""
-        return sum(self.sizes.values())
+    def described(self) -> str:
+        """What is trained on, for a message."""
+        return (
+            self.stream.described()
+            if self.stream
+            else (f"{sum(self.sizes.values()):,} sentences: {self.corpus.sizes(self.sizes)}")
+        )
+
+
+def read_corpus(config: TrainConfig) -> Corpus:
+    """The sentences to train and validate on; to validate on alone, if the others stream. Raises InputError."""
+    source = Source.of(config)
+    if not config.stream_buffer:
+        return load_corpus(source, config.train_on, ("train", "validation"))
+    return load_corpus(replace(source, sample=("all",)), config.train_on, ("validation",), by_file=True)
 
 
 def annotated(config: TrainConfig, corpus: Corpus) -> tuple[Dataset, np.ndarray, np.ndarray]:
@@ -96,6 +113,19 @@ def encode_data(
                 progress=bar.update,
             )
 
+    def validation_sentences() -> dict[str, Encoded]:
+        return {name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on}
+
+    if config.stream_buffer:
+        with main_process_first(accelerator):
+            validation = validation_sentences()
+        stream = open_stream(config, accelerator, corpus, tokenizer, config.max_length or longest)
+        content = [*(part.fingerprint() for part in validation.values()), stream.fingerprint()]
+        chosen = choose_validation(config, {}, {name: part.num_sentences for name, part in validation.items()})
+        nothing = numbers(0)
+        return Data(
+            corpus, next(iter(validation.values())), nothing, validation, " ".join(content), nothing, {}, chosen, stream
+        )
     sentences, order, languages = annotated(config, corpus)
     sizes = sizes_of(languages, config.train_on)
     with main_process_first(accelerator):
@@ -112,18 +142,30 @@ def encode_data(
         train = encoded(sentences, "encode train")
         if unlabelled:
             train = SoftEncoded.of(train, unlabelled.probabilities, config.certainty_power)
-        validation = {
-            name: encoded(corpus[name]["validation"], f"encode {name} validation") for name in config.train_on
-        }
+        validation = validation_sentences()
     content = [part.fingerprint() for part in (train, *validation.values())]
     fingerprint = " ".join([*content, hashlib.sha256(order.astype(np.int64).data).hexdigest()])
     chosen = choose_validation(config, sizes, {name: part.num_sentences for name, part in validation.items()})
     return Data(corpus, train, order, validation, fingerprint, languages, sizes, chosen)
 
 
+def open_stream(
+    config: TrainConfig, accelerator: Accelerator, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Stream:
+    """The training sentences as a stream, which stands at its beginning. Raises InputError."""
+    assert config.stream_buffer
+    own = copy.deepcopy(tokenizer)  # used in a thread, while the other is saved with a model
+    encode_buffer = partial(
+        encode, tokenizer=own, tags=corpus.tags, max_length=max_length, label_tokens=config.label_tokens
+    )
+    streams = open_streams(corpus, config.train_on, config.seed, partial(warn, accelerator))
+    shares = parse_shares(config.stream_shares, config.train_on)
+    return Stream(streams, shares, config.stream_buffer, encode_buffer)
+
+
 def plan_batches(
     config: TrainConfig, accelerator: Accelerator, model: PreTrainedModel, data: Data
-) -> tuple[Collator, EpochPlan, str]:
+) -> tuple[Collator, EpochPlan | BufferPlan, str]:
     """How sentences become tensors, which ones make each step, and why the rows are packed or padded."""
     probe = [data.train[i] for i in range(min(16, len(data.train)))]
     row_length = config.row_length_on(accelerator.device.type)
@@ -145,7 +187,7 @@ def plan_batches(
         groups = [*data.sizes, *[UNLABELLED] * (len(plan.drawn_of_languages) - len(data.sizes))]
         drawn = zip(groups, plan.drawn_of_languages, strict=True)
         say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
-    return collator, plan, why
+    return collator, data.stream.plan(plan) if data.stream else plan, why
 
 
 def make_loss(config: TrainConfig, accelerator: Accelerator, data: Data) -> Loss:
@@ -198,6 +240,8 @@ def open_run_folder(
                 f"what auto is on {device}; `row_length` {stored.row_length} goes on with rows as they were"
             )
         check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, data.fingerprint, why)
+    if data.stream and not start.resume_from:
+        data.stream.check()
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")

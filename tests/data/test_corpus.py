@@ -10,7 +10,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 from ner.cli import corpus as corpus_command
 from ner.data import faults
 from ner.data.arrow_store import tag_set, used_tags
-from ner.data.corpus import Source, load_corpus, parse_columns, read_hub, to_parquet, write_skipped
+from ner.data.corpus import Source, load_corpus, to_parquet, write_skipped
+from ner.data.parts import parse_columns, read_hub
 from ner.data.sampling import SWISS, join_languages
 from tests.conftest import write_json_lines
 
