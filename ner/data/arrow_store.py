@@ -81,7 +81,7 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
                 writer.add(item)
                 bar.update(len(item) if isinstance(item, pa.Table) else 1)
 
-    folder = cached((key, place), write)
+    folder = cached((key, place), write, kind="rows as read", content=place)
     summary = read_json(folder / "summary.json")
     return Rows(folder, place, **summary)
 

@@ -69,7 +69,8 @@ def convert(
             json.dumps({"tally": vars(tally), "num_faults": num_faults}), encoding="utf-8"
         )
 
-    folder = cached((rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names), write)
+    key = (rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names)
+    folder = cached(key, write, kind="rows in IOB2", content=rows.place)
     summary = read_json(folder / "summary.json")
     tally = SchemeStats(**{**summary["tally"], "prefixes": Counter(summary["tally"]["prefixes"])})
     return Converted(
