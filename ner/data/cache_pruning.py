@@ -147,6 +147,7 @@ def delete(folder: Path, *, dry_run: bool = False) -> bool:
             if not is_free:
                 return False
             for place in (folder.parent, folder):  # a folder whose files stay is not renamed
+                place.lstat()  # one that is not there is not one that may not be deleted
                 if not os.access(place, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
             if dry_run:

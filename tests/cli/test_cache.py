@@ -27,7 +27,7 @@ def test_where_it_is_and_what_is_in_it(cache, capsys, monkeypatch):  # noqa: F81
     assert kinds[1:] == [["a kind", "12", "0.0", "14 minutes ago"]]
     assert "Folders, the least recently used first, and 2 more" in text
     assert len(folders) == 1 + 10
-    assert folders[1][:5] == ["a kind", f"...{'x' * 33}/11", "0.0", "11 days ago", ""]
+    assert folders[1][:5] == ["a kind", f"...{'x' * 34}/11", "0.0", "11 days ago", ""]
     assert (cache / folders[1][5] / "manifest.json").exists()
 
 

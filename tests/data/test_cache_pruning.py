@@ -11,7 +11,7 @@ from ner.data import cache_locks
 from ner.data.augmentation import augment
 from ner.data.cache import CacheError, cached, folder_of, is_cached
 from ner.data.cache_locks import LOCKS
-from ner.data.cache_pruning import DAY, DELETED, UNFINISHED, contents, parse_size, prune
+from ner.data.cache_pruning import DAY, DELETED, UNFINISHED, contents, delete, parse_size, prune
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.errors import InputError
@@ -144,6 +144,13 @@ def test_a_broken_manifest_is_ours_to_delete(cache, manifest):
     assert len(contents(cache)) == 1
     prune(cache)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", [folder_of("never made").name, f"{DELETED}1", f"{UNFINISHED}1"])
+def test_what_another_process_has_deleted_is_no_failure(cache, name):
+    made("one")
+    assert delete(cache / name)
+    assert delete(cache / name, dry_run=True)
 
 
 def test_one_that_can_not_be_deleted_keeps_no_other(cache, monkeypatch):
