@@ -5,6 +5,7 @@ usage: ner COMMAND [options]        (ner COMMAND --help explains one)
 Look at data
   corpus        what is in a data set: sentences, words, entities, tag scheme, duplicates; convert it to Parquet
   tokens        how an encoder's tokenizer splits a text, and which sub-tokens are labelled
+  cache         what is kept of data that was read and encoded, where, and how much; delete what is not used
 
 Train and test
   train         fine-tune an encoder as a tagger             (accelerate launch train.py, of the repository)
@@ -42,6 +43,7 @@ from ner.arguments import BAD_INPUT, command, echo
 COMMANDS = (
     "corpus",
     "tokens",
+    "cache",
     "baseline",
     "average",
     "errors",

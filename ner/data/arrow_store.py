@@ -79,7 +79,7 @@ def store(key: object, place: str, read: Callable[[], Iterable[Row | Fault | pa.
         with tqdm(desc=f"read {place}", unit=" rows", delay=2, leave=False) as bar:
             write_rows(folder, place, read(), bar.update)
 
-    return stored(cached((key, place), write), place)
+    return stored(cached((key, place), write, kind="rows as read", content=place), place)
 
 
 def write_rows(

@@ -71,7 +71,8 @@ def augment(sentences: Dataset, languages: np.ndarray, items: Sequence[str], see
         (folder / "summary.json").write_text(json.dumps(counts), encoding="utf-8")
 
     content = (content_hash(sentences), hashlib.sha256(languages.tobytes()).hexdigest(), tag_set(sentences).names)
-    folder = cached(("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version), write)
+    key = ("copies", VERSION, content, wanted.items, seed, unicodedata.unidata_version)
+    folder = cached(key, write, kind="augmented copies", content=f"{' '.join(items)}, of {len(sentences):,} sentences")
     copies = Dataset.from_file(str(folder / "rows.arrow"))
     return Augmented(
         sentences=concatenate_datasets([sentences, copies.remove_columns([ROW, SOURCE])]),

@@ -41,7 +41,11 @@ def convert(
     id_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
     """
     key = (rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names)
-    return converted(cached(key, lambda folder: write_converted(folder, rows, id_names, names, mapping, tags)))
+
+    def write(folder: Path) -> None:
+        write_converted(folder, rows, id_names, names, mapping, tags)
+
+    return converted(cached(key, write, kind="rows in IOB2", content=rows.place))
 
 
 def write_converted(

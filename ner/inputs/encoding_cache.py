@@ -56,7 +56,7 @@ def encode_once(
 
     layout = [(name, np.dtype(dtype).str) for name, dtype in DTYPES.items()]
     key = ("encoded", layout, content, options, label_tokens)
-    return mapped(cached(key, write))
+    return mapped(cached(key, write, kind="encoded sentences", content=f"{len(dataset):,} sentences"))
 
 
 def write_parts(parts: Iterable[Encoded], folder: Path) -> None:

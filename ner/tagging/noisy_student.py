@@ -40,7 +40,12 @@ def add_copies(unlabelled: Unlabelled, items: Sequence[str], seed: int) -> tuple
     for part in in_parts(targets):
         content.update(part.data)
     key = (VERSION, content_hash(unlabelled.sentences), content.hexdigest())
-    folder = cached(("tagged by a teacher", *key), lambda folder: write_tagged(unlabelled, folder / "rows.arrow"))
+    folder = cached(
+        ("tagged by a teacher", *key),
+        lambda folder: write_tagged(unlabelled, folder / "rows.arrow"),
+        kind="rows tagged by teachers",
+        content=f"{len(unlabelled.sentences):,} sentences",
+    )
     tagged = Dataset.from_file(str(folder / "rows.arrow"))
     augmented = augment(tagged, unlabelled.part, items, seed)
     origins, num_sentences = augmented.origins, len(tagged)
@@ -56,7 +61,8 @@ def add_copies(unlabelled: Unlabelled, items: Sequence[str], seed: int) -> tuple
             for rows, of_rows in zip(batches(copies), batches(origins), strict=True):
                 file.write(targets_of_copies(rows, of_rows, targets, offsets).data)
 
-    folder = cached(("targets of copies", *key, content_hash(copies), origins_hash(origins)), write)
+    key_of_copies = ("targets of copies", *key, content_hash(copies), origins_hash(origins))
+    folder = cached(key_of_copies, write, kind="soft targets of copies", content=f"{len(copies):,} copies")
     flat = np.memmap(folder / TARGETS, dtype=np.float16, mode="r")
     with_copies = Unlabelled(augmented.sentences, augmented.languages, flat.reshape(-1, targets.shape[1]))
     return with_copies, augmented.note

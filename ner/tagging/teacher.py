@@ -82,6 +82,7 @@ def soft_targets(
     teachers = [load_teacher(name, tags, accelerator, max_tokens) for name in names]
     content = (content_hash(sentences), tags.names, [teacher.fingerprint() for teacher in teachers])
     key = ("soft targets", *content)
+    holds = {"kind": "soft targets", "content": f"of {' '.join(names)}, {len(sentences):,} sentences"}
     chunks = probabilities(teachers, sentences, tags, accelerator)
 
     def write(folder: Path) -> None:
@@ -96,10 +97,10 @@ def soft_targets(
 
     if any(gather_object([not is_cached(key)])):
         if accelerator.is_local_main_process:  # one on each machine: they need not share the cache
-            cached(key, write)
+            cached(key, write, **holds)
         collections.deque(chunks, maxlen=0)  # what a process does not write, it computes with the others
     with main_process_first(accelerator):
-        folder = cached(key, write)
+        folder = cached(key, write, **holds)
     table: np.ndarray = np.load(folder / TARGETS, mmap_mode="r")
     return table
 

@@ -16,6 +16,7 @@ import pytest
 from ner.data import arrow_store
 from ner.data.arrow_store import Row
 from ner.data.cache import cached
+from ner.data.cache_locks import LOCKS
 from ner.data.corpus import Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.errors import InputError
@@ -45,23 +46,29 @@ def forbidden():
     pytest.fail("read again")
 
 
+def folders(cache: Path) -> list[Path]:
+    """All that is ours there, but for the file of locks."""
+    return [path for path in cache.iterdir() if path.name != LOCKS]
+
+
 def content_of(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("umask", "of_folder", "of_file"), [(0o022, 0o755, 0o644), (0o002, 0o775, 0o664)])
 def test_permissions_are_those_of_the_umask(cache, german, tokenizer, umask, of_folder, of_file):
-    """A cache that users share is read by all that the umask lets in."""
+    """A cache that users share is read by all that the umask lets in; who may write there may lock."""
     before = os.umask(umask)
     try:
         stored()
         encode_once(german.select(range(5)), tokenizer, TAGS, max_length=16)
     finally:
         os.umask(before)
-    folders = list(cache.iterdir())
-    assert len(folders) == 2
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {of_folder}
-    assert {stat.S_IMODE(file.stat().st_mode) for folder in folders for file in folder.iterdir()} == {of_file}
+    found = folders(cache)
+    assert len(found) == 2
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in found} == {of_folder}
+    assert {stat.S_IMODE(file.stat().st_mode) for folder in found for file in folder.iterdir()} == {of_file}
+    assert stat.S_IMODE((cache / LOCKS).stat().st_mode) == of_file
 
 
 def test_what_is_used_of_it_writes_nothing_into_it(corpus_folder, cache):
@@ -96,7 +103,7 @@ def zeros(file: Path) -> None:
 def test_damage_is_noticed_and_made_again(cache, name, damage):
     items = [*ROWS, Row(5, [], [])]
     found = stored(items)
-    (folder,) = cache.iterdir()
+    (folder,) = folders(cache)
     before = content_of(folder)
     damage(folder / name)
     assert stored(items) == found
@@ -106,13 +113,13 @@ def test_damage_is_noticed_and_made_again(cache, name, damage):
 
 def test_a_folder_without_its_files_is_made_again(cache):
     stored()
-    (folder,) = cache.iterdir()
+    (folder,) = folders(cache)
     for remains in (Path.mkdir, Path.touch):
         shutil.rmtree(folder, ignore_errors=True)
         folder.unlink(missing_ok=True)
         remains(folder)
         assert len(stored()) == 2
-        assert list(cache.iterdir()) == [folder]
+        assert folders(cache) == [folder]
         shutil.rmtree(folder)
 
 
@@ -155,7 +162,7 @@ def test_the_slower_of_two_takes_what_the_faster_made(cache, was_damaged):
         1,
         4,
     ]
-    assert len(list(cache.iterdir())) == 1
+    assert len(folders(cache)) == 1
     assert next(cache.glob("ner-*/rows.arrow")).stat().st_ino == inode[0]
 
 
@@ -176,7 +183,7 @@ def test_another_process_is_faster_by_a_moment(cache, monkeypatch, was_damaged):
 
     monkeypatch.setattr(Path, "rename", late)
     assert len(stored()) == 2
-    assert list(cache.iterdir()) == others
+    assert folders(cache) == others
 
 
 HOLD = """
@@ -237,13 +244,13 @@ def test_a_full_disk(cache, german, tokenizer, what):
             work()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not list(cache.iterdir())
+    assert not folders(cache)
 
 
 def test_a_folder_of_somebody_else_that_is_damaged(cache, monkeypatch):
     """It can not be replaced: its name, and the way out."""
     stored()
-    (folder,) = cache.iterdir()
+    (folder,) = folders(cache)
     cut(folder / "rows.arrow")
     rename = Path.rename
 
@@ -255,7 +262,7 @@ def test_a_folder_of_somebody_else_that_is_damaged(cache, monkeypatch):
     monkeypatch.setattr(Path, "rename", refused)
     with pytest.raises(InputError, match=rf"^{folder}: Operation not permitted; .*HF_DATASETS_CACHE"):
         stored()
-    assert list(cache.iterdir()) == [folder]
+    assert folders(cache) == [folder]
 
 
 def test_a_file_that_another_replaces_is_read_again(tmp_path):
@@ -280,7 +287,7 @@ def test_a_file_that_another_replaces_is_read_again(tmp_path):
 def test_check_sums_are_those_of_the_files(cache):
     """What stands in the manifest is what `sha256sum` says."""
     stored()
-    (folder,) = cache.iterdir()
+    (folder,) = folders(cache)
     manifest = (folder / "manifest.json").read_text(encoding="utf-8")
     for name in ("rows.arrow", "summary.json", "faults.jsonl"):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() in manifest
