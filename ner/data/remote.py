@@ -1,12 +1,14 @@
 """Files at an address: https, the Hub (hf://), and what else fsspec has a package for (s3://, gs://)."""
 
 import re
+import shutil
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
-import httpx
 
 from ner.errors import InputError, single_line
 
@@ -59,7 +61,7 @@ def fetch(address: str, folder: Path) -> Path:
             raise
         except FileNotFoundError as error:
             raise FetchError(f"{address}: there is no such file") from error
-        except Exception as error:  # each file system has its own: httpx.HTTPError, ClientError of boto
+        except Exception as error:  # each file system has its own, as boto has
             reason = f"{type(error).__name__}: {single_line(error)}"
     raise FetchError(f"{address}: could not be fetched in {ATTEMPTS} attempts, {reason}")
 
@@ -74,14 +76,13 @@ def download(address: str, file: Path) -> None:
             raise FetchError(f"{address}: {single_line(error)}") from error
         system.get_file(path, str(file))
         return
-    with httpx.stream("GET", address, timeout=TIMEOUT, follow_redirects=True) as answer:
-        if answer.status_code in NO_SUCH:
-            raise FetchError(f"{address}: the server answers {answer.status_code} {answer.reason_phrase}")
-        answer.raise_for_status()
-        with file.open("wb") as content:
-            for part in answer.iter_raw(BYTES_PER_PART):
-                content.write(part)
-            size = content.tell()
-    length = answer.headers.get("content-length")
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer, file.open("wb") as content:
+            shutil.copyfileobj(answer, content, BYTES_PER_PART)
+            size, length = content.tell(), answer.headers.get("content-length")
+    except urllib.error.HTTPError as error:
+        if error.code in NO_SUCH:
+            raise FetchError(f"{address}: the server answers {error.code} {error.reason}") from error
+        raise
     if length is not None and int(length) != size:  # the connection ended early
         raise ConnectionError(f"{size:,} of {int(length):,} bytes came")

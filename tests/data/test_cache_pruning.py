@@ -17,7 +17,7 @@ from ner.data.sampling import join_languages
 from ner.errors import InputError
 from ner.inputs.encoding_cache import encode_once
 from tests.conftest import TAGS
-from tests.processes import forked, wait_until
+from tests.processes import SECONDS, forked, wait_until
 
 SIZE = 1000  # bytes of what a folder of the tests holds, beside its manifest
 
@@ -286,7 +286,7 @@ from ner.data.arrow_store import Row, store, tag_set
 from ner.data.corpus import Source, load_corpus
 from ner.inputs.encoding_cache import encode_once
 from ner.modeling.pretrained import load_tokenizer
-from tests.processes import wait_until
+from tests.processes import SECONDS, wait_until
 
 cache, corpus, encoder, go_on = sys.argv[1:]
 datasets.config.HF_DATASETS_CACHE = Path(cache)
@@ -317,7 +317,7 @@ def test_a_program_goes_on_while_others_prune(cache, corpus_folder, thin_encoder
         for wanted in ({}, {"unused_for": 0.0}, {"limit": 0}):
             assert len(prune(cache, **wanted).in_use) == 4
         go_on.touch()
-        assert reader.wait() == 0, reader.output
+        assert reader.wait(SECONDS) == 0, reader.output
     assert len(prune(cache).deleted) == 4  # its locks went with it
     assert [path.name for path in cache.iterdir()] == [LOCKS]
 
@@ -346,7 +346,7 @@ def test_makers_and_pruners_at_once(cache):
         wait_until(lambda: "ready" in up.output, up)
         while up.poll() is None or down.poll() is None:
             assert not prune(cache).failed
-        assert up.wait() == 0, up.output
-        assert down.wait() == 0, down.output
+        assert up.wait(SECONDS) == 0, up.output
+        assert down.wait(SECONDS) == 0, down.output
     prune(cache)
     assert [path.name for path in cache.iterdir()] == [LOCKS]

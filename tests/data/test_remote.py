@@ -19,7 +19,8 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, folder):
-        self.folder, self.asked = folder, Counter()
+        self.folder = folder
+        self.asked: Counter[str] = Counter()
         self.broken: dict[str, list[int]] = {}
         super().__init__(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server_port}"

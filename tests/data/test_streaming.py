@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ner.data.cache import UNFINISHED
+from ner.data.cache_pruning import UNFINISHED
 from ner.data.corpus import Source
 from ner.data.discovery import Place
 from ner.data.streaming import Position, SentenceStream, ShardReader

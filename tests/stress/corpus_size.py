@@ -38,6 +38,7 @@ from tests.stress.experiment import parse_options
 DEADLINE = 3 * 3600  # seconds, of a training
 EVERY = 0.2  # seconds between two looks at the memory
 PLANNED = 200  # steps whose plan and tensors are timed
+LENGTH = 512  # sub-tokens of a window: said to both, or they would not share what is encoded
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def planning_seconds(folder: Path, language: str, model: str) -> Iterator[float]
     """Seconds that the plan and the tensors of a step take, of one step after the other."""
     corpus = load_corpus(Source(str(folder)), [language], ("train",))
     rows = corpus[language]["train"]
-    encoded = encode_once(rows, load_tokenizer(model), corpus.tags, max_length=512)
+    encoded = encode_once(rows, load_tokenizer(model), corpus.tags, max_length=LENGTH)
     plan = EpochPlan(encoded, 64, 64, 8192, seed=42)
     collator = PackedCollator(1, 64)
     plan.order  # noqa: B018  # once an epoch
@@ -161,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = options.folder / f"data-{size}"
         write_corpus(data, Source(options.data, sample=("all",)), options.language, size)
         flags = ["--data", str(data), "--model", options.model, "--train-on", options.language, "--log-every", "1"]
+        flags += ["--max-length", str(LENGTH)]
         flags += ["--max-steps", str(options.steps), "--checkpoint-every", "1000", *more]
         run = options.folder / f"run-{size}"
         cold, warm = (train(run, flags, environment) for _ in range(2))
