@@ -128,6 +128,19 @@ def test_the_defaults_train(trained, folder):
     assert metrics["best"]["f1"] >= 0
 
 
+def test_sentences_stream_from_the_hub(online, folder):
+    """The files of two splits of one config are fetched, and none is kept."""
+    stream = ["--stream-buffer", "20", "--batch-size", "10", "--max-steps", "5", "--max-length", "32"]
+    more = ["--train-on", "de", "--mixed-precision", "no", "--output", folder / "streamed"]
+    done = online("train.py", *stream, *more)
+    assert done.status == 0, done.output
+    files = [url.rpartition("/")[2] for _, url in done.asked if url.endswith(".parquet")]
+    assert set(files) == {"train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"}
+    assert done.configs == {"PAN-X.de"}
+    assert content(folder / "streamed/metrics.json")["train_sentences"] == 50
+    assert not list(folder.rglob("ner-unfinished-*"))
+
+
 def test_a_run_is_tested_on_the_data_that_it_names(evaluated, folder):
     assert evaluated.status == 0, evaluated.output
     assert evaluated.repositories == {DATA}
