@@ -139,6 +139,12 @@ def test_sentences_stream_from_the_hub(online, folder):
     assert done.configs == {"PAN-X.de"}
     assert content(folder / "streamed/metrics.json")["train_sentences"] == 50
     assert not list(folder.rglob("ner-unfinished-*"))
+    tested = online("evaluate.py", folder / "streamed", "--languages", "fr", "--mixed-precision", "no")
+    assert tested.status == 0, tested.output
+    assert {url.rpartition("/")[2] for _, url in tested.asked if url.endswith(".parquet")} == {
+        "test-00000-of-00001.parquet"
+    }
+    assert "its training sentences streamed; which it is tested on is unknown" in tested.output
 
 
 def test_a_run_is_tested_on_the_data_that_it_names(evaluated, folder):

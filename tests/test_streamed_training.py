@@ -10,9 +10,13 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 import train
+from ner.data.corpus import Source
+from ner.data.discovery import Place
+from ner.data.streaming import SentenceStream, ShardReader
 from ner.inputs.batching import EpochPlan
+from ner.inputs.buffers import Stream
 from ner.training.metrics_log import JsonLinesLog
-from tests.conftest import write_small_encoder
+from tests.conftest import TAGS, write_small_encoder
 from tests.processes import ROOT, fork_ranks
 
 pytestmark = [pytest.mark.timeout(method="thread"), pytest.mark.usefixtures("fresh_accelerator")]
@@ -134,6 +138,17 @@ def test_two_processes_train_what_one_trains(flags, tmp_path, encoder):
     fork_ranks(2, ROOT / "train.py", *flags, "--output", tmp_path / "two")
     losses = [[entry["loss"] for entry in entries(found) if "loss" in entry] for found in (one, tmp_path / "two")]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_a_commit_to_a_repository_is_no_other_data():
+    def fingerprint(revision: str, name: str = "a.parquet", **shares: float) -> str:
+        place = Place(addresses=(f"hf://datasets/owner/name@{revision}/{name}",))
+        reader = ShardReader(place, Source("owner/name"), TAGS, print)
+        languages = {language: SentenceStream(reader, 0, 0) for language in shares}
+        return Stream(languages, shares, 100, pytest.fail).fingerprint()
+
+    assert fingerprint("123", de=1, fr=1) == fingerprint("456", de=1, fr=1)
+    assert len({fingerprint("1", de=1, fr=1), fingerprint("1", "b", de=1, fr=1), fingerprint("1", de=2, fr=1)}) == 3
 
 
 def test_other_files_are_another_run(flags, folder, tmp_path, capsys):

@@ -96,6 +96,11 @@ class TrainConfig(
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
 
     @property
+    def by_file(self) -> bool:
+        """As of `Source`: whether the training sentences stream."""
+        return self.stream_buffer is not None
+
+    @property
     def validation_sizes(self) -> dict[str, int] | Literal["train"] | None:
         """What `max_validation_sentences` asks for. Raises InputError for what makes no sense."""
         texts, name = self.max_validation_sentences or (), "--max-validation-sentences"

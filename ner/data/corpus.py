@@ -45,6 +45,8 @@ class Source:
         on_bad_row: `stop` reports all bad rows as one error; `skip` leaves them out.
         corrections: A file of corrected sentences, as of `ner.data.corrections`.
         fold: `2/5` leaves the second of five parts of `train` out, which is then the split `fold`.
+        by_file: Of a Hub data set, the files of a split are fetched alone, and not kept: for one whose training
+            sentences stream.
     """
 
     data: str
@@ -57,15 +59,18 @@ class Source:
     on_bad_row: Literal["stop", "skip"] = "stop"
     corrections: str | None = None
     fold: str | None = None
+    by_file: bool = False
 
     @classmethod
     def of(cls, options: Any) -> "Source":
         """From an object with these attributes.
 
         Args:
-            options: Options of a script, or any other object that has all attributes of a source.
+            options: Options of a script, or any other object that has all attributes of a source; by_file is False
+                where it is not there.
         """
-        return cls(**{item.name: getattr(options, item.name) for item in fields(cls)})
+        own = {item.name: getattr(options, item.name) for item in fields(cls) if item.name != "by_file"}
+        return cls(**own, by_file=getattr(options, "by_file", False))
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,7 @@ class Corpus:
         return ", ".join(f"{name} {few[name]}{whole[name]:,}{share[name]}" for name in used)
 
 
-def load_corpus(
-    source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None, *, by_file: bool = False
-) -> Corpus:
+def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
     """Sentences in file order or as sampled, every row checked.
 
     Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
@@ -119,7 +122,6 @@ def load_corpus(
         source: Where the sentences come from, and how they are read.
         languages: Languages to read, None for all. A single file holds one, which must be named.
         splits: Splits to read, None for all.
-        by_file: Of a Hub data set, the files of these splits are fetched alone, and not kept.
 
     Returns:
         The corpus, its tags converted to IOB2.
@@ -144,7 +146,7 @@ def load_corpus(
         ]
         for language, own in wanted.items()
     }
-    parts, problems = read_all(source.data, listing, to_read, parse_columns(source.columns), by_file=by_file)
+    parts, problems = read_all(source.data, listing, to_read, parse_columns(source.columns), by_file=source.by_file)
     converted: dict[tuple[str, str], list[Converted]] = {}
     try:
         names, tags = corpus_tags(source, parts, mapping)

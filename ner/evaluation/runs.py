@@ -148,6 +148,8 @@ def training_sentences(run: Run) -> tuple[Dataset, np.ndarray]:
     """
     if run.trained_from is None or run.options is None:
         raise InputError(f"{run.name}: nothing is known of its training")
+    if run.trained_from.by_file:
+        raise InputError(f"{run.name}: its training sentences streamed, and are not read once more")
     corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
     splits = {language: corpus[language]["train"] for language in run.trained_on}
     return join_languages(splits, run.max_train_sentences, run.options.slice_seed)
@@ -162,6 +164,9 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
     known: Seen = {}
     for run in runs:
         if run.trained_from is None or run.options is None:
+            continue
+        if run.trained_from.by_file:
+            found.append(f"{run.name}: its training sentences streamed; which it is tested on is unknown")
             continue
         try:
             trained, _ = training_sentences(run)

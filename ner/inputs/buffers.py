@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets import Dataset, concatenate_datasets
 
+from ner.data.remote import name_of
 from ner.data.streaming import Position, SentenceStream
 from ner.inputs.batching import EpochPlan, apportion
 from ner.inputs.encoding import Encoded
@@ -39,7 +40,8 @@ class Stream:
 
     def fingerprint(self) -> str:
         """Equal where the sentences come from files of the same names, in these shares."""
-        names = {language: stream.reader.names for language, stream in self.languages.items()}
+        # Without their folder: it may be moved, and a repository on the Hub get a new commit.
+        names = {language: list(map(name_of, stream.reader.names)) for language, stream in self.languages.items()}
         return hashlib.sha256(json.dumps([names, self.sizes]).encode()).hexdigest()
 
     def check(self) -> None:

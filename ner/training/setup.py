@@ -81,7 +81,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
     source = Source.of(config)
     if not config.stream_buffer:
         return load_corpus(source, config.train_on, ("train", "validation"))
-    return load_corpus(replace(source, sample=("all",)), config.train_on, ("validation",), by_file=True)
+    return load_corpus(replace(source, sample=("all",)), config.train_on, ("validation",))
 
 
 def annotated(config: TrainConfig, corpus: Corpus) -> tuple[Dataset, np.ndarray, np.ndarray]:
