@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ner.inputs.batching import EpochPlan, Step
-from ner.inputs.buffers import BufferPlan
 from ner.inputs.collators import Collator, collate
 from ner.utils import ahead
+
+if TYPE_CHECKING:  # who tags needs nothing of streams
+    from ner.inputs.buffers import BufferPlan
 
 ALIGNMENT = 64  # bytes: where a tensor may begin in a block
 
@@ -18,7 +21,7 @@ pinned_memory: Allocate = partial(torch.empty, dtype=torch.uint8, pin_memory=Tru
 
 
 def prefetch(
-    plan: EpochPlan | BufferPlan,
+    plan: "EpochPlan | BufferPlan",
     collator: Collator,
     rank: int,
     first: int,
