@@ -134,19 +134,21 @@ def bytes_in(folder: Path) -> int:
     return size
 
 
-def has_more(folder: Path, known: int) -> bool:
-    """Whether more is tagged than was known."""
-    return bytes_in(folder) > known
+def has_begun(processes: Sequence[subprocess.Popen], folder: Path, known: int) -> bool:
+    """Whether more is tagged than was known, or a process has ended, which may have had nothing left to do."""
+    return bytes_in(folder) > known or any(process.poll() is not None for process in processes)
 
 
 def torture(workers: Workers, name: str, num_lines: int, num_shards: int, kills: int, rng: random.Random) -> bool:
     """Tags the lines with two workers; one of them is killed, so often. Prints how it went: true if all is right."""
     source, output = workers.folder / name / "in", workers.folder / name / "out"
     write_shards(source, num_lines, num_shards)
-    start, killed, statuses = time.monotonic(), [], []
+    start = time.monotonic()
+    killed: list[str] = []
+    statuses: list[list[int]] = []
     for _ in range(kills):
         processes = workers.start(source, output, two_workers())
-        wait_until(partial(has_more, output, bytes_in(output)), processes[0], seconds=600)
+        wait_until(partial(has_begun, processes, output, bytes_in(output)), seconds=600)
         victim = rng.randrange(2)
         time.sleep(rng.uniform(0, min(WAIT, num_lines / 2000)))
         if processes[victim].poll() is None:
@@ -163,8 +165,9 @@ def torture(workers: Workers, name: str, num_lines: int, num_shards: int, kills:
         wrong.append(f"statuses {last} and {again}:\n{workers.said()[-2000:]}")
     if {file.name: file.stat().st_mtime_ns for file in output.glob("*.jsonl")} != written:
         wrong.append("a second start wrote what was finished")
+    victims = ", worker ".join(killed) or "-"
     print(
-        f"{num_lines:,} lines in {num_shards:,} shards, {seconds:.0f} s: killed worker {', worker '.join(killed)} "
+        f"{num_lines:,} lines in {num_shards:,} shards, {seconds:.0f} s: killed worker {victims} "
         f"(statuses {statuses}), {unfinished} shards unfinished before the last start: "
         + ("; ".join(wrong[:5]) if wrong else "each row once, in order"),
         flush=True,
