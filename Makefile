@@ -57,4 +57,4 @@ torture: .venv/ready
 	$(BIN)/python -m tests.stress.torture
 
 clean:
-	rm -rf .venv demo build bench.json bench-gpu.json *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo build bench.json bench-gpu.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage*
