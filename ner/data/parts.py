@@ -74,7 +74,7 @@ def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
     except OSError as error:
         raise InputError(error.strerror) from error
     stored = arrow_store.store(key, str(file), lambda: readers.read(file, columns))
-    names = readers.tag_names(file, columns) or class_names(place.features, columns)
+    names = names_of_ids(file, columns, place)
     return Part(stored, names if stored.has_ids else None)
 
 
@@ -84,8 +84,13 @@ def read_address(address: str, columns: dict[str, str], place: Place) -> Part:
         file = fetch(address, folder)
         key = ("fetched", sha256(file), sorted(columns.items()))
         stored = arrow_store.store(key, address, lambda: faults.placed(readers.read(file, columns), address))
-        names = readers.tag_names(file, columns) or class_names(place.features, columns)
+        names = names_of_ids(file, columns, place)
     return Part(stored, names if stored.has_ids else None)
+
+
+def names_of_ids(file: Path, columns: dict[str, str], place: Place) -> tuple[str, ...] | None:
+    """What the ids in a file stand for, by itself or by the card of its data set; None where neither says so."""
+    return readers.tag_names(file, columns) or class_names(place.features, columns)
 
 
 def state_of(file: Path) -> tuple[str | int, ...]:

@@ -49,8 +49,9 @@ def name_of(address: str) -> str:
 
 
 def fetch(address: str, folder: Path) -> Path:
-    """The file at an address, whole, in this folder. Tries again for about half a minute. Raises FetchError."""
+    """The file at an address, whole, in this folder. Raises FetchError after ATTEMPTS, in half a minute or more."""
     file = folder / name_of(address)
+    failed: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
@@ -62,8 +63,9 @@ def fetch(address: str, folder: Path) -> Path:
         except FileNotFoundError as error:
             raise FetchError(f"{address}: there is no such file") from error
         except Exception as error:  # each file system has its own, as boto has
-            reason = f"{type(error).__name__}: {single_line(error)}"
-    raise FetchError(f"{address}: could not be fetched in {ATTEMPTS} attempts, {reason}")
+            failed = error
+    reason = f"{type(failed).__name__}: {single_line(failed)}" if failed else ""
+    raise FetchError(f"{address}: could not be fetched in {ATTEMPTS} attempts, {reason}") from failed
 
 
 def download(address: str, file: Path) -> None:

@@ -21,8 +21,7 @@ from ner.data.cache import CacheError, for_a_while
 from ner.data.conversion import converted, write_converted
 from ner.data.corpus import Corpus, Source
 from ner.data.discovery import Place, find
-from ner.data.parquet import class_names
-from ner.data.parts import parse_columns
+from ner.data.parts import names_of_ids, parse_columns
 from ner.data.remote import fetch, is_address
 from ner.data.tag_schemes import ParsedLabels, parse_map
 from ner.errors import InputError, listed
@@ -81,7 +80,7 @@ class ShardReader:
                 (folder / "rows").mkdir()
                 items = readers.read(file, columns)
                 arrow_store.write_rows(folder / "rows", name, faults.placed(items, name))
-                names = readers.tag_names(file, columns) or class_names(self.place.features, columns)
+                names = names_of_ids(file, columns, self.place)
             except CacheError:
                 raise
             except InputError as error:

@@ -49,10 +49,6 @@ class Stream:
         for stream in self.languages.values():
             stream.check()
 
-    def plan(self, like: EpochPlan) -> "BufferPlan":
-        """Its steps, from where it stands. like: any plan, whose settings that of each buffer gets."""
-        return BufferPlan(self, like)
-
 
 def of_each(shares: Mapping[str, float], total: int) -> dict[str, int]:
     """Whole numbers in proportion to shares, `total` together."""
@@ -67,7 +63,7 @@ class BufferPlan:
     """
 
     def __init__(self, stream: Stream, like: EpochPlan) -> None:
-        """like: as of `Stream.plan`."""
+        """Its steps, from where it stands. like: any plan, whose settings that of each buffer gets."""
         self.stream, self.plan = stream, like
         self.next = 0
         self.first = {0: self.positions()}

@@ -1,6 +1,7 @@
 """Keeps a run: checkpoints it beside the training, finds where it stopped, and goes on from there."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -14,7 +15,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedTokenizerBase
 
-from ner.arguments import parse_interval
+from ner.arguments import echo, parse_interval
 from ner.config import TrainConfig
 from ner.data.remote import FetchError
 from ner.errors import InputError, single_line
@@ -139,7 +140,11 @@ class Checkpointer:
         try:
             yield
         except InputError as error:
-            if self.accelerator.num_processes == 1 or not isinstance(error, FetchError):
+            if self.accelerator.num_processes > 1 and isinstance(error, FetchError):
+                echo(
+                    f"process {self.accelerator.process_index}: {error}", sys.stderr
+                )  # it may not be the one that speaks
+            else:
                 self.save(progress, meter)
                 self.wait()
             raise

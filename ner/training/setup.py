@@ -187,7 +187,7 @@ def plan_batches(
         groups = [*data.sizes, *[UNLABELLED] * (len(plan.drawn_of_languages) - len(data.sizes))]
         drawn = zip(groups, plan.drawn_of_languages, strict=True)
         say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
-    return collator, data.stream.plan(plan) if data.stream else plan, why
+    return collator, BufferPlan(data.stream, plan) if data.stream else plan, why
 
 
 def make_loss(config: TrainConfig, accelerator: Accelerator, data: Data) -> Loss:

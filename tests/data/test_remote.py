@@ -97,9 +97,10 @@ def test_what_can_not_be_fetched(server, tmp_path):
     assert server.asked["/b.jsonl"] == 1
     (server.folder / "c.jsonl").write_bytes(b"0123456789")
     server.broken["/c.jsonl"] = [CUT] * 6
-    with pytest.raises(FetchError, match=r"/c.jsonl: could not be fetched in 6 attempts"):
+    with pytest.raises(FetchError, match=r"/c.jsonl: could not be fetched in 6 attempts") as caught:
         fetch(f"{server.address}/c.jsonl", tmp_path)
     assert server.asked["/c.jsonl"] == 6
+    assert isinstance(caught.value.__cause__, ConnectionError)
     with pytest.raises(FetchError, match=r"nosuch://h/c\.jsonl: "):
         fetch("nosuch://h/c.jsonl", tmp_path)
 
