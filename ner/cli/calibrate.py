@@ -1,10 +1,10 @@
-"""Makes the scores of a tagger as high as they are often right, by what it says of validation sentences.
+"""Calibrates the scores of a tagger on validation sentences: 8 of 10 entities with a score of 0.8 should be right.
 
     ner calibrate runs/de
     ner calibrate runs/de --languages de fr it en --precision 0.95 --output reports/calibration
 
-What is fitted goes into the config.json of the run's model, and `ner tag` and `ner serve` use it. Tags stay as they
-are. Prints the expected calibration error before and after, and from which score on entities have a precision.
+The fit goes into the config.json of the run's model, and `ner tag` and `ner serve` use it. No tag changes. Prints the
+expected calibration error before and after, and the lowest score at which entities reach --precision.
 """
 
 import contextlib

@@ -24,7 +24,7 @@ Use a tagger
   tag           texts, files or standard input; accelerate launch -m ner tag for several processes
   serve         a page to try taggers in a browser, on this machine alone
   api           an HTTP service for programs: texts in, entities out
-  calibrate     make its scores as high as they are often right, and choose the lowest that is good enough
+  calibrate     fit its scores to how often entities are right, and find the score that gives a precision
   export        ONNX, checked against PyTorch
 
 Try it without data
