@@ -1,4 +1,4 @@
-"""Changes test sentences in ways that should not matter, or that tell what a tagger goes by, and tests runs on them.
+"""Changes test sentences in ways that should not matter, or that show what a tagger relies on, and tests runs on them.
 
     ner probe runs/de runs/all --languages de fr it en --output reports/probing
     ner probe runs/de --probes lower upper typos-inside --max-drop 0.05
