@@ -5,6 +5,7 @@ from tests.environment import CACHES  # isort: skip
 import gc
 import json
 import logging
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import datasets
 import hypothesis
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -34,7 +36,14 @@ from tests.browser import missing_programs, start_browser
 from tests.processes import stop_the_server
 
 torch.set_num_threads(1)  # the models are small: a second thread costs more than it does
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # as a machine that is busy is
+)
 hypothesis.settings.load_profile("suite")
 
 TAGS = TagSet(("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"))
@@ -48,6 +57,14 @@ def pytest_collection_finish() -> None:
     """What was imported stays: no collection of garbage looks through all of torch again, a third of a second each."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Random numbers of a test, and of the fixtures that are made for it, do not depend on what ran before."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.default_generator.manual_seed(0)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 120  # the deadline of everything that names none
+SECONDS = 240  # the deadline of everything that names none; less than that of a test, which says less
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [

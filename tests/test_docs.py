@@ -83,7 +83,7 @@ def small_corpus(corpus_folder, tmp_path_factory):
     return part_of(corpus_folder, tmp_path_factory.mktemp("small"), train=150, validation=50, test=50)
 
 
-@pytest.mark.timeout(600)  # many trainings
+@pytest.mark.timeout(900)  # many trainings
 def test_every_command_runs(tmp_path, monkeypatch, small_corpus, encoder_folder, capsys):
     """In the order of the text, in one folder, as a reader would."""
     corpus_folder = small_corpus

@@ -19,12 +19,12 @@ def shown(capsys, *arguments: str) -> str:
 def test_where_it_is_and_what_is_in_it(cache, capsys, monkeypatch):  # noqa: F811
     assert shown(capsys) == f"{cache}: 0 folders, 0.0 MB; NER_CACHE_LIMIT: none\n"
     for number in range(12):
-        made(f"/data/{'x' * 40}/{number}", days=number + 0.01)
+        made(f"/data/{'x' * 40}/{number}", days=number + 0.1)
     monkeypatch.setenv("NER_CACHE_LIMIT", "1GB")
     text = shown(capsys)
     assert text.startswith(f"{cache}: 12 folders, 0.0 MB; NER_CACHE_LIMIT: 1,000.0 MB\n")
     kinds, folders = tables(text)
-    assert kinds[1:] == [["a kind", "12", "0.0", "14 minutes ago"]]
+    assert kinds[1:] == [["a kind", "12", "0.0", "2 hours ago"]]
     assert "Folders, the least recently used first, and 2 more" in text
     assert len(folders) == 1 + 10
     assert folders[1][:5] == ["a kind", f"...{'x' * 34}/11", "0.0", "11 days ago", ""]

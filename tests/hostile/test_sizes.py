@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from ner.data.parquet import open_parquet
 from ner.errors import InputError
 from ner.tagging import files
 from tests.conftest import write_json_lines
+from tests.processes import fork
 
 MOST_MEGABYTES = 700  # more than the program takes before it reads; unbounded, some of these take gigabytes
 
@@ -112,16 +110,8 @@ def test_small_files_of_large_content_are_refused_in_little_memory(bombs, tmp_pa
         "before = peak_megabytes(); outcomes = t.read_all(Path(sys.argv[1]));"
         "print(json.dumps([outcomes, peak_megabytes() - before]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert done.returncode == 0, done.stderr
-    outcomes, megabytes = json.loads(done.stdout)
+    _, output = fork(program, folder, tmp_path)
+    outcomes, megabytes = json.loads(output.splitlines()[-1])
     for name, reason in expected.items():
         assert reason in outcomes[name][0], name
         assert name in outcomes[name][0]

@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score  # type: ignore[import-untyped]  # what seq
 from ner.analysis.encoder.linear_probe import ProbeScore, control_labels, fit, macro_f1, number_of
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
