@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,16 +127,21 @@ def test_a_program_that_fails_ends_the_benchmark(tmp_path):
         programs.run([script(tmp_path, "import sys; sys.exit('no such thing')")])
 
 
-def test_a_program_is_stopped_at_its_deadline_with_what_it_started(tmp_path):
+def test_a_program_is_stopped_at_its_deadline_with_what_it_started(tmp_path, monkeypatch):
+    """By a clock that stands still until the program has started another, however long that takes."""
     text = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
 open(sys.argv[1], "w", encoding="utf-8").write(str(child.pid))
 time.sleep(100)
 """
+    pid = tmp_path / "pid"
+    pid.touch()
+    clock = SimpleNamespace(monotonic=lambda: 3.0 * bool(pid.read_text(encoding="utf-8")), sleep=time.sleep)
+    monkeypatch.setattr(programs, "time", clock)
     with pytest.raises(programs.DeadlineError, match="not done after 2 seconds"):
-        programs.run([script(tmp_path, text), str(tmp_path / "pid")], seconds=2)
-    status = Path(f"/proc/{(tmp_path / 'pid').read_text(encoding='utf-8')}/stat")
+        programs.run([script(tmp_path, text), str(pid)], seconds=2)
+    status = Path(f"/proc/{pid.read_text(encoding='utf-8')}/stat")
 
     def has_ended() -> bool:
         return not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"

@@ -140,16 +140,19 @@ def test_the_classes_that_accelerate_would_shard_can_not_be(arguments, tmp_path)
 
 WAIT = """
 import datetime, sys, time
+from pathlib import Path
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from ner.errors import InputError
+from accelerate import Accelerator
 from ner.runtime import decided, main_process_first, wait_for_everyone
+from tests.processes import wait_until
 
-short = InitProcessGroupKwargs(timeout=datetime.timedelta(seconds=3))
-accelerator = Accelerator(cpu=True, kwargs_handlers=[short])
+accelerator = Accelerator(cpu=True)
+# Not before they have met, which may take them any time.
+torch.distributed.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1))
+has_noticed = Path(sys.argv[1])
 
 def slow(answer):
-    time.sleep(5)
+    time.sleep(2)
     return answer
 
 with main_process_first(accelerator):
@@ -160,17 +163,19 @@ if not accelerator.is_main_process:
     slow(None)
 wait_for_everyone()
 print("waited", flush=True)
-try:  # a gradient that never comes
-    if not accelerator.is_main_process:
-        accelerator.reduce(torch.ones(1))
-except RuntimeError as error:
-    print("noticed:", "imed out" in str(error), flush=True)
 if accelerator.is_main_process:
-    time.sleep(6)
+    wait_until(has_noticed.exists)
+else:
+    try:  # a gradient that never comes
+        accelerator.reduce(torch.ones(1))
+    except RuntimeError as error:
+        print("noticed:", "imed out" in str(error), flush=True)
+    finally:
+        has_noticed.touch()
 """
 
 
-def test_processes_wait_for_one_that_is_slow_and_notice_one_that_hangs():
-    output = fork_ranks(2, WAIT)
+def test_processes_wait_for_one_that_is_slow_and_notice_one_that_hangs(tmp_path):
+    output = fork_ranks(2, WAIT, tmp_path / "noticed")
     assert output.count("waited") == 2
     assert output.count("noticed: True") == 1
