@@ -1,8 +1,11 @@
 """Headless Chromium, and the HTML report in it, used as a reader does."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.processes import SECONDS
 
 PROGRAMS = ("chromium", "chromedriver")
 FLAGS = [
@@ -13,7 +16,7 @@ FLAGS = [
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
-    "--disable-component-step",
+    "--disable-component-update",
     "--disable-sync",
     "--window-size=1280,900",
 ]
@@ -53,10 +56,12 @@ class Page:
     def run(self, script: str, *arguments):
         return self.browser.execute_script(script, *arguments)
 
-    def wait(self, script: str) -> None:
+    def wait(self, condition: str | Callable[[], Any]) -> None:
+        """Until a script, or a function of Python, gives something true."""
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.browser, 30, 0.02).until(lambda _: self.run(script))
+        is_met = condition if callable(condition) else lambda: self.run(condition)
+        WebDriverWait(self.browser, SECONDS, 0.02).until(lambda _: is_met())
 
     def control(self, name: str):
         return self.browser.find_element("css selector", f"[name={name}]")

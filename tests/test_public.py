@@ -87,7 +87,11 @@ for command in sys.argv[1:]:
 
 
 def files_of(folder: Path) -> set[str]:
-    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+    return {
+        str(file.relative_to(folder))
+        for file in folder.rglob("*")
+        if file.is_file() and file.parent.name != "__pycache__"
+    }
 
 
 def test_sources_hold_what_their_tests_need(sdist):

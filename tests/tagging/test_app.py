@@ -20,7 +20,7 @@ from ner.tagging.examples import EXAMPLES, MIXED
 from ner.tagging.rendering import differences
 from ner.tagging.tagger import Tagger
 from tests.conftest import TAGS
-from tests.processes import started, wait_until
+from tests.processes import SECONDS, started, wait_until
 
 needs_gradio = pytest.mark.skipif(not importlib.util.find_spec("gradio"), reason=app.MISSING)
 
@@ -86,7 +86,7 @@ def program(taggers, trap, tmp_path_factory):
         (address,) = re.findall(r"^http\S+", output.read_text(encoding="utf-8"), re.MULTILINE)
         yield process, address
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=SECONDS) == 0
         assert "Traceback" not in output.read_text(encoding="utf-8")
 
 
@@ -94,14 +94,14 @@ def test_it_serves_this_machine_alone(program):
     _, address = program
     port = int(address.rsplit(":", 1)[1].strip("/"))
     with pytest.raises(ConnectionRefusedError):  # where a server for every address answers
-        socket.create_connection(("127.0.0.2", port), timeout=30)
-    with urllib.request.urlopen(address, timeout=30) as answer:
+        socket.create_connection(("127.0.0.2", port), timeout=SECONDS)
+    with urllib.request.urlopen(address, timeout=SECONDS) as answer:
         page = answer.read().decode()
         assert answer.headers["content-security-policy"].startswith("default-src 'self' data:")
     assert json.dumps(EXAMPLES["it"].text)[1:30] in page
     elsewhere = urllib.request.Request(address, headers={"Host": "example.org"})  # a name that leads here
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(elsewhere, timeout=30)
+        urllib.request.urlopen(elsewhere, timeout=SECONDS)
 
 
 class Widget:
@@ -120,7 +120,7 @@ class Widget:
     def wait(self, condition):
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.browser, 20, 0.05).until(lambda _: condition())
+        WebDriverWait(self.browser, SECONDS, 0.05).until(lambda _: condition())
 
     def find(self, selector):
         return self.browser.find_element("css selector", selector)
