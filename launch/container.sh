@@ -14,13 +14,13 @@ fi
 if [ "$1 ${2-}" != "accelerate launch" ]; then exec "$@"; fi
 
 asked=
-for name in TERM HUP INT USR1; do
-    # shellcheck disable=SC2064  # the signal's name now
-    trap "asked=${name/#[IH]*/TERM}" "$name"
-done
-"$@" &
-launcher=$!
+launcher=
 told=" "
+for name in TERM HUP INT USR1; do
+    # At once: it may come just before `wait`, which would not return for it.
+    # shellcheck disable=SC2064  # the signal's name now
+    trap "asked=${name/#[IH]*/TERM}; if [ \"\$launcher\" ]; then tell; fi" "$name"
+done
 tell() { # each process of the launcher, once; the launcher itself if it has started none
     local child children
     children=$(cat "/proc/$launcher/task/"*/children 2>/dev/null)
@@ -28,11 +28,13 @@ tell() { # each process of the launcher, once; the launcher itself if it has sta
     if [ "$told" = " " ]; then children=${children:-$launcher}; fi
     for child in $children; do
         if [[ $told != *" $child "* ]]; then
+            told+="$child " # before: a signal may come between
             kill -s "$asked" "$child" 2>/dev/null
-            told+="$child "
         fi
     done
 }
+"$@" &
+launcher=$!
 while kill -0 "$launcher" 2>/dev/null; do
     if [ "$asked" ]; then
         tell

@@ -43,7 +43,15 @@ fi
 export MASTER_PORT WORLD_SIZE=$((${NUM_NODES:-1} * n)) LOCAL_WORLD_SIZE=$n OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 pids=()
-send() { for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null; done; }
+all_started=
+asked= # what came before: one that is not on the list yet would never hear of it
+send() {
+    if [ -z "$all_started" ]; then
+        asked=$1
+        return
+    fi
+    for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null; done
+}
 interrupted=
 interrupt() { # background processes ignore INT until they take it themselves
     if [ "$interrupted" ]; then send KILL; else send TERM; fi
@@ -56,6 +64,8 @@ for ((i = 0; i < n; i++)); do
     RANK=$((${NODE_RANK:-0} * n + i)) LOCAL_RANK=$i "$@" &
     pids+=($!)
 done
+all_started=yes
+if [ "$asked" ]; then send "$asked"; fi
 
 status=0
 while ((${#pids[@]})); do

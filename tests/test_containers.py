@@ -16,7 +16,7 @@ import ner
 from ner.arguments import parse
 from ner.cli.api import ApiConfig
 from ner.cli.serve import ServeConfig
-from tests.processes import left, run, started, wait_until
+from tests.processes import SECONDS, left, run, started, wait_until
 
 pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
 ROOT = Path(ner.__file__).parent.parent
@@ -112,7 +112,7 @@ def stop(number, frame):
 for number in (signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, stop)
 Path(sys.argv[1], "up").touch()
-time.sleep(60)
+time.sleep(600)
 """
 # As with one process: no signal is passed on, and every failure is 1, after a while.
 ACCELERATE = """#!/usr/bin/env bash
@@ -147,19 +147,29 @@ def test_the_program_is_told_to_stop_and_waited_for(tmp_path, environment, launc
     with started(command, env=environment) as process:
         wait_until((tmp_path / "up").exists, process)
         process.send_signal(number)
-        assert process.wait(timeout=30) == status
+        assert process.wait(timeout=SECONDS) == status
         assert (tmp_path / "got").read_text(encoding="utf-8") == arrives
         assert not left(process.pid)
 
 
+def test_a_signal_just_before_the_script_waits_is_not_lost(tmp_path, environment):
+    signalled = f"until [ -e {tmp_path}/up ]; do sleep 0.05; done; touch {tmp_path}/once; kill -TERM $$"
+    look = f"trap 'if [[ $BASH_COMMAND = wait* && ! -e {tmp_path}/once ]]; then {signalled}; fi' DEBUG"
+    script = f"{look}\n{START.read_text(encoding='utf-8')}"
+    program = [sys.executable, "-S", "-c", PROGRAM, tmp_path]
+    with started(["bash", "-c", script, START, "accelerate", "launch", *program], env=environment) as process:
+        assert process.wait(timeout=SECONDS) == 1
+    assert (tmp_path / "once").exists()
+    assert (tmp_path / "got").read_text(encoding="utf-8") == "SIGTERM"
+
+
 def test_a_launcher_that_has_started_nothing_is_stopped(tmp_path, environment):
-    (tmp_path / "bin" / "accelerate").write_text(
-        f"#!/usr/bin/env bash\ntouch {tmp_path}/up\nwhile :; do :; done\n", encoding="utf-8"
-    )
+    launcher = f"#!/usr/bin/env bash\n: >{tmp_path}/up\nwhile :; do :; done\n"  # not even `touch`, which would be told
+    (tmp_path / "bin" / "accelerate").write_text(launcher, encoding="utf-8")
     with started(["bash", START, "accelerate", "launch", "train.py"], env=environment) as process:
         wait_until((tmp_path / "up").exists, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=SECONDS) == 128 + signal.SIGTERM
         assert not left(process.pid)
 
 

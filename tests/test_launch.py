@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import part_of
-from tests.processes import fork, forked, left, line_of, run, started, wait_until
+from tests.processes import SECONDS, fork, forked, left, line_of, run, started, wait_until
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 BIN = Path(sys.executable).parent  # where `python` is ours
@@ -35,7 +35,7 @@ print(f"rank {rank} {behaviour}", flush=True)
 (folder / f"up-{rank}").write_text(os.environ.get("WORLD_SIZE", "1"))
 if behaviour == f"fails-{rank}":
     sys.exit(3)
-time.sleep(0 if behaviour == "ends" else 60)
+time.sleep(0 if behaviour == "ends" else 600)
 """
 
 
@@ -67,21 +67,34 @@ def spawn(tmp_path):
 def test_a_signal_reaches_every_process(spawn, tmp_path, processes, number, arrives):
     process = spawn(processes, "waits")
     process.send_signal(number)
-    assert process.wait(timeout=30) == 75
+    assert process.wait(timeout=SECONDS) == 75
     assert [(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in range(processes)] == [
         arrives
     ] * processes
     assert not left(process.pid)
 
 
+def test_a_signal_reaches_a_process_that_is_not_on_the_list_yet(tmp_path):
+    """It comes when the second runs already, and the script has not noted its number."""
+    up, once = f"[ -e {tmp_path}/up-0 ] && [ -e {tmp_path}/up-1 ]", tmp_path / "once"
+    wait_and_signal = f"until {up}; do sleep 0.05; done; touch {once}; kill -TERM $$"
+    look = f"trap 'if [[ $BASH_COMMAND = pids+=* && $i = 1 && ! -e {once} ]]; then {wait_and_signal}; fi' DEBUG"
+    source = (LAUNCH / "spawn.sh").read_text(encoding="utf-8")
+    program = [sys.executable, "-c", PROGRAM, tmp_path, "waits"]
+    with started(["bash", "-c", f"{look}\n{source}", "spawn.sh", "2", *program]) as process:
+        assert process.wait(timeout=SECONDS) == 75
+    assert once.exists()
+    assert {(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in (0, 1)} == {"SIGTERM"}
+
+
 def test_statuses(spawn):
-    assert spawn(3, "ends").wait(timeout=30) == 0
+    assert spawn(3, "ends").wait(timeout=SECONDS) == 0
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_one_that_fails_ends_the_others(spawn, rank):
     process = spawn(2, f"fails-{rank}")
-    assert process.wait(timeout=30) == 3
+    assert process.wait(timeout=SECONDS) == 3
     assert not left(process.pid)
 
 
@@ -91,7 +104,7 @@ def test_a_script_of_several_programs_passes_signals_on(tmp_path, number):
     with started(["bash", "-c", script, PROGRAM]) as process:
         wait_until((tmp_path / "up-0").exists, process)
         process.send_signal(number)
-        assert process.wait(timeout=30) == 75
+        assert process.wait(timeout=SECONDS) == 75
         assert (tmp_path / "got-0").read_text(encoding="utf-8") == "SIGTERM"
         assert not (tmp_path / "after").exists()
         assert not left(process.pid)
@@ -121,7 +134,7 @@ def test_a_signal_reaches_programs_beside_each_other(tmp_path, number, arrives):
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        assert process.wait(timeout=30) == 75
+        assert process.wait(timeout=SECONDS) == 75
         assert [(tmp_path / f"got-{i}").read_text(encoding="utf-8") for i in range(2)] == [arrives] * 2
         assert not (tmp_path / "after").exists()
         assert not left(process.pid)
@@ -132,7 +145,7 @@ def test_a_program_that_does_not_listen_yet_is_stopped_too(tmp_path):
     with started(beside(tmp_path, "waits", "deaf")) as process:
         wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 75
+        assert process.wait(timeout=SECONDS) == 75
         assert not left(process.pid)
 
 
@@ -140,7 +153,7 @@ def test_a_program_that_does_not_listen_yet_is_stopped_too(tmp_path):
 def test_a_program_that_fails_ends_the_one_beside_it(tmp_path, first, second, status):
     errors = tmp_path / "errors.txt"
     with errors.open("wb") as pipe, started(beside(tmp_path, first, second), stderr=pipe) as process:
-        assert process.wait(timeout=30) == status
+        assert process.wait(timeout=SECONDS) == status
         failed = "first" if first == "fails-0" else "second"
         assert f"status 3, {tmp_path}/{failed}.txt:\n" in errors.read_text(encoding="utf-8")
         assert not (tmp_path / "after").exists()
@@ -152,7 +165,7 @@ def test_programs_beside_each_other_show_their_last_line(tmp_path):
         wait_until((tmp_path / "after").exists, process)  # the second has ended, the first runs
         assert line_of(process.stdout) == "rank 1 ends\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 75
+        assert process.wait(timeout=SECONDS) == 75
     done = run(beside(tmp_path, "ends", "ends"))
     assert sorted(done.stdout.splitlines()) == ["finished", "rank 0 ends", "rank 1 ends"]
 
@@ -166,7 +179,7 @@ def test_a_signal_reaches_programs_while_it_is_looked_which_of_them_run(tmp_path
     )
     bash, flag, script, program = beside(tmp_path, "waits", "waits")
     with started([bash, flag, f"{look}\n{script}", program]) as process:
-        assert process.wait(timeout=30) == 75
+        assert process.wait(timeout=SECONDS) == 75
     assert {rank: (tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in (0, 1)} == dict.fromkeys(
         (0, 1), "SIGTERM"
     )
@@ -506,10 +519,11 @@ def program(tmp_path) -> Path:
 def test_torchrun_passes_signals_on_but_no_status(program, tmp_path):
     """A reason for spawn.sh: where this fails, it may go."""
     flags = ["--standalone", "--nproc-per-node=2", "--signals-to-handle=SIGTERM,SIGUSR1"]
-    with forked(TORCHRUN, *flags, program, tmp_path, "waits") as launcher:
+    logs = {"TMPDIR": str(tmp_path)}
+    with forked(TORCHRUN, *flags, program, tmp_path, "waits", env=logs) as launcher:
         wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2)
         os.kill(launcher.pid, signal.SIGUSR1)
-        assert launcher.wait(60) == 1  # not 75
+        assert launcher.wait() == 1  # not 75
     assert [(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in range(2)] == ["SIGUSR1"] * 2
 
 
@@ -519,7 +533,7 @@ def test_accelerate_launch_passes_no_signal_on(program, tmp_path):
     with forked(ACCELERATE, *flags, program, tmp_path, "waits") as launcher:
         wait_until((tmp_path / "up-0").exists)
         os.kill(launcher.pid, signal.SIGTERM)
-        assert launcher.wait(60) == -signal.SIGTERM
+        assert launcher.wait() == -signal.SIGTERM
         assert len(left(launcher.pid)) == 1  # the program
     assert not (tmp_path / "got-0").exists()
 

@@ -10,7 +10,7 @@ import pytest
 
 from ner.arguments import READER_GONE
 from ner.files import is_unread
-from tests.processes import ROOT, line_of, run, started
+from tests.processes import ROOT, SECONDS, line_of, run, started
 
 PRINTS = r"""
 from ner.arguments import command, echo
@@ -32,7 +32,7 @@ def test_a_reader_that_stops_ends_it_quietly(tmp_path):
         assert process.stdout
         line = line_of(process.stdout)
         process.stdout.close()
-        assert process.wait(timeout=60) == READER_GONE
+        assert process.wait(timeout=SECONDS) == READER_GONE
     assert (tmp_path / "errors").read_bytes() == b""
     assert line == "Zürich \\x1b]0;title\\x07 \\u202etfel\n"
 
