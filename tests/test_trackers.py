@@ -11,7 +11,7 @@ import pytest
 from accelerate.state import AcceleratorState
 
 import train
-from tests.processes import fork
+from tests.processes import SECONDS, fork
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,7 @@ def run(corpus_folder, encoder_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", str(SECONDS))  # for its own process to start; else 30
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
 

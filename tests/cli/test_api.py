@@ -127,7 +127,7 @@ def test_a_signal_ends_it_when_what_was_accepted_is_answered(run, tmp_path):
     token = "a-token-of-the-environment"
     headers = {"Authorization": f"Bearer {token}"}
     with (
-        forked(PROGRAM, "api", run, "--port", 0, gate, env={"NER_API_TOKEN": token}) as process,
+        forked(PROGRAM, "api", run, "--port", 0, "--timeout", SECONDS, gate, env={"NER_API_TOKEN": token}) as process,
         ThreadPoolExecutor(2) as pool,
     ):
         port = port_of(process)

@@ -5,8 +5,6 @@ import os
 import resource
 import shutil
 import stat
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from ner.errors import InputError
 from ner.inputs.encoding import Encoded, encode
 from ner.inputs.encoding_cache import encode_once
 from tests.conftest import TAGS, write_json_lines
-from tests.processes import line_of, started
+from tests.processes import forked, wait_until
 
 ROWS = [Row(1, ["a", "b"], ["O", "B-X"]), Row(4, ["ü"], ["O"])]
 
@@ -187,7 +185,7 @@ def test_another_process_is_faster_by_a_moment(cache, monkeypatch, was_damaged):
 
 
 HOLD = """
-import sys
+import sys, time
 from pathlib import Path
 import datasets
 from ner.data.cache import cached
@@ -195,22 +193,18 @@ datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
 def write(folder):
     (folder / "half").write_bytes(b"x")
     print("writing", flush=True)
-    sys.stdin.read()
+    time.sleep(600)
 cached("other", write)
 """
 
 
 def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not(cache):
-    command = [sys.executable, "-c", HOLD, str(cache)]
-    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        try:
-            assert line_of(process.stdout) == "writing\n"
-            (unfinished,) = cache.glob("ner-unfinished-*")
-            os.utime(unfinished, (0, 0))  # however old
-            stored()
-            assert (unfinished / "made/half").exists()
-        finally:
-            process.kill()
+    with forked(HOLD, cache) as process:
+        wait_until(lambda: "writing" in process.output, process)
+        (unfinished,) = cache.glob("ner-unfinished-*")
+        os.utime(unfinished, (0, 0))  # however old
+        stored()
+        assert (unfinished / "made/half").exists()
     cached("one", lambda folder: None)
     assert not unfinished.exists()
     unfinished.mkdir()  # of one that just began, and has no lock yet
@@ -280,7 +274,13 @@ def test_a_file_that_another_replaces_is_read_again(tmp_path):
     other.replace(file)  # another inode
     assert word() == "b"
     file.write_bytes(file.read_bytes().replace(b'"b"', b'"c"'))
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # the same inode, changed at another time
+    changed = file.stat().st_ctime_ns  # the same inode, changed at another time: some disks count in long ticks
+
+    def is_later() -> bool:
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+        return file.stat().st_ctime_ns > changed
+
+    wait_until(is_later)
     assert word() == "c"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ner.tagging import api
+from ner.tagging import api, api_requests
 from ner.tagging.api_metrics import BUCKETS, Metrics
 from ner.tagging.api_requests import Limits
 from ner.tagging.batched import Batched
@@ -25,7 +25,7 @@ pytest.importorskip("fastapi", reason=api.MISSING)
 pytest.importorskip("uvicorn", reason=api.MISSING)
 
 HOSTS = frozenset({HOST, "localhost", "[::1]"})
-SMALL = Limits(max_bytes=2000, max_characters=200, max_texts=3)
+SMALL = Limits(max_bytes=2000, max_characters=200, max_texts=3, timeout=SECONDS)
 TOKEN = "a-token-of-the-tests"
 
 
@@ -232,7 +232,8 @@ BODIES = [
 
 
 @pytest.mark.parametrize(("body", "status", "message"), BODIES, ids=lambda value: str(value)[:30])
-def test_a_body_that_is_refused(server, body, status, message):
+def test_a_body_that_is_refused(server, body, status, message, monkeypatch):
+    monkeypatch.setattr(api_requests, "SECONDS_TO_READ", SECONDS)  # of a client that may be slow, as this one
     for headers in ({}, {"Connection": "close"}):
         got, _, content = server.ask(body, headers=headers)
         assert (got, list(content)) == (status, ["error"])
@@ -271,7 +272,7 @@ def test_a_body_that_does_not_come(tagger):
 
 def test_bodies_in_memory_are_bounded(tagger):
     """As they are announced, or as large as one may be; what is gone makes room."""
-    with served(tagger, Limits(max_bytes=100)) as server, contextlib.ExitStack() as stack:
+    with served(tagger, Limits(max_bytes=100, timeout=SECONDS)) as server, contextlib.ExitStack() as stack:
         for number in range(api.LARGEST_BODIES):
             stack.enter_context(server.raw("Content-Length: 100" if number % 2 else "Transfer-Encoding: chunked"))
         wait_until(lambda: server.service.num_held == 6400)

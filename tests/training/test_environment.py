@@ -11,6 +11,7 @@ import torch
 
 import ner
 from ner.training.environment import device_name, environment, git_state, versions
+from tests.processes import SECONDS
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 
@@ -18,7 +19,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
     command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=60).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=SECONDS).stdout.strip()
 
 
 @pytest.fixture
@@ -54,11 +55,11 @@ def test_the_commit_and_whether_tracked_files_have_changes(package, tmp_path, mo
     commit = git(package, "rev-parse", "HEAD")
     assert len(commit) == 40
     (package / "untracked.txt").write_text("", encoding="utf-8")
-    assert git_state(package) == {"commit": commit, "dirty": False}
+    assert git_state(package, SECONDS) == {"commit": commit, "dirty": False}
     (package / "__init__.py").write_text("1\n", encoding="utf-8")
-    assert git_state(package) == {"commit": commit, "dirty": True}
+    assert git_state(package, SECONDS) == {"commit": commit, "dirty": True}
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    assert git_state(package) == {"commit": commit, "dirty": True}
+    assert git_state(package, SECONDS) == {"commit": commit, "dirty": True}
     assert git_state(tmp_path / "nowhere") is None
 
 
@@ -74,7 +75,7 @@ def test_a_git_that_takes_long_is_not_waited_for(package, fake_git):
 
 def test_a_commit_is_known_where_its_changes_are_not(package, fake_git):
     fake_git('case "$*" in *status*) exit 1 ;; *) echo abc ;; esac')
-    assert git_state(package, seconds=60) == {"commit": "abc", "dirty": None}
+    assert git_state(package, SECONDS) == {"commit": "abc", "dirty": None}
 
 
 def test_versions_and_device():
