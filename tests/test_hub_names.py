@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.hub import AGENTS, Downloads, pickled, served, xlm_roberta, xtreme
-from tests.processes import ROOT, preloaded
+from tests.processes import ROOT, SECONDS, preloaded
 
 MODULES = "train evaluate ner.cli.corpus ner.cli.tokens transformers.models.xlm_roberta.modeling_xlm_roberta"
 TRAIN = "train.py --train-on de --max-steps 1 --max-length 32 --mixed-precision no".split()
@@ -69,6 +69,8 @@ def commands(hub: tuple[Downloads, str], folder: Path, offline: str) -> Iterator
     ours = {
         "HF_ENDPOINT": address,
         "HF_HOME": str(folder / "home"),
+        "HF_HUB_DOWNLOAD_TIMEOUT": str(SECONDS),  # else it says after 10 seconds that it asks again
+        "HF_HUB_ETAG_TIMEOUT": str(SECONDS),
         "HF_HUB_OFFLINE": offline,
         "HTTP_PROXY": address,
         "HTTPS_PROXY": address,

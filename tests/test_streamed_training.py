@@ -30,20 +30,35 @@ def encoder(tokenizer, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(corpus_folder, tmp_path) -> Path:
+    return write_shards(corpus_folder, tmp_path)
+
+
+def write_shards(corpus_folder: Path, folder: Path) -> Path:
     """Shards of 40 German and of 25 French sentences, and 20 of each to validate on."""
     for language, size in (("de", 40), ("fr", 25)):
-        (tmp_path / "data" / language).mkdir(parents=True)
+        (folder / "data" / language).mkdir(parents=True)
         rows = (corpus_folder / language / "train.jsonl").read_text(encoding="utf-8").splitlines(True)
         for i in range(SHARDS):
-            file = tmp_path / f"data/{language}/train-{i:05}-of-{SHARDS:05}.jsonl"
+            file = folder / f"data/{language}/train-{i:05}-of-{SHARDS:05}.jsonl"
             file.write_text("".join(rows[i * size : (i + 1) * size]), encoding="utf-8")
         rows = (corpus_folder / language / "validation.jsonl").read_text(encoding="utf-8").splitlines(True)
-        (tmp_path / f"data/{language}/validation.jsonl").write_text("".join(rows[:20]), encoding="utf-8")
-    return tmp_path
+        (folder / f"data/{language}/validation.jsonl").write_text("".join(rows[:20]), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture
 def flags(folder, encoder) -> list[str]:
+    return flags_of(folder, encoder)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus_folder, encoder, tmp_path_factory) -> Path:
+    """A run on such shards, which nothing stopped."""
+    folder = write_shards(corpus_folder, tmp_path_factory.mktemp("whole"))
+    return run(flags_of(folder, encoder), folder / "run")
+
+
+def flags_of(folder: Path, encoder: Path) -> list[str]:
     given = f"--model {encoder} --data {folder / 'data'} --train-on de fr --stream-buffer 48 --stream-shares de=3 fr=1"
     more = "--batch-size 8 --max-steps 20 --evaluate-every 10 --log-every 1 --lr 1e-3 --mixed-precision no"
     return [*given.split(), *more.split(), "--checkpoint-every", "5", "--resume", "auto", "--average", "on"]
@@ -87,9 +102,8 @@ def test_a_buffer_is_what_an_epoch_is(flags, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("step", [3, 6, 11, 19])
-def test_stopped_it_goes_on_as_if_nothing_had_happened(flags, tmp_path, monkeypatch, step):
+def test_stopped_it_goes_on_as_if_nothing_had_happened(flags, whole, tmp_path, monkeypatch, step):
     """Within a buffer, behind one, and within the last."""
-    whole = run(flags, tmp_path / "whole")
     write = JsonLinesLog.write
 
     def signalled(log: JsonLinesLog, entry: dict) -> None:
@@ -106,9 +120,8 @@ def test_stopped_it_goes_on_as_if_nothing_had_happened(flags, tmp_path, monkeypa
     assert metrics(stopped)["train_sentences_by_language"] == metrics(whole)["train_sentences_by_language"]
 
 
-def test_bad_sentences_lose_nothing_that_was_done(flags, folder, tmp_path, capsys):
+def test_bad_sentences_lose_nothing_that_was_done(flags, whole, folder, tmp_path, capsys):
     """A shard that comes later: what was done is checkpointed, and goes on when the shard is mended."""
-    whole = run(flags, tmp_path / "whole")
     steps = {}
     for file in sorted((folder / "data/de").glob("train-*")):
         good = file.read_text(encoding="utf-8")

@@ -58,32 +58,17 @@ def run(small, encoder_folder, tmp_path):
     """Trains with these flags added to small ones; returns the run folder."""
 
     def go(*flags: str, output: str = "run") -> Path:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        folder = tmp_path / output
-        train.main(
-            [
-                "--model",
-                str(encoder_folder),
-                "--data",
-                str(small),
-                "--output",
-                str(folder),
-                "--lr",
-                "1e-3",
-                "--batch-size",
-                "32",
-                "--mixed-precision",
-                "no",
-                "--log-every",
-                "2",
-                "--epochs",
-                "2",
-                *flags,
-            ]
-        )
-        return folder
+        return train_small(encoder_folder, small, tmp_path / output, *flags)
 
     return go
+
+
+def train_small(encoder_folder: Path, data: Path, folder: Path, *flags: str) -> Path:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    paths = ["--model", str(encoder_folder), "--data", str(data), "--output", str(folder)]
+    others = "--lr 1e-3 --batch-size 32 --mixed-precision no --log-every 2 --epochs 2"
+    train.main([*paths, *others.split(), *flags])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -441,12 +426,19 @@ def results(folder: Path) -> tuple[list, list]:
     )
 
 
+@pytest.fixture(scope="module")
+def whole(small, encoder_folder, tmp_path_factory) -> Path:
+    """A run that was not stopped."""
+    return train_small(encoder_folder, small, tmp_path_factory.mktemp("whole") / "run", *FLAGS)
+
+
 @pytest.mark.parametrize(
     ("step", "number"), [(1, signal.SIGTERM), (5, signal.SIGUSR1), (8, signal.SIGINT), (10, signal.SIGHUP)]
 )
-def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, monkeypatch, step, number):
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(
+    run, whole, tmp_path, capsys, monkeypatch, step, number
+):
     """In the first step, inside an evaluation, and between two: the signal comes while that step is logged."""
-    whole = run(*FLAGS, output="whole")
     write = JsonLinesLog.write
 
     def signalled(log: JsonLinesLog, entry: dict) -> None:
@@ -460,7 +452,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(run, capsys, m
     monkeypatch.setattr(JsonLinesLog, "write", write)
     assert caught.value.code == 75
     assert "stopped by a signal after step" in capsys.readouterr().err
-    assert not (whole.parent / "stopped/metrics.json").exists()
+    assert not (tmp_path / "stopped/metrics.json").exists()
     stopped = run(*FLAGS, "--resume", "auto", "--keep", "1", output="stopped")
     assert results(stopped) == results(whole)
     for name in ("best", "last"):
