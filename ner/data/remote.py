@@ -1,16 +1,19 @@
 """Files at an address: https, the Hub (hf://), and what else fsspec has a package for (s3://, gs://)."""
 
+import errno
+import http.client
 import re
-import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 
-from ner.errors import InputError, single_line
+from ner.errors import InputError, printable, single_line
 
 ATTEMPTS = 6
 FIRST_WAIT = 1.0  # seconds between two attempts; each is twice as long as the one before
@@ -18,7 +21,10 @@ TIMEOUT = 30.0  # seconds without a byte
 BYTES_PER_PART = 1 << 20
 NUMBERED = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 1_000_000
-NO_SUCH = (403, 404, 410)  # which no second attempt makes better
+PATIENCE, LEAST = 60.0, 60_000  # a server that sends fewer bytes in so many seconds would keep us for days
+LEGAL = "%/:?#[]@!$&'()*+,;=~"  # in an address; what else is no letter or digit of ASCII is written as %C3%A4
+AGAIN = (408, 425, 429)  # with 500 and more: what a second attempt may make better
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # our own disk, which no second attempt makes larger
 
 
 class FetchError(InputError):
@@ -49,7 +55,10 @@ def name_of(address: str) -> str:
 
 
 def fetch(address: str, folder: Path) -> Path:
-    """The file at an address, whole, in this folder. Raises FetchError after ATTEMPTS, in half a minute or more."""
+    """The file at an address, whole, in this folder.
+
+    Raises FetchError after ATTEMPTS, in half a minute or more, and OSError where the folder has no room for it.
+    """
     file = folder / name_of(address)
     failed: Exception | None = None
     for attempt in range(ATTEMPTS):
@@ -63,6 +72,8 @@ def fetch(address: str, folder: Path) -> Path:
         except FileNotFoundError as error:
             raise FetchError(f"{address}: there is no such file") from error
         except Exception as error:  # each file system has its own, as boto has
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
             failed = error
     reason = f"{type(failed).__name__}: {single_line(failed)}" if failed else ""
     raise FetchError(f"{address}: could not be fetched in {ATTEMPTS} attempts, {reason}") from failed
@@ -79,12 +90,28 @@ def download(address: str, file: Path) -> None:
         system.get_file(path, str(file))
         return
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer, file.open("wb") as content:
-            shutil.copyfileobj(answer, content, BYTES_PER_PART)
-            size, length = content.tell(), answer.headers.get("content-length")
+        request = urllib.parse.quote(address, safe=LEGAL)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, file.open("wb") as content:
+            copy(answer, content)
     except urllib.error.HTTPError as error:
-        if error.code in NO_SUCH:
-            raise FetchError(f"{address}: the server answers {error.code} {error.reason}") from error
+        if error.code < 500 and error.code not in AGAIN:
+            raise FetchError(f"{address}: the server answers {error.code} {printable(str(error.reason))}") from error
         raise
-    if length is not None and int(length) != size:  # the connection ended early
-        raise ConnectionError(f"{size:,} of {int(length):,} bytes came")
+    except http.client.InvalidURL as error:
+        raise FetchError(f"{address}: {single_line(error)}") from error
+
+
+def copy(answer: http.client.HTTPResponse, content: BinaryIO) -> None:
+    """The body of an answer. Raises ConnectionError for one that ends early, or hardly comes."""
+    said = answer.headers.get("content-length", "")
+    length = int(said) if said.isdecimal() else None  # else the end of the connection is that of the body
+    size = seen = 0
+    start = time.monotonic()
+    while part := answer.read1(BYTES_PER_PART if length is None else min(BYTES_PER_PART, length - size)):
+        size += content.write(part)
+        if (now := time.monotonic()) - start >= PATIENCE:
+            if size - seen < LEAST:
+                raise ConnectionError(f"fewer than {LEAST:,} bytes came in {PATIENCE:g} seconds")
+            start, seen = now, size
+    if length is not None and size != length:
+        raise ConnectionError(f"{size:,} of {length:,} bytes came")

@@ -4,6 +4,8 @@ import http.server
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,7 +16,11 @@ from ner.errors import InputError
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder on this machine. broken: how often an answer to that path is cut off, or has that status."""
+    """Serves a folder on this machine.
+
+    broken: how often an answer to that path is cut off, or has that status; headers: in place of the usual ones; slow:
+    a file comes a byte at a time, until `patient` is set.
+    """
 
     daemon_threads = True
 
@@ -22,6 +28,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.folder = folder
         self.asked: Counter[str] = Counter()
         self.broken: dict[str, list[int]] = {}
+        self.headers: dict[str, str] = {}
+        self.slow = False
+        self.patient = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server_port}"
 
@@ -32,13 +41,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         self.server.asked[path] += 1
-        file = self.server.folder / path.lstrip("/")
+        file = self.server.folder / unquote(path.lstrip("/"))
         answers = self.server.broken.get(path)
         status = answers.pop(0) if answers else 200 if file.is_file() else 404
         content = file.read_bytes() if file.is_file() else b""
         self.send_response(200 if status == 1 else status)
-        self.send_header("content-length", str(len(content)))
+        for name, value in {"content-length": str(len(content)), **self.server.headers}.items():
+            self.send_header(name, value)
         self.end_headers()
+        while self.server.slow and not self.server.patient.wait(0.01):
+            self.wfile.write(b"x")
+            self.wfile.flush()
         self.wfile.write(content[: len(content) // 2] if status == 1 else content if status == 200 else b"")
         self.close_connection = True
 
@@ -57,6 +70,7 @@ def server(tmp_path) -> Iterator[Server]:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
+        running.patient.set()
         running.shutdown()
         thread.join(10)
 
@@ -103,6 +117,63 @@ def test_what_can_not_be_fetched(server, tmp_path):
     assert isinstance(caught.value.__cause__, ConnectionError)
     with pytest.raises(FetchError, match=r"nosuch://h/c\.jsonl: "):
         fetch("nosuch://h/c.jsonl", tmp_path)
+
+
+def test_what_no_second_attempt_makes_better(server, tmp_path):
+    """It is asked for once. Where a server leads is not followed out of the web, and what it says is not obeyed."""
+    (server.folder / "a.jsonl").write_bytes(b"0")
+    for status, headers, message in [
+        (401, {}, "the server answers 401 Unauthorized"),
+        (302, {"location": "file:///etc/hostname"}, "the server answers 302 .*file:///etc/hostname' is not allowed"),
+        (302, {"location": "/a.jsonl", "content-length": "0"}, "the server answers 302 .*infinite loop"),
+    ]:
+        server.asked.clear()
+        server.broken["/a.jsonl"] = [status] * 60
+        server.headers = headers
+        with pytest.raises(FetchError, match=message) as caught:
+            fetch(f"{server.address}/a.jsonl", tmp_path)
+        assert str(caught.value).isprintable()
+        assert server.asked["/a.jsonl"] == (5 if "/a.jsonl" in headers.values() else 1)
+    with pytest.raises(FetchError, match=r"nonnumeric port: 'port'"):
+        fetch("http://127.0.0.1:port/a.jsonl", tmp_path)
+
+
+def test_a_name_of_any_letters(server, tmp_path):
+    (server.folder / "ein Bär.jsonl").write_bytes(b"0")
+    for name in ("ein Bär.jsonl", "ein%20B%C3%A4r.jsonl?a=1%2F2"):
+        assert fetch(f"{server.address}/{name}", tmp_path).read_bytes() == b"0"
+    assert server.asked == {"/ein%20B%C3%A4r.jsonl": 2}
+
+
+def test_a_server_that_sends_next_to_nothing(server, tmp_path, monkeypatch):
+    """A byte now and then keeps a connection from being quiet: without a bound it would never end."""
+    monkeypatch.setattr(remote, "PATIENCE", 0.1)
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    (server.folder / "a.jsonl").write_bytes(b"0")
+    server.slow = True
+    server.headers = {"content-length": "1000000"}
+    with pytest.raises(FetchError, match=r"in 2 attempts, ConnectionError: fewer than 60,000 bytes came"):
+        fetch(f"{server.address}/a.jsonl", tmp_path)
+    assert server.asked["/a.jsonl"] == 2
+
+
+def test_a_length_that_lies(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    (server.folder / "a.jsonl").write_bytes(b"0123456789")
+    server.headers = {"content-length": "1000000000000"}
+    with pytest.raises(FetchError, match=r"10 of 1,000,000,000,000 bytes came"):
+        fetch(f"{server.address}/a.jsonl", tmp_path)
+    server.headers = {"content-length": "4"}
+    assert fetch(f"{server.address}/a.jsonl", tmp_path).read_bytes() == b"0123"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is full")
+def test_a_disk_that_is_full_is_not_the_fault_of_the_server(server, tmp_path):
+    (server.folder / "a.jsonl").write_bytes(b"0")
+    (tmp_path / "a.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        fetch(f"{server.address}/a.jsonl", tmp_path)
+    assert server.asked["/a.jsonl"] == 1
 
 
 def test_a_corpus_at_an_address(server, tmp_path, monkeypatch):
