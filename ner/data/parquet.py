@@ -1,7 +1,7 @@
 """Parquet files of sentences, also gzipped: read in parts of bounded memory, and checked."""
 
 import contextlib
-import gzip
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -15,16 +15,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from ner.data.arrow_store import ROW, TAGS, WORDS
-from ner.data.limits import (
-    ANYHOW,
-    ANYHOW_UNPACKED,
-    LONGEST_LINE,
-    LONGEST_WORD,
-    MOST_FROM_A_BYTE,
-    MOST_UNPACKED,
-    MOST_WORDS,
-    ROWS_PER_BATCH,
-)
+from ner.data.limits import ANYHOW, LONGEST_LINE, LONGEST_WORD, MOST_FROM_A_BYTE, MOST_WORDS, ROWS_PER_BATCH, Unpacked
 from ner.errors import InputError, listed
 from ner.utils import offsets_of
 
@@ -129,12 +120,8 @@ def open_parquet(file: Path) -> Iterator[Parquet]:
         source: Any = file
         if file.name.lower().endswith(".gz"):
             source = stack.enter_context(tempfile.TemporaryFile())
-            size = file.stat().st_size
-            with gzip.open(file) as packed:
-                while part := packed.read(1 << 20):
-                    source.write(part)
-                    if source.tell() > ANYHOW_UNPACKED + MOST_UNPACKED * size:
-                        raise InputError(f"{size:,} bytes that unpack to more than {source.tell():,}; not a data file")
+            with Unpacked(file) as packed:
+                shutil.copyfileobj(packed, source, 1 << 20)
         parquet = Parquet(source, file.stat().st_size)
         stack.enter_context(parquet.file)
         yield parquet

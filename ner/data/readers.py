@@ -21,7 +21,7 @@ from ner.data.arrow_store import Row
 from ner.data.faults import Fault
 from ner.data.json_lists import elements
 from ner.data.json_rows import read_json_lines
-from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_WORDS
+from ner.data.limits import LONGEST_LINE, LONGEST_WORD, LONGEST_WORD_LINE, MOST_WORDS, Unpacked
 from ner.data.parquet import class_names, open_parquet, read_parquet
 from ner.data.sentence_tables import is_sentence_table, read_sentence_table
 from ner.errors import InputError, shorten, single_line
@@ -122,7 +122,7 @@ def opened(file: Path) -> Iterator[TextIO]:
     Bytes that are no UTF-8 come as halves of surrogate pairs. Raises InputError for what is no text.
     """
     zipped = file.name.lower().endswith(".gz")
-    with gzip.open(file) if zipped else file.open("rb") as data:
+    with Unpacked(file) if zipped else file.open("rb") as data:
         start = data.read(4096) if zipped else data.peek(4096)[:4096]
         remedies = {"gzip": "its name should end in .gz", "Parquet": "its name should end in .parquet"}
         formats = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ner.data import readers
+from ner.data import limits, readers
 from ner.data.arrow_store import Row
 from ner.data.corpus import Source, load_corpus
 from ner.data.parquet import open_parquet
@@ -86,6 +86,22 @@ def write_bombs(folder: Path) -> dict[str, str]:
 def bombs(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     folder = tmp_path_factory.mktemp("bombs")
     return folder, write_bombs(folder)
+
+
+def test_rows_that_are_legal_and_too_many(tmp_path, monkeypatch):
+    """None of them is too large, and together they would fill the disk."""
+    monkeypatch.setattr(limits, "ANYHOW_UNPACKED", 1 << 16)
+    row = b'{"tokens": ["Bern"], "ner_tags": ["O"]}'
+    for name, start, rows in [
+        ("columns.conll.gz", b"", b"Bern O\n\n"),
+        ("rows.jsonl.gz", b"", row + b"\n"),
+        ("list.json.gz", b"[" + row, b",\n" + row),
+        ("table.csv.gz", b"tokens,ner_tags\n", b"Bern,O\n"),
+        ("zeros.parquet.gz", b"PAR1", bytes(8)),
+    ]:
+        (tmp_path / name).write_bytes(gzip.compress(start + rows * (2_000_000 // len(rows))))
+        with pytest.raises(InputError, match=r"bytes that unpack to more than [\d,]+; not a data file"):
+            list(readers.read(tmp_path / name))
 
 
 def read_all(folder: Path) -> dict[str, list[str]]:
