@@ -1,5 +1,6 @@
 """Folders of the cache of data: written once, whole or not at all, and checked by SHA-256 when they are used."""
 
+import atexit
 import contextlib
 import hashlib
 import logging
@@ -14,7 +15,7 @@ import datasets
 from ner.data.cache_locks import hold
 from ner.data.cache_pruning import UNFINISHED, parse_size, prune, sweep
 from ner.errors import InputError, single_line
-from ner.files import LOCK, file_errors, is_sound, locked, write_manifest
+from ner.files import LOCK, is_sound, locked, write_manifest
 
 LAYOUT = 4  # of the cached folders: raise it when what is written changes
 LIMIT = "NER_CACHE_LIMIT"  # a variable: the size that the cache is cut to when a folder is made, such as 20GB
@@ -26,7 +27,7 @@ class CacheError(InputError):
     """The cache can not be read or written, whatever the data is."""
 
 
-def cached(key: object, write: Callable[[Path], None], *, kind: str = "", content: str = "") -> Path:
+def cached(key: object, write: Callable[[Path], None], *, kind: str, content: str = "") -> Path:
     """The folder of the datasets cache for this key, whole. `write` fills it if it is not there, or is damaged.
 
     It is written aside and renamed; of several processes that do so at once the first wins. It is not pruned before
@@ -36,7 +37,7 @@ def cached(key: object, write: Callable[[Path], None], *, kind: str = "", conten
     folder = folder_of(key)
     cache = folder.parent
     limit = cache_limit()
-    try:
+    with cache_errors(cache, folder):
         cache.mkdir(parents=True, exist_ok=True)
         hold(folder)
         if not is_sound(folder):
@@ -46,13 +47,20 @@ def cached(key: object, write: Callable[[Path], None], *, kind: str = "", conten
                 keep_limit(cache, limit)
         with contextlib.suppress(OSError):  # of another user, or on a file system that is only read
             os.utime(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def cache_errors(cache: Path, folder: Path) -> Iterator[None]:
+    """Turns what the system says of the cache, or of this folder in it, into CacheError, with the remedy."""
+    try:
+        yield
     except OSError as error:
         place = folder if Path(error.filename or cache).is_relative_to(folder) else cache
         reason = error.strerror or single_line(error)
         raise CacheError(
             f"{place}: {reason}; that is the cache of data, and the variable HF_DATASETS_CACHE names another"
         ) from error
-    return folder
 
 
 def is_cached(key: object) -> bool:
@@ -115,22 +123,31 @@ def unfinished_in(cache: Path) -> Iterator[Path]:
     """A folder in the cache that is gone at the end, and swept by others if this program is killed. Raises OSError."""
     unfinished = cache / f"{UNFINISHED}{secrets.token_hex(8)}"
     unfinished.mkdir()  # not by tempfile, which lets nobody else in
+
+    own = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == own:  # and no fork of it
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    atexit.register(remove)  # what a thread is at work on when the program ends
     try:
         with locked(unfinished / LOCK, str(unfinished)):
             yield unfinished
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove()
+        atexit.unregister(remove)
 
 
 @contextlib.contextmanager
 def for_a_while() -> Iterator[Path]:
-    """A folder in the cache of data for what is not kept. Raises InputError where the cache can not be written."""
+    """A folder in the cache of data for what is not kept. Raises CacheError where the cache can not be written."""
     cache = cache_folder()
-    with file_errors(cache):
+    with cache_errors(cache, cache):
         cache.mkdir(parents=True, exist_ok=True)
         sweep(cache)
-    with unfinished_in(cache) as folder:
-        yield folder
+        with unfinished_in(cache) as folder:
+            yield folder
 
 
 def seal(folder: Path, facts: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ from ner.errors import InputError
 from ner.inputs.encoding import Encoded, encode
 from ner.inputs.encoding_cache import encode_once
 from tests.conftest import TAGS, write_json_lines
-from tests.processes import forked, wait_until
+from tests.processes import forked, run, wait_until
 
 ROWS = [Row(1, ["a", "b"], ["O", "B-X"]), Row(4, ["ü"], ["O"])]
 
@@ -194,7 +194,7 @@ def write(folder):
     (folder / "half").write_bytes(b"x")
     print("writing", flush=True)
     time.sleep(600)
-cached("other", write)
+cached("other", write, kind="a kind")
 """
 
 
@@ -205,11 +205,33 @@ def test_leftovers_of_killed_programs_are_swept_and_those_of_living_ones_are_not
         os.utime(unfinished, (0, 0))  # however old
         stored()
         assert (unfinished / "made/half").exists()
-    cached("one", lambda folder: None)
+    cached("one", lambda folder: None, kind="a kind")
     assert not unfinished.exists()
     unfinished.mkdir()  # of one that just began, and has no lock yet
-    cached("two", lambda folder: None)
+    cached("two", lambda folder: None, kind="a kind")
     assert unfinished.exists()
+
+
+LEFT = """
+import sys, threading
+from pathlib import Path
+import datasets
+from ner.data.cache import for_a_while
+datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
+is_at_work = threading.Event()
+def work():
+    with for_a_while() as folder:
+        (folder / "half").write_bytes(b"x")
+        is_at_work.set()
+        threading.Event().wait()
+threading.Thread(target=work, daemon=True).start()
+is_at_work.wait()
+"""
+
+
+def test_what_a_thread_is_at_work_on_goes_when_the_program_ends(cache):
+    run([sys.executable, "-c", LEFT, cache])
+    assert list(cache.iterdir()) == []
 
 
 def test_a_cache_that_can_not_be_written(corpus_folder, cache):

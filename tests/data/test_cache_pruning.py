@@ -65,14 +65,14 @@ def test_folders_say_what_they_hold_and_when_they_were_used(cache, corpus_folder
 
 def test_a_use_is_recorded_where_that_is_possible(monkeypatch):
     folder = made("a", days=3)
-    cached("a", forbidden)
+    cached("a", forbidden, kind="a kind")
     assert time.time() - folder.stat().st_mtime < DAY
 
     def refused(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(os, "utime", refused)
-    assert cached("a", forbidden) == folder
+    assert cached("a", forbidden, kind="a kind") == folder
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_goes(cache, wanted, gone):
 
 def test_what_this_program_uses_stays(cache):
     made("unused")
-    used = cached("used", write, content="used")
+    used = cached("used", write, kind="a kind", content="used")
     made("looked for")
     assert is_cached("looked for")
     pruned = prune(cache)
@@ -127,7 +127,7 @@ def test_nothing_else_is_touched(cache, tmp_path):
     os.utime(elsewhere, (0, 0))
     before = sorted(path for path in cache.rglob("*") if not path.is_relative_to(ours))
     assert names(prune(cache).deleted) == ["ours"]
-    cached("sweeps", write)
+    cached("sweeps", write, kind="a kind")
     made_now = cache / folder_of("sweeps").name
     assert sorted(path for path in cache.rglob("*") if not path.is_relative_to(made_now)) == before
     assert [file.name for file in elsewhere.iterdir()] == ["manifest.json"]
@@ -203,7 +203,7 @@ def test_without_locks_nothing_is_deleted(cache, monkeypatch):
 def test_who_may_only_read_the_locks_uses_but_does_not_delete(cache):
     made("a")
     cache_locks.descriptors[cache / LOCKS] = os.open(cache / LOCKS, os.O_RDONLY)
-    cached("a", forbidden)
+    cached("a", forbidden, kind="a kind")
     cache_locks.used.clear()
     ((_, error),) = prune(cache).failed
     assert isinstance(error, PermissionError)
@@ -231,7 +231,7 @@ def test_the_limit_is_kept_when_a_folder_is_made(cache, monkeypatch, caplog):
     made("more")
     assert len(contents(cache)) == 4  # without it nothing is deleted
     monkeypatch.setenv("NER_CACHE_LIMIT", "0.004MB")
-    cached("old", forbidden)
+    cached("old", forbidden, kind="a kind")
     assert len(contents(cache)) == 4  # nor where nothing is made
     cache_locks.used.clear()
     os.utime(folder_of("old"), (0, 0))
@@ -243,7 +243,7 @@ def test_the_limit_is_kept_when_a_folder_is_made(cache, monkeypatch, caplog):
 
 def test_a_limit_below_what_is_used_breaks_nothing(cache, monkeypatch):
     monkeypatch.setenv("NER_CACHE_LIMIT", "0.001MB")
-    first, second = (cached(name, write) for name in "ab")
+    first, second = (cached(name, write, kind="a kind") for name in "ab")
     assert first.exists()
     assert second.exists()
 
@@ -331,7 +331,7 @@ from ner.data.cache import cached
 datasets.config.HF_DATASETS_CACHE = Path(sys.argv[1])
 print("ready", flush=True)
 for number in range(40)[:: int(sys.argv[2])]:
-    folder = cached(str(number), lambda folder: (folder / "file").write_bytes(bytes(1000)))
+    folder = cached(str(number), lambda folder: (folder / "file").write_bytes(bytes(1000)), kind="a kind")
     assert (folder / "file").read_bytes() == bytes(1000), number
     assert (folder / "manifest.json").exists(), number
 """
