@@ -51,7 +51,8 @@ def running(app: "ASGIApp", listener: socket.socket, **settings: Any) -> Iterato
     """Serves an application while the block runs. settings: of uvicorn, beside what is the same for all."""
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **settings))
+    # By h11: with httptools, which it takes if it finds it, the headers of a request have no limit.
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http="h11", **settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
     try:
         thread.start()

@@ -101,6 +101,15 @@ def server(tagger):
         yield one
 
 
+def test_headers_without_end_are_refused(server):
+    """Before a token is looked at: they would fill the memory."""
+    with socket.create_connection((HOST, server.port), timeout=SECONDS) as connection:
+        connection.sendall(f"POST /tag HTTP/1.1\r\nHost: {HOST}\r\n".encode())
+        with pytest.raises(ConnectionError):
+            connection.sendall(b"X: " + b"x" * (1 << 26))
+    assert server.status({"text": "Anna"}) == 200
+
+
 class Slow:
     """A tagger that answers when it is let: the whole text is a place."""
 
