@@ -21,12 +21,15 @@ from ner.data.cache import CacheError, for_a_while
 from ner.data.conversion import converted, write_converted
 from ner.data.corpus import Corpus, Source
 from ner.data.discovery import Place, find
-from ner.data.parts import names_of_ids, parse_columns
-from ner.data.remote import fetch, is_address
+from ner.data.notes import undecided_notes
+from ner.data.parts import Part, names_of_ids, parse_columns
+from ner.data.remote import FetchError, fetch, is_address
 from ner.data.tag_schemes import ParsedLabels, parse_map
-from ner.errors import InputError, listed
-from ner.files import file_errors, sha256
+from ner.errors import InputError, listed, single_line
+from ner.files import sha256
 from ner.tags import TagSet
+
+NOT_NOW = (FetchError, CacheError)  # of the network and the disk, whatever the rows are
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,18 @@ class ShardReader:
         return tuple(map(str, self.place.files)) or self.place.addresses
 
     def __call__(self, name: str) -> Shard:
-        """One of them. Raises InputError that names its first bad rows, unless these are to be skipped."""
+        """One of them.
+
+        Raises InputError that names its first bad rows, unless these are to be skipped; FetchError and CacheError for
+        what is no fault of the rows, and may be otherwise a moment later, or for another process.
+        """
         with for_a_while() as folder:
             file = fetch(name, folder) if is_address(name) else Path(name)
             columns = parse_columns(self.source.columns)
-            with file_errors(file):
+            try:
                 digest = sha256(file)
+            except OSError as error:  # of one process alone, where each has its own disks
+                raise FetchError(f"{name}: {error.strerror or single_line(error)}") from error
             try:
                 (folder / "rows").mkdir()
                 items = readers.read(file, columns)
@@ -86,6 +95,8 @@ class ShardReader:
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
             rows = arrow_store.stored(folder / "rows", name)
+            for note in undecided_notes([Part(rows, names)]):
+                self.tell(note)
             id_names = (names or self.source.tags) if rows.has_ids else None
             if rows.has_ids and not id_names:
                 raise InputError(f"{name}: tags are ids without names; name them in order, as in `tags` O B-PER I-PER")
@@ -149,9 +160,10 @@ class SentenceStream:
         return shard.sentences
 
     def ready(self, name: str) -> Future[Shard]:
-        """A shard that is being made ready, or begins to be."""
+        """A shard that is being made ready, or begins to be: once more, where it could not be fetched long ago."""
         (known, shard), self.ahead = self.ahead or self.start(name), None
-        return shard if known == name else self.start(name)[1]
+        is_stale = shard.done() and isinstance(shard.exception(), NOT_NOW)
+        return self.start(name)[1] if known != name or is_stale else shard
 
     def start(self, name: str) -> tuple[str, Future[Shard]]:
         """Makes a shard ready in a thread, which no end of the program waits for."""
@@ -175,6 +187,18 @@ class SentenceStream:
         """The shard at that place of the order of that pass."""
         order = np.random.default_rng([self.seed, self.language, number]).permutation(len(self.reader.names))
         return self.reader.names[order[place]]
+
+
+def check_splits(source: Source, languages: Sequence[str]) -> None:
+    """Raises InputError for what is one split by itself: asked for either, it would be trained and validated on."""
+    if is_address(source.data) or Path(source.data).is_file():
+        for language, places in find(source.data, languages, ("train", "validation")).places.items():
+            if "validation" not in places:
+                remedy = "train=ADDRESS,validation=FILE" if is_address(source.data) else "a path with {split} in it"
+                raise InputError(
+                    f"{source.data}, {language}: no split validation, and a stream takes none from train; name both: "
+                    f"`data` {remedy}"
+                )
 
 
 def open_streams(

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ner.data.cache import CacheError
 from ner.data.cache_pruning import UNFINISHED
 from ner.data.corpus import Source
 from ner.data.discovery import Place
-from ner.data.streaming import Position, SentenceStream, ShardReader
+from ner.data.remote import FetchError
+from ner.data.streaming import Position, SentenceStream, ShardReader, check_splits
 from ner.errors import InputError
 from tests.conftest import TAGS
 from tests.processes import wait_until
@@ -107,6 +109,39 @@ def test_a_shard_that_is_another_file_now(files):
     assert words(other.take(1)) == ["new"]
 
 
+def test_what_could_not_be_fetched_ahead_is_fetched_when_it_is_needed(files):
+    """The network may have been away for a minute, hours before."""
+    stream = stream_of([file for file in files if SIZES[file.name[0]]])
+    second = Path(stream.name_of(0, 1))
+    content = second.read_bytes()
+    second.unlink()
+    first = stream.take(1)
+    assert stream.ahead is not None
+    assert isinstance(stream.ahead[1].exception(timeout=60), FetchError)
+    second.write_bytes(content)
+    assert len({*words(first), *words(stream.take(14))}) == 15
+
+
+def test_a_cache_without_room(files, cache):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(CacheError, match=rf"^{cache}: .*File too large; .* HF_DATASETS_CACHE names another"):
+            stream_of(files[:1]).take(1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(cache.iterdir()) == []
+
+
+def test_one_file_is_not_taken_for_both_splits(files, tmp_path):
+    for data in (str(files[0]), "https://h/train-{000..999}.jsonl", "train=https://h/a.jsonl"):
+        with pytest.raises(InputError, match="no split validation, and a stream takes none from train; name both"):
+            check_splits(Source(data), ["de"])
+    for data in (str(tmp_path), "https://h/{split}.jsonl", f"train=https://h/a.jsonl,validation={files[0]}"):
+        check_splits(Source(data), ["de"])
+
+
 def test_bad_rows(tmp_path):
     bad = write_rows(tmp_path / "bad.jsonl", [row("a"), row("b", "X-LOC"), row("c"), row("d", "B-MISC"), {"tokens": 1}])
     with pytest.raises(InputError) as caught:
@@ -122,6 +157,12 @@ def test_bad_rows(tmp_path):
     stream = stream_of([bad], said=said, on_bad_row="skip")
     assert words(stream.take(4)) == ["a", "c", "a", "c"]
     assert said[0].startswith("3 rows are left out; the first: ")
+
+
+def test_rows_that_nobody_has_accepted_are_counted(files):
+    said: list[str] = []
+    stream_of(files[1:2], said=said).check()
+    assert said == [f"{files[1]}: 1 rows that nobody has accepted are left out: 1 ignored"]
 
 
 def test_ids_take_their_names_from_the_file_or_the_options(tmp_path):
