@@ -194,7 +194,7 @@ def fit(config: TrainConfig, accelerator: Accelerator, job: Job, signals: Signal
     set_train_mode(model)
     if job.resume_from:
         settle_buckets(accelerator, model, job, accumulate, progress.step)
-    with bar, signals.listening(), checkpointer.kept_on_bad_input(progress, meter):
+    with bar, signals.listening(), checkpointer.kept_on_bad_input(progress, meter, log):
         if job.evaluation_is_due(progress):  # the run before was stopped within this evaluation
             evaluate_and_keep_best(loop)
             checkpointer.after_step(job.point(progress.step), progress, meter, log, signals)

@@ -145,6 +145,23 @@ def decided(accelerator: Accelerator, decide: Callable[[], Decision]) -> Decisio
     return cast(Decision, answer)
 
 
+def of_everyone(check: Callable[[], object]) -> None:
+    """Checks something on all processes. The InputError of the first that raises one is raised on all."""
+    group = host_group()
+    if group is None:
+        check()
+        return
+    problem = ""
+    try:
+        check()
+    except InputError as error:
+        problem = str(error)
+    problems: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(problems, problem, group=group)
+    if first := next(filter(None, problems), ""):
+        raise InputError(first)
+
+
 def host_group(timeout: timedelta = SETUP_TIMEOUT) -> dist.ProcessGroup | None:
     """All processes, connected over the CPU; None for one process. Called by all of them.
 

@@ -1,6 +1,7 @@
 """Training on sentences that stream: stopped, with bad sentences, by two processes."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -138,6 +139,72 @@ def test_bad_sentences_lose_nothing_that_was_done(flags, whole, folder, tmp_path
     assert {6, 12} & set(steps.values())  # behind whole buffers, not at the checkpoint of every five steps
 
 
+def test_bad_sentences_before_the_first_step_of_a_long_buffer(flags, folder, tmp_path):
+    flags = [*flags, "--stream-buffer", "64", "--max-steps", "9", "--seed", "1"]
+    whole = run(flags, tmp_path / "whole")
+    file = second_shard(folder, seed=1)
+    good = file.read_text(encoding="utf-8")
+    file.write_text(f"{good}not JSON\n", encoding="utf-8")
+    for _ in range(2):  # not mended yet
+        assert status_of(flags, tmp_path / "run") == 2
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000000"]
+    file.write_text(good, encoding="utf-8")
+    found = run(flags, tmp_path / "run")
+    assert results(found) == results(whole)
+    assert same_weights(found, whole)
+
+
+def second_shard(folder: Path, seed: int) -> Path:
+    """Of German, in the first pass."""
+    place = Place(tuple(sorted((folder / "data/de").glob("train-*"))))
+    return Path(SentenceStream(ShardReader(place, Source("x"), TAGS, print), seed, 0).name_of(0, 1))
+
+
+def test_a_checkpoint_that_fails_because_of_bad_sentences_is_told(flags, folder, tmp_path, monkeypatch, capsys):
+    """And so is the one before it, which it waits for."""
+    with second_shard(folder, seed=1).open("a", encoding="utf-8") as rows:
+        rows.write("not JSON\n")
+    write = JsonLinesLog.write
+
+    def in_the_way(log: JsonLinesLog, entry: dict) -> None:
+        write(log, entry)
+        (tmp_path / "run/checkpoints").touch()
+
+    monkeypatch.setattr(JsonLinesLog, "write", in_the_way)
+    assert status_of([*flags, "--seed", "1"], tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert said.count("checkpoint failed, those before it are intact: ") == 2
+    assert "not JSON" in said
+
+
+ONE_MISSES = """
+import os, runpy, sys
+program, data, other, *flags = sys.argv[1:]
+rank = os.environ["RANK"]
+sys.argv = [program, *(other if flag == data and rank == "1" else flag for flag in flags)]
+try:
+    runpy.run_path(program, run_name="__main__")
+except BaseException as error:
+    print(f"process {rank} ended by {type(error).__name__} {error}", flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that can be opened and not be read")
+def test_a_file_that_one_process_misses_ends_all(flags, folder, tmp_path):
+    """It alone can tell, and the others wait for it where gradients are exchanged: it must not wait elsewhere."""
+    data, other = folder / "data", tmp_path / "other"
+    shutil.copytree(data, other)
+    file = other / "de" / second_shard(folder, seed=1).name
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+    more = ["--seed", "1", "--output", str(tmp_path / "run")]
+    said = fork_ranks(2, ONE_MISSES, ROOT / "train.py", data, other, *flags, *more)
+    assert f"process 1: {file}: Input/output error" in said
+    assert "process 1 ended by SystemExit 2" in said
+    assert "process 0 ended by " in said
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000005"]
+
+
 def test_two_processes_train_what_one_trains(flags, tmp_path, encoder):
     config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
     still = tmp_path / "still"
@@ -192,6 +259,13 @@ def test_what_does_not_go_with_a_stream(flags, tmp_path, capsys, more, message):
     assert status_of([*flags, *more], tmp_path / "run") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_one_file_is_not_what_is_validated_on_too(flags, folder, tmp_path, capsys):
+    file = str(folder / "data/de/train-00000-of-00004.jsonl")
+    more = ["--data", file, "--train-on", "de", "--stream-shares", "de=1"]
+    assert status_of([*flags, *more], tmp_path / "run") == 2
+    assert "no split validation, and a stream takes none from train; name both" in capsys.readouterr().err
 
 
 def test_a_stream_has_an_end_that_is_named(flags, tmp_path, capsys):

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ner.arguments import echo, parse_interval
 from ner.config import TrainConfig
-from ner.data.remote import FetchError
+from ner.data.streaming import NOT_NOW
 from ner.errors import InputError, single_line
 from ner.inputs.batching import EpochPlan
 from ner.inputs.buffers import BufferPlan
@@ -126,27 +126,30 @@ class Checkpointer:
         stop, is_due = signals.sync(self.is_due(progress.step))
         if stop or is_due:
             log.write_bad(meter.read_bad())
+            self.log_written(log, point, wait_for_it=True)  # of the one before, which `save` waits for
             self.save(progress, meter)
         is_written = self.log_written(log, point, wait_for_it=stop)
         if stop:
             raise PreemptedError(progress.step, is_written=is_written)
 
     @contextlib.contextmanager
-    def kept_on_bad_input(self, progress: Progress, meter: Meter) -> Iterator[None]:
+    def kept_on_bad_input(self, progress: Progress, meter: Meter, log: JsonLinesLog) -> Iterator[None]:
         """Checkpoints what was done before sentences that can not be used came in a stream, on all processes.
 
-        Not where a file could not be fetched, and others may go on: these wait for this one elsewhere.
+        Not where it is the network or the disk that fails, and others may go on: these wait for this one elsewhere.
         """
         try:
             yield
         except InputError as error:
-            if self.accelerator.num_processes > 1 and isinstance(error, FetchError):
+            point = {"step": progress.step}
+            self.log_written(log, point, wait_for_it=True)
+            if self.accelerator.num_processes > 1 and isinstance(error, NOT_NOW):
                 echo(
                     f"process {self.accelerator.process_index}: {error}", sys.stderr
                 )  # it may not be the one that speaks
             else:
                 self.save(progress, meter)
-                self.wait()
+                self.log_written(log, point, wait_for_it=True)
             raise
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ner.config.data import parse_shares
 from ner.data.augmentation import augment
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.data.sampling import lay_end_to_end, sizes_of
-from ner.data.streaming import open_streams
+from ner.data.streaming import check_splits, open_streams
 from ner.errors import InputError
 from ner.files import file_errors, write_atomic
 from ner.inputs.batching import EpochPlan
@@ -33,7 +33,7 @@ from ner.inputs.encoding import Encoded, encode
 from ner.inputs.encoding_cache import encode_once
 from ner.inputs.soft_targets import SoftEncoded, Unlabelled
 from ner.modeling.loss import micro_batch_loss
-from ner.runtime import main_process_first, say, start_trackers, wait_for_everyone, warn
+from ner.runtime import main_process_first, of_everyone, say, start_trackers, wait_for_everyone, warn
 from ner.training import checkpoint
 from ner.training.class_weights import described, tag_weights
 from ner.training.environment import checkout
@@ -81,6 +81,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
     source = Source.of(config)
     if not config.stream_buffer:
         return load_corpus(source, config.train_on, ("train", "validation"))
+    check_splits(source, config.train_on)
     return load_corpus(replace(source, sample=("all",)), config.train_on, ("validation",))
 
 
@@ -241,7 +242,7 @@ def open_run_folder(
             )
         check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, data.fingerprint, why)
     if data.stream and not start.resume_from:
-        data.stream.check()
+        of_everyone(data.stream.check)  # which is a process's own trouble, where it can not fetch
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")

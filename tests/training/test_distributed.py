@@ -143,7 +143,8 @@ import datetime, sys, time
 from pathlib import Path
 import torch
 from accelerate import Accelerator
-from ner.runtime import decided, main_process_first, wait_for_everyone
+from ner.errors import InputError
+from ner.runtime import decided, main_process_first, of_everyone, wait_for_everyone
 from tests.processes import wait_until
 
 accelerator = Accelerator(cpu=True)
@@ -159,6 +160,15 @@ with main_process_first(accelerator):
     if accelerator.is_main_process:
         slow(None)
 assert decided(accelerator, lambda: slow("yes")) == "yes"
+
+def check():
+    if not accelerator.is_main_process:
+        raise InputError("process 1 can not")
+
+try:
+    of_everyone(check)
+except InputError as error:
+    print("refused:", error, flush=True)
 if not accelerator.is_main_process:
     slow(None)
 wait_for_everyone()
@@ -178,4 +188,5 @@ else:
 def test_processes_wait_for_one_that_is_slow_and_notice_one_that_hangs(tmp_path):
     output = fork_ranks(2, WAIT, tmp_path / "noticed")
     assert output.count("waited") == 2
+    assert output.count("refused: process 1 can not") == 2
     assert output.count("noticed: True") == 1
