@@ -1,10 +1,11 @@
 """Small things that several folders need: text tables, ragged arrays, progress bars, a thread that works ahead."""
 
 import re
+import threading
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -218,11 +219,25 @@ def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: 
 
 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """make(item) of every item in turn; that of the next item is made in a thread meanwhile. Raises what make does."""
+    """make(item) of every item in turn; that of the next item is made in a thread meanwhile. Raises what make does.
+
+    Behind one that raises, none is made: it may take as long, and to the same end.
+    """
     waiting: deque[Future[Made]] = deque()
+    has_failed = threading.Event()
+
+    def attempt(item: Item) -> Made:
+        if has_failed.is_set():
+            raise CancelledError
+        try:
+            return make(item)
+        except BaseException:
+            has_failed.set()
+            raise
+
     with ThreadPoolExecutor(1) as pool:
         for item in items:
-            waiting.append(pool.submit(make, item))
+            waiting.append(pool.submit(attempt, item))
             if len(waiting) == 2:
                 yield waiting.popleft().result()
         while waiting:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ner.utils import NARROWEST, aligned, fitted, interlinear, offsets_of, ranges, rows_of, table, text_width
+from ner.utils import NARROWEST, ahead, aligned, fitted, interlinear, offsets_of, ranges, rows_of, table, text_width
 
 
 def test_table():
@@ -134,3 +134,20 @@ def test_columns_begin_together(words):
         columns = [text_width(first[:i]) for i in at]
         for line, letter in zip(others, "xy", strict=False):
             assert [i for i, character in enumerate(line) if character == letter] == columns
+
+
+def test_nothing_is_made_behind_what_could_not_be():
+    """A file that is asked for six times would be asked for six times more, before anybody hears of it."""
+    made = []
+
+    def make(item: int) -> int:
+        made.append(item)
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    assert list(ahead(make, range(2))) == [0, 1]
+    made.clear()
+    with pytest.raises(ValueError, match="two"):
+        list(ahead(make, range(6)))
+    assert made == [0, 1, 2]
