@@ -23,7 +23,7 @@ class Unpacked(gzip.GzipFile):
 
     def __init__(self, file: Path) -> None:
         super().__init__(file, "rb")
-        self.size = file.stat().st_size
+        self.packed_size = file.stat().st_size
         self.so_far = 0
 
     def read(self, size: int | None = -1) -> bytes:
@@ -37,6 +37,6 @@ class Unpacked(gzip.GzipFile):
     def counted(self, part: bytes) -> bytes:
         """The part, unless it is too much."""
         self.so_far += len(part)
-        if self.so_far > ANYHOW_UNPACKED + MOST_UNPACKED * self.size:
-            raise InputError(f"{self.size:,} bytes that unpack to more than {self.so_far:,}; not a data file")
+        if self.so_far > ANYHOW_UNPACKED + MOST_UNPACKED * self.packed_size:
+            raise InputError(f"{self.packed_size:,} bytes that unpack to more than {self.so_far:,}; not a data file")
         return part

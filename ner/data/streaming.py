@@ -153,7 +153,10 @@ class SentenceStream:
         name = self.name_of(at.number, at.place)
         shard = self.ready(name).result()
         if at.digest not in ("", shard.digest):
-            raise InputError(f"{name}: is another file than when this run took {at.row:,} sentences of it")
+            raise InputError(
+                f"{name}: is another file than when this run took {at.row:,} sentences of it; bring that one back, or "
+                "begin a new run"
+            )
         self.position = replace(at, digest=shard.digest)
         following = self.behind(at)
         self.ahead = self.start(self.name_of(following.number, following.place))
