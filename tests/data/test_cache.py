@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import stat
+import sys
 from dataclasses import fields
 from pathlib import Path
 
