@@ -6,7 +6,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -221,8 +221,13 @@ def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """make(item) of every item in turn; that of the next item is made in a thread meanwhile. Raises what make does.
 
-    Behind one that raises, none is made: it may take as long, and to the same end.
+    Behind one that raises, none is made: it may take as long, and to the same end. A single item takes no thread.
     """
+    rest = iter(items)
+    first = list(islice(rest, 2))
+    if len(first) < 2:
+        yield from map(make, first)
+        return
     waiting: deque[Future[Made]] = deque()
     has_failed = threading.Event()
 
@@ -236,7 +241,7 @@ def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]
             raise
 
     with ThreadPoolExecutor(1) as pool:
-        for item in items:
+        for item in chain(first, rest):
             waiting.append(pool.submit(attempt, item))
             if len(waiting) == 2:
                 yield waiting.popleft().result()

@@ -107,7 +107,8 @@ def word_logits(
     Raises:
         InputError: If a window alone has more than max_tokens positions.
     """
-    model.eval()
+    if any(module.training for module in model.modules()):  # to set them takes as long as a layer does for a short text
+        model.eval()
     device = processes.device
     row_length = collator.row_length if isinstance(collator, PackedCollator) else None
     plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
