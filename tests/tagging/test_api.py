@@ -399,6 +399,13 @@ def test_addresses():
             assert is_loopback(listener) == expected
 
 
+def test_an_answer_does_not_wait_for_the_client_to_confirm_its_headers():
+    with listen(0) as listener, socket.create_connection(listener.getsockname(), timeout=SECONDS):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # From start to stop
 
 
