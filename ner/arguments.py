@@ -35,7 +35,7 @@ parsed: set[str] = set()  # names of the options of this program
 BAD_INPUT = 2  # exit status, as argparse has it
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
-FAILED = 1  # of what was asked for rightly and can not be done: a disk that is full, a Hub that refuses
+FAILED = 1  # of what was asked for rightly and cannot be done: a disk that is full, a Hub that refuses
 
 
 def option(default: Any, text: str, *, metavar: str | None = None, positional: bool = False) -> Any:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable
 
 # What a terminal obeys instead of showing it: control characters but for tab and line feed, marks that turn the
-# direction of writing, and halves of surrogate pairs, which it can not show.
+# direction of writing, and halves of surrogate pairs, which it cannot show.
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class InputError(ValueError):
-    """What a user gave can not be used: options, files, data, names. Its message says what, where, and the remedy.
+    """What a user gave cannot be used: options, files, data, names. Its message says what, where, and the remedy.
 
     The command line shows the message alone and ends with status 2; any other exception is a bug, with its traceback.
     """

@@ -24,7 +24,7 @@ LONGEST_YAML = 2**22  # characters
 MOST_YAML_VALUES = 200_000  # with all aliases written out. PyYAML takes about 1 kB for each
 DEEPEST_YAML = 50  # lists in lists; PyYAML recurses
 LONGEST_YAML_NUMBER = 1000  # characters; Python does not print one of more than 4,300 digits
-# What PyYAML raises for values that it can not make: !!timestamp 2000-13-01, !!int without a digit, and the like.
+# What PyYAML raises for values that it cannot make: !!timestamp 2000-13-01, !!int without a digit, and the like.
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 LOCK = ".lock"  # of a run, in its folder
@@ -132,7 +132,7 @@ def write_manifest(folder: Path, facts: dict[str, Any] | None = None) -> list[st
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint whose files are all there as they were written. Raises InputError if one is not.
 
-    Raises OSError where that can not be told: a disk or network that fails now may have the checkpoint again later.
+    Raises OSError where that cannot be told: a disk or network that fails now may have the checkpoint again later.
     """
     try:
         manifest = dict(read_json(folder / MANIFEST))
@@ -161,7 +161,7 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether a checkpoint is there as it was written. Raises OSError where that can not be told."""
+    """Whether a checkpoint is there as it was written. Raises OSError where that cannot be told."""
     try:
         verify(folder)
     except InputError:
@@ -191,7 +191,7 @@ def locked(file: Path, what: str) -> Iterator[None]:
         file.write_text(f"process {os.getpid()} on {platform.node()} (since {now})\n", encoding="utf-8")
         yield
     finally:
-        with contextlib.suppress(OSError):  # where an open file can not be removed, it stays
+        with contextlib.suppress(OSError):  # where an open file cannot be removed, it stays
             file.unlink()
         lock.release()
 

@@ -61,7 +61,7 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
 
 
 def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
-    """Starts the trackers, with the run's options. Raises InputError for one that can not be: without a login, say."""
+    """Starts the trackers, with the run's options. Raises InputError for one that cannot be: without a login, say."""
     plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in options.items()}
     try:
         accelerator.init_trackers("ner", config=plain)

@@ -15,7 +15,7 @@ Storage = torch.UntypedStorage
 class Tape(TorchDispatchMode):
     """The operations of a function on the memory that they had, and nothing else of it.
 
-    As in a graph, numbers of Python are those of the recording, a value can not be read back, random numbers come from
+    As in a graph, numbers of Python are those of the recording, a value cannot be read back, random numbers come from
     the default generator at each replay, and recording leaves as it was what was there before.
     """
 
@@ -28,7 +28,7 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
-            raise RuntimeError(f"{func} reads a value back: it can not be recorded")
+            raise RuntimeError(f"{func} reads a value back: it cannot be recorded")
         given = {}
         for i, argument in enumerate(func._schema.arguments):
             value = kwargs.get(argument.name, args[i] if i < len(args) else None)

@@ -408,7 +408,7 @@ def test_time_to_quality_is_a_median_of_ratios():
 
 
 def test_seeds_that_are_known_are_not_run_again(tmp_path):
-    """The programs of this job can not run: a seed that is known starts none, another one fails, and that is kept."""
+    """The programs of this job cannot run: a seed that is known starts none, another one fails, and that is kept."""
     material = contenders.Material("no-encoder", "no-corpus", tmp_path / "no-script.py", "", "")
     job = quality.Job(material, 1000, "no", "no")
     known = results.Results(tmp_path / "bench.json", {})

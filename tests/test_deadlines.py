@@ -1,4 +1,4 @@
-"""The suite can not hang: whatever waits in these files has a deadline, or is one of those that have."""
+"""The suite cannot hang: whatever waits in these files has a deadline, or is one of those that have."""
 
 import ast
 from pathlib import Path

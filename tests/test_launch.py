@@ -300,7 +300,7 @@ def test_errors_and_tagged_sentences_for_real(programs, tmp_path, corpus_folder,
 
 
 def test_an_old_bash_is_named():
-    """macOS has bash 3.2, which can not wait for any of several processes."""
+    """macOS has bash 3.2, which cannot wait for any of several processes."""
     source = (
         (LAUNCH / "spawn.sh")
         .read_text(encoding="utf-8")

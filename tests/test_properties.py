@@ -144,7 +144,7 @@ def test_any_text_is_options_or_bad_input(tmp_path_factory, text):
         assert isinstance(read_config(TrainConfig, file), TrainConfig)
 
 
-# What separates the columns and lines of such files can not be in a word of them.
+# What separates the columns and lines of such files cannot be in a word of them.
 SOLID = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=6)
 SENTENCES = st.lists(
     st.lists(st.tuples(SOLID, st.sampled_from(["O", "B-PER", "B-LOC"])), min_size=1, max_size=5), min_size=1, max_size=4

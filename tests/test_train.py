@@ -491,7 +491,7 @@ def test_commits_resume_and_what_is_refused(run, small, tmp_path, capsys):
         return capsys.readouterr().err
 
     message = refused("--seed", "7", "--batch-size", "16", "--lr", "1e-2", "--log-every", "2")
-    assert "can not be resumed, this would change its result:\n" in message
+    assert "cannot be resumed, this would change its result:\n" in message
     assert "lr is 0.01, and was 0.001" in message
     assert "batch_size is 16, and was 32" in message
     assert "seed is 7, and was 42" in message

@@ -114,7 +114,7 @@ def repeated(name: str, times: int) -> pa.DictionaryArray:
 def read(source: Table, columns: Sequence[str] | None = None) -> pa.Table:
     """These columns (None: all) of a table or file, one chunk each, names that repeat as dictionaries.
 
-    Raises InputError for a file that is no table of token losses, or can not be read.
+    Raises InputError for a file that is no table of token losses, or cannot be read.
     """
     wanted = SCHEMA.names if columns is None else list(columns)
     if isinstance(source, pa.Table):

@@ -129,7 +129,7 @@ def pruned_to_text(cache: Path, pruned: Pruned, left: Sequence[Entry], *, dry_ru
 
 
 def failures_to_text(pruned: Pruned) -> str:
-    """The folders that can not be deleted, and why, a line each."""
+    """The folders that cannot be deleted, and why, a line each."""
     lines = [
         f"ner cache: {error.filename or entry.folder}: {error.strerror or single_line(error)}"
         for entry, error in pruned.failed[:MOST_LINES]

@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def find(config: CalibrateConfig) -> Run:
-    """The run. Raises InputError for a baseline, and for one that can not be written to."""
+    """The run. Raises InputError for a baseline, and for one that cannot be written to."""
     find_encoder(config.run, config.checkpoint)  # raises for a baseline
     run = find_run(config.run, config.checkpoint, config)
     if not (config.only_report or Path(run.model).is_dir()):

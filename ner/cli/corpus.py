@@ -8,7 +8,7 @@
 
 A table of languages by splits, and the tags with their ids. For each language: sentences, words and entities of each
 split, percentiles of length, tag scheme and illegal tags, sentences that stand in two splits, frequent entities, and a
-sentence. Rows that can not be used are listed by file and line. --to-parquet writes all of it as a folder that --data
+sentence. Rows that cannot be used are listed by file and line. --to-parquet writes all of it as a folder that --data
 reads.
 """
 

@@ -241,7 +241,7 @@ class Found:
 
 
 def test(config: ProbeConfig, accelerator: Accelerator, plan: Plan) -> Found:
-    """Tests every run on everything. Raises InputError for a model that can not be loaded."""
+    """Tests every run on everything. Raises InputError for a model that cannot be loaded."""
     outcomes: list[Outcome] = []
     names: list[NameOutcome] = []
     parallel: list[ParallelOutcome] = []

@@ -12,7 +12,7 @@ Without --output the texts are printed with their entities. With it, all rows ar
 and processes share them; stopped or killed, the same command goes on after the last row that is written.
 
 A folder, or several files, are tagged into a folder: a file of it for each, whole or not there. Processes share the
-files. What is finished is left alone; what can not be read is named at the end, when the others are done.
+files. What is finished is left alone; what cannot be read is named at the end, when the others are done.
 
 With --uncertain only the sentences that would teach most are written, to be annotated: in a form that Label Studio,
 Argilla, Doccano or Prodigy imports (--format), or as words and tags to edit. --data reads what comes back.
@@ -95,7 +95,7 @@ def is_lot(config: TagConfig) -> bool:
 def tag_folder(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Accelerator) -> None:
     """Tags files into a folder, a shard each; processes share the shards.
 
-    Raises InputError for what can not be tagged: for another model or other options before anything is, for bad input
+    Raises InputError for what cannot be tagged: for another model or other options before anything is, for bad input
     when all others are.
     """
     folder = Path(config.output or "")
@@ -214,7 +214,7 @@ def check_files(config: TagConfig, output: Path, source: Path | None, accelerato
     """
     check_is_new(output, config.overwrite)
     if source is None and accelerator.num_processes > 1:
-        raise InputError("processes can not share standard input; name a file: --input FILE")
+        raise InputError("processes cannot share standard input; name a file: --input FILE")
     return files.count(source, config.column) if source else None
 
 

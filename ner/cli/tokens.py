@@ -237,7 +237,7 @@ def section(shown: Shown, views: Sequence[str]) -> str:
     """All views of a tokenizer. Raises InputError if it has none of those that are asked for, and as they do."""
     is_fast = shown.tokenizer.is_fast
     if not is_fast and set(views) <= set(NEED_FAST):
-        raise InputError(f"{shown.name}: {SLOW}; --show text tokenizer shows the rest, and training can not use it")
+        raise InputError(f"{shown.name}: {SLOW}; --show text tokenizer shows the rest, and training cannot use it")
     parts = [VIEWS[view](shown) for view in views if is_fast or view not in NEED_FAST]
     return "\n\n".join([shown.name, *parts, *([] if is_fast else [f"note: {SLOW}"])])
 

@@ -29,7 +29,7 @@ class ReadingOptions:
     )
     map_tags: str | None = option(None, "entity types to read as others, or as O: MISC=O,GPE=LOC", metavar="OLD=NEW")
     on_bad_row: Literal["stop", "skip"] = option(
-        "stop", "rows that can not be used: stop and report them all, or skip them and write them to skipped.jsonl"
+        "stop", "rows that cannot be used: stop and report them all, or skip them and write them to skipped.jsonl"
     )
     validation_fraction: float | None = option(
         None, "share of the training sentences to validate on, where there is no validation split", metavar="X"

@@ -203,7 +203,7 @@ def table_of(rows: Sequence[Row], has_ids: bool) -> pa.Table:
 
 
 def not_unicode(row: Row) -> str | None:
-    """Why a row can not be written as UTF-8. Bytes that were no UTF-8 when read are halves of surrogate pairs here."""
+    """Why a row cannot be written as UTF-8. Bytes that were no UTF-8 when read are halves of surrogate pairs here."""
     for text in (*row.words, *(tag for tag in row.tags if isinstance(tag, str))):
         try:
             text.encode()

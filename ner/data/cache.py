@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class CacheError(InputError):
-    """The cache can not be read or written, whatever the data is."""
+    """The cache cannot be read or written, whatever the data is."""
 
 
 def cached(key: object, write: Callable[[Path], None], *, kind: str, content: str = "") -> Path:
@@ -32,7 +32,7 @@ def cached(key: object, write: Callable[[Path], None], *, kind: str, content: st
 
     It is written aside and renamed; of several processes that do so at once the first wins. It is not pruned before
     this process ends, and its time is that of its last use. kind, content: what it holds, for `ner cache`. Raises
-    CacheError where the cache can not be read or written, and what `write` raises, but for OSError.
+    CacheError where the cache cannot be read or written, and what `write` raises, but for OSError.
     """
     folder = folder_of(key)
     cache = folder.parent
@@ -84,7 +84,7 @@ def cache_limit() -> int | None:
 
 
 def keep_limit(cache: Path, limit: int) -> None:
-    """Deletes the folders that were least recently used, and logs which can not be deleted. Raises OSError."""
+    """Deletes the folders that were least recently used, and logs which cannot be deleted. Raises OSError."""
     pruned = prune(cache, limit=limit)
     if pruned.deleted:
         size = sum(entry.size for entry in pruned.deleted)
@@ -141,7 +141,7 @@ def unfinished_in(cache: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def for_a_while() -> Iterator[Path]:
-    """A folder in the cache of data for what is not kept. Raises CacheError where the cache can not be written."""
+    """A folder in the cache of data for what is not kept. Raises CacheError where the cache cannot be written."""
     cache = cache_folder()
     with cache_errors(cache, cache):
         cache.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def hold(folder: Path) -> None:
 def unused(folder: Path) -> Iterator[bool]:
     """Whether no program uses the folder; then none begins to before this ends, which must be soon.
 
-    Raises OSError where that can not be told.
+    Raises OSError where that cannot be told.
     """
     with one_thread, contextlib.ExitStack() as stack:
         is_unused = folder not in used

@@ -107,10 +107,10 @@ def prune(cache: Path, *, unused_for: float | None = None, limit: int | None = N
         dry_run: Delete nothing.
 
     Returns:
-        What was deleted, or would be, and what was not. A folder that can not be deleted keeps no other from it.
+        What was deleted, or would be, and what was not. A folder that cannot be deleted keeps no other from it.
 
     Raises:
-        OSError: If the cache can not be read.
+        OSError: If the cache cannot be read.
     """
     pruned = Pruned()
     entries = contents(cache)
@@ -132,7 +132,7 @@ def prune(cache: Path, *, unused_for: float | None = None, limit: int | None = N
 
 
 def is_used(entry: Entry) -> bool | None:
-    """Whether a running program uses a folder; None where that can not be told."""
+    """Whether a running program uses a folder; None where that cannot be told."""
     try:
         return not delete(entry.folder, dry_run=True)
     except OSError:

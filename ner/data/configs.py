@@ -17,7 +17,7 @@ CONFIGS = ("PAN-X.{lang}", "{lang}")  # what `auto` tries
 def config_names(data: str) -> tuple[list[str], bool]:
     """Configs of a Hub dataset or of a local folder, and whether these are all.
 
-    Where the Hub can not be asked, those in the cache: `datasets` loads one of them by its name, but lists none, and
+    Where the Hub cannot be asked, those in the cache: `datasets` loads one of them by its name, but lists none, and
     says that there is one, `default`.
     """
     try:

@@ -1,4 +1,4 @@
-"""Rows as they were read -> datasets with IOB2 tags as ClassLabel. Rows whose tags can not be used are left out."""
+"""Rows as they were read -> datasets with IOB2 tags as ClassLabel. Rows whose tags cannot be used are left out."""
 
 import json
 from collections import Counter

@@ -88,7 +88,7 @@ def single_language(data: str, languages: Sequence[str] | None) -> Sequence[str]
 
 
 def looks_like_path(data: str) -> bool:
-    """Whether this can not be a Hub name: `name` or `owner/name`."""
+    """Whether this cannot be a Hub name: `name` or `owner/name`."""
     return data.count("/") > 1 or data.startswith((".", "/", "~")) or bool(suffix_of(Path(data)))
 
 

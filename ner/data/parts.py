@@ -68,7 +68,7 @@ def read_all(
 
 
 def read_file(file: Path, columns: dict[str, str], place: Place) -> Part:
-    """The rows of a local file. Raises InputError for one that can not be read to its end."""
+    """The rows of a local file. Raises InputError for one that cannot be read to its end."""
     try:
         key = (state_of(file), sorted(columns.items()))
     except OSError as error:

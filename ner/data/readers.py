@@ -1,6 +1,6 @@
 """A file -> rows: JSON Lines and lists, annotated text, CoNLL-style columns, CSV and Parquet, each also gzipped.
 
-A reader yields `Row`s and, for rows that can not be read, `Fault`s; it raises InputError when the file as a whole is
+A reader yields `Row`s and, for rows that cannot be read, `Fault`s; it raises InputError when the file as a whole is
 not what its name says. Nothing is held but the row at hand. (`datasets` reads columns too, but pads short lines.)
 """
 
@@ -43,7 +43,7 @@ def read(file: Path, columns: dict[str, str] | None = None) -> Iterator[Row | Fa
     """The rows of a file, by its suffix.
 
     columns: {"word": ..., "tag": ...}, numbers from 0 in column files, names elsewhere; None: `tokens` and `ner_tags`,
-    and in column files as `guess_columns` has it. Raises InputError for a file that can not be read to its end.
+    and in column files as `guess_columns` has it. Raises InputError for a file that cannot be read to its end.
     """
     with whole(file):
         if suffix_of(file) == ".parquet":
@@ -90,7 +90,7 @@ def whole(file: Path) -> Iterator[None]:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"not a sound gzip file: {error}") from error
     except pa.ArrowNotImplementedError as error:
-        raise InputError(f"a .parquet file that Arrow can not read: {single_line(error)[:200]}") from error
+        raise InputError(f"a .parquet file that Arrow cannot read: {single_line(error)[:200]}") from error
     except (pa.ArrowException, UnicodeDecodeError) as error:  # a name in it may be no text
         raise InputError(f"not a sound .parquet file: {single_line(error)[:200]}") from error
     except OSError as error:

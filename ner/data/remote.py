@@ -28,7 +28,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # our own disk, which no secon
 
 
 class FetchError(InputError):
-    """A file can not be fetched now, whatever is in it."""
+    """A file cannot be fetched now, whatever is in it."""
 
 
 def is_address(data: str) -> bool:

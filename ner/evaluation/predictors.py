@@ -32,7 +32,7 @@ EncodedCache: TypeAlias = dict[tuple[object, ...], Encoded]  # runs of one encod
 
 
 def load_predictor(run: Run, config: BatchOptions, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
-    """What tags for a run. cache: of this program. Raises InputError for a model that can not be loaded."""
+    """What tags for a run. cache: of this program. Raises InputError for a model that cannot be loaded."""
     if run.is_tagged_file:
         return load_tagged_file(run.name, run.source)
     if method := run.baseline:

@@ -249,7 +249,7 @@ def mask_fault(
     *,
     on_device: bool,
 ) -> str:
-    """Why this encoder can not take the collator's mask, or "" if its logits agree with the padded ones.
+    """Why this encoder cannot take the collator's mask, or "" if its logits agree with the padded ones.
 
     padded: `token_logits` of padded windows; on_device: the mask is the one of the loop; others as of `packing_fault`.
     """
@@ -264,7 +264,7 @@ def mask_fault(
 
 
 def packing_fault(model: nn.Module, features: Sequence[Features], packed: PackedCollator, tolerance: float) -> str:
-    """Why this encoder can not be packed, or "" if packed and padded logits agree on these windows.
+    """Why this encoder cannot be packed, or "" if packed and padded logits agree on these windows.
 
     Both masks must do: the boolean one of the collator, and the one that the loop makes on the device.
 
@@ -324,5 +324,5 @@ def choose_collator(
     if not fault:
         return packed, f"packing: on, packed and padded logits agree; rows of {row_length} sub-tokens"
     if packing == "on":
-        raise InputError(f"`packing` on: this encoder can not be packed: {fault}")
+        raise InputError(f"`packing` on: this encoder cannot be packed: {fault}")
     return padded, f"packing: off, padded batches of similar length instead, because {fault}"

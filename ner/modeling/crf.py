@@ -41,7 +41,7 @@ def check_installed() -> None:
 def train(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], file: Path) -> None:
     """Trains a CRF on sentences (words, names of their tags) and writes its file. The same sentences, the same file.
 
-    Raises OSError if the file can not be written, InputError without python-crfsuite.
+    Raises OSError if the file cannot be written, InputError without python-crfsuite.
     """
     check_installed()
     import pycrfsuite
@@ -49,7 +49,7 @@ def train(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], file: Path) 
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", params=SETTINGS, verbose=False)
     for words, names in sentences:
         trainer.append(features(words), names)
-    file.touch()  # raises where that can not be: the library says nothing of it
+    file.touch()  # raises where that cannot be: the library says nothing of it
     trainer.train(str(file))
     if problem := flaw(file.read_bytes()):
         raise OSError(f"{file}: not written whole: {problem}; is the disk full?")

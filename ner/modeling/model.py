@@ -129,7 +129,7 @@ def with_two_rows(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def encoder_layers(model: PreTrainedModel, wanted_by: str) -> list[nn.Module]:
-    """The layers of the encoder, first to last. Raises InputError where they can not be told.
+    """The layers of the encoder, first to last. Raises InputError where they cannot be told.
 
     wanted_by: the flag, for the message.
     """

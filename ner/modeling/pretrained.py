@@ -81,7 +81,7 @@ def reason(error: Exception) -> str:
 
 
 def load_config(name: str, what: str) -> Any:
-    """The config of a model. Raises InputError for one that can not be read, or asks for what is not run here.
+    """The config of a model. Raises InputError for one that cannot be read, or asks for what is not run here.
 
     what: it is needed for, in messages.
     """

@@ -39,7 +39,7 @@ def write_card(folder: Path) -> None:
 def make_card(folder: Path, repository: str | None = None) -> str:
     """The card of a run folder as text. repository: where the model is, None for beside the card, in best/.
 
-    Raises InputError for a file that is damaged, OSError for one that can not be read.
+    Raises InputError for a file that is damaged, OSError for one that cannot be read.
     """
     try:
         facts = read_facts(folder)

@@ -48,7 +48,7 @@ MOST_DIFFERENT = 1e-3  # of a word's probability, and share of words with anothe
 def to_onnx(model: PreTrainedModel, file: Path) -> None:
     """Writes the model in fp32; weights beyond 2 GB go to a second file of its name with `_data` behind it.
 
-    Raises torch.onnx.OnnxExporterError for an encoder that can not be exported, and OSError.
+    Raises torch.onnx.OnnxExporterError for an encoder that cannot be exported, and OSError.
     """
     from onnxscript import ir
 
@@ -71,7 +71,7 @@ def to_onnx(model: PreTrainedModel, file: Path) -> None:
             )
     except torch.onnx.OnnxExporterError as error:  # pages of advice to authors of encoders
         reason = str(error.__cause__ or error).partition("\n")[0]
-        raise torch.onnx.OnnxExporterError(f"torch can not export {model.config.model_type}: {reason}") from error
+        raise torch.onnx.OnnxExporterError(f"torch cannot export {model.config.model_type}: {reason}") from error
     model.set_attn_implementation(implementation)
     assert program is not None
     ir.passes.common.ClearMetadataAndDocStringPass()(program.model)  # stack traces, with the paths of this machine

@@ -51,7 +51,7 @@ class Facts:
 
 
 def read_facts(folder: Path) -> Facts:
-    """What is known of a run. Raises InputError for a file that is damaged, OSError for one that can not be read."""
+    """What is known of a run. Raises InputError for a file that is damaged, OSError for one that cannot be read."""
     options = read_config(TrainConfig, folder / "config.yaml")
     metrics = read_object(folder / "metrics.json")
     tags = read_object(folder / "best/config.json").get("id2label", {}).values()

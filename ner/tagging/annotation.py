@@ -71,7 +71,7 @@ def fill(
 ) -> int:
     """Tags rows, a part at a time, and offers the pool their sentences. Returns how many rows there are.
 
-    progress: called with the number of rows done since the last call. Raises InputError for a row that can not be read.
+    progress: called with the number of rows done since the last call. Raises InputError for a row that cannot be read.
     """
     waiting: deque[files.Text] = deque()
 
@@ -92,7 +92,7 @@ def fill(
 def known_sentences(names: Iterable[str]) -> frozenset[int]:
     """Keys of the sentences of files that `--data` reads, those that nobody has accepted among them.
 
-    Raises InputError for a file that can not be read, and rows that can not be read.
+    Raises InputError for a file that cannot be read, and rows that cannot be read.
     """
     return frozenset(key for name in names for key in keys_of_file(Path(name)))
 

@@ -129,7 +129,7 @@ def texts_of(body: bytes, limits: Limits) -> tuple[list[str], bool]:
 
 
 def check_text(text: Any, name: str, limits: Limits) -> None:
-    """Raises RefusedError for what can not be tagged. name: where it stands in the body."""
+    """Raises RefusedError for what cannot be tagged. name: where it stands in the body."""
     if not isinstance(text, str):
         raise RefusedError(400, f"{name} is {shorten(text)}, not a text")
     if len(text) > limits.max_characters:

@@ -114,10 +114,10 @@ class Batched(Generic[Answer]):
     def work(self) -> None:
         """What the thread does."""
         while batch := self.take():
-            # From here on they can not be cancelled. One that was a moment ago is left out.
+            # From here on they cannot be cancelled. One that was a moment ago is left out.
             begun = [one for one in batch if one.future.set_running_or_notify_cancel()]
             if begun and not self.answer_together(begun) and len(begun) > 1:
-                # A text that can not be tagged is its caller's trouble, and nobody else's.
+                # A text that cannot be tagged is its caller's trouble, and nobody else's.
                 for one in begun:
                     self.answer_together([one])
 

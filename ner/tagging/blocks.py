@@ -51,7 +51,7 @@ def tag_blocks(
 ) -> Iterator[tuple[int, int]]:
     """Tags all rows into the journal. Yields how many rows and words that was, each time some are written.
 
-    as_words: as of `row_of`. Raises InputError for a row that can not be tagged, and OSError.
+    as_words: as of `row_of`. Raises InputError for a row that cannot be tagged, and OSError.
     """
     waiting: deque[Text] = deque()
 

@@ -48,7 +48,7 @@ def read(file: Path, column: str | None = None) -> Iterator[Text | Fault]:
     """The texts of a file, by its ending.
 
     column: the field of JSON Lines and Parquet with the text or the words; None: `text`, else `tokens`. Raises
-    InputError for a file that can not be read to its end.
+    InputError for a file that cannot be read to its end.
     """
     suffix = readers.suffix_of(file)
     with readers.whole(file):

@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 def listen(port: int, host: str = HOST) -> socket.socket:
     """A socket that listens.
 
-    port: 0 for a free one; host: an address, or a name of this machine. Raises InputError for what can not be had.
+    port: 0 for a free one; host: an address, or a name of this machine. Raises InputError for what cannot be had.
     """
     try:
         # The address is looked up once: the one that is judged by `is_loopback` is the one that is bound.

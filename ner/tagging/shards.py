@@ -75,7 +75,7 @@ class Job:
 class Checked:
     """What was found of a shard before anything is tagged.
 
-    rows: how many it has; digest: SHA-256 of its input; problem: why it can not be tagged, else empty; is_others: it
+    rows: how many it has; digest: SHA-256 of its input; problem: why it cannot be tagged, else empty; is_others: it
     was made with another model, or other options.
     """
 
@@ -90,7 +90,7 @@ def find_shards(inputs: Sequence[Path], folder: Path, ending: str) -> tuple[list
     """A shard for each input file, in order, and what of input folders is no input.
 
     inputs: files, and folders, of which the files that can be read are taken but not those in folders below, nor
-    hidden ones; ending: of the output shards. Raises InputError for a file that can not be read by its name, an empty
+    hidden ones; ending: of the output shards. Raises InputError for a file that cannot be read by its name, an empty
     folder, and an output that has two inputs or is one.
     """
     sources: list[Path] = []

@@ -111,7 +111,7 @@ class Progress:
 def tag_shards(shards: Sequence[Shard], job: Job, accelerator: Accelerator) -> Summary:
     """Tags what is not done of the shards. Called by all processes, each of which has the same shards.
 
-    A shard that can not be tagged is left for the end. Raises InputError if one was made with another model or other
+    A shard that cannot be tagged is left for the end. Raises InputError if one was made with another model or other
     options: then nothing is tagged. Raises ConnectionError if another process has ended too early.
     """
     processes, index = accelerator.num_processes, accelerator.process_index
@@ -127,7 +127,7 @@ def tag_shards(shards: Sequence[Shard], job: Job, accelerator: Accelerator) -> S
         raise InputError(problems_of(others, f"{len(others):,} of {len(shards):,} shards {what}"))
     problems = [one.problem for one in found if one.problem]
     if problems:
-        head = f"{len(problems):,} of {len(shards):,} shards can not be tagged; the others are, first"
+        head = f"{len(problems):,} of {len(shards):,} shards cannot be tagged; the others are, first"
         warn(accelerator, problems_of(problems, head))
 
     kept = [one for one in found if one.is_done]

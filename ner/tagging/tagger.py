@@ -116,7 +116,7 @@ class Tagger:
             The tagger, its model on the device and in evaluation mode.
 
         Raises:
-            InputError: For a name without a model, a model that can not be loaded, and a tokenizer that does not align
+            InputError: For a name without a model, a model that cannot be loaded, and a tokenizer that does not align
                 words.
         """
         source, trained = find_encoder(str(name), checkpoint)

@@ -65,7 +65,7 @@ def read_unlabelled(names: Sequence[str], corpus: Corpus, trained_on: Dataset) -
         A part for each name, in order.
 
     Raises:
-        InputError: For a name that is neither, for rows that can not be read, and where no sentence is left.
+        InputError: For a name that is neither, for rows that cannot be read, and where no sentence is left.
     """
     source = replace(corpus.source, sample=("all",), corrections=None, fold=None)  # which sentences `sample` leaves
     places = [place_of(name, source) for name in names]
@@ -82,7 +82,7 @@ def read_unlabelled(names: Sequence[str], corpus: Corpus, trained_on: Dataset) -
     left_out: Counter[str] = Counter()
     for name, (language, file) in zip(names, places, strict=True):
         if file:
-            files.count(file)  # raises for rows that can not be read
+            files.count(file)  # raises for rows that cannot be read
             key, read = state_of(file), partial(rows_of_file, file)
         else:
             if "train" not in whole[language]:

@@ -23,7 +23,7 @@ def untrained_tagger(name: str | Path, tags: TagSet, *, seed: int = 42, **settin
         The tagger, its model on the device and in evaluation mode.
 
     Raises:
-        InputError: For a model that can not be loaded, and a tokenizer that does not align words.
+        InputError: For a model that cannot be loaded, and a tokenizer that does not align words.
     """
     model = build_model(str(name), tags, seed)
     return Tagger.of_model(model, load_tokenizer(str(name)), tags.names, **settings)

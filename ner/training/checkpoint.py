@@ -74,7 +74,7 @@ def change_config(folder: Path, **values: Any) -> None:
 
 
 def step_of(folder: Path) -> int | None:
-    """The step in a manifest, None if it can not be read."""
+    """The step in a manifest, None if it cannot be read."""
     try:
         return int(read_json(folder / MANIFEST)["step"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -99,7 +99,7 @@ def found(run: Path) -> list[Path]:
 def newest(run: Path) -> tuple[Path | None, list[str]]:
     """The newest sound checkpoint of a run, None without one, and what is wrong with those that are newer.
 
-    Raises OSError where that can not be told.
+    Raises OSError where that cannot be told.
     """
     damaged = []
     for folder in found(run):

@@ -134,7 +134,7 @@ class Checkpointer:
 
     @contextlib.contextmanager
     def kept_on_bad_input(self, progress: Progress, meter: Meter, log: JsonLinesLog) -> Iterator[None]:
-        """Checkpoints what was done before sentences that can not be used came in a stream, on all processes.
+        """Checkpoints what was done before sentences that cannot be used came in a stream, on all processes.
 
         Not where it is the network or the disk that fails, and others may go on: these wait for this one elsewhere.
         """

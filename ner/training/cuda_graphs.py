@@ -71,7 +71,7 @@ def make_recorder(accelerator: Accelerator) -> CudaRecorder:
 
 
 def check_device(device: torch.device, distributed_type: DistributedType) -> None:
-    """Raises InputError where graphs can not be recorded."""
+    """Raises InputError where graphs cannot be recorded."""
     if device.type != "cuda":
         raise InputError(f"`cuda_graphs` needs a GPU with CUDA, and the device is {device}; leave it out")
     if distributed_type not in (DistributedType.NO, DistributedType.MULTI_GPU):

@@ -25,7 +25,7 @@ def prepare(
 
     The scheduler is not prepared: Accelerate would step it once per process.
 
-    ddp: False leaves out DistributedDataParallel, for who averages the gradients himself. A CUDA graph can not hold its
+    ddp: False leaves out DistributedDataParallel, for who averages the gradients himself. A CUDA graph cannot hold its
     hooks.
     """
     if not ddp:

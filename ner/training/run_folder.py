@@ -67,7 +67,7 @@ def look(run: Path, resume: str | None, overwrite: bool) -> Start:
 
 
 def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
-    """`look`, but raises OSError where the folder can not be read."""
+    """`look`, but raises OSError where the folder cannot be read."""
     checkpoint.recover(run)
     is_taken = any(path.name != LOCK for path in run.glob("*"))
     if is_taken and (overwrite or resume == "auto") and not (run / checkpoint.CONFIG).is_file():
@@ -93,7 +93,7 @@ def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run has its metrics.json, which is written last. Raises OSError where that can not be told."""
+    """Whether a run has its metrics.json, which is written last. Raises OSError where that cannot be told."""
     try:
         metrics = read_json(run / "metrics.json")
     except (FileNotFoundError, ValueError):  # a file that is empty or broken says nothing
@@ -153,7 +153,7 @@ def check_resumable(
     if not changed and is_checkpoint and checkpoint.read_state(folder)["fingerprint"] != fingerprint:
         changed = ["the training or validation sentences are not the same"]
     if changed:
-        raise InputError("\n  ".join([f"{folder} can not be resumed, this would change its result:", *changed]))
+        raise InputError("\n  ".join([f"{folder} cannot be resumed, this would change its result:", *changed]))
 
 
 def find_model(name: str, checkpoint: str = "best") -> tuple[str, RunConfig | None]:

@@ -242,7 +242,7 @@ def open_run_folder(
             )
         check_resumable(asdict(resolved), asdict(stored), FREE_ON_RESUME, start.stored, data.fingerprint, why)
     if data.stream and not start.resume_from:
-        of_everyone(data.stream.check)  # which is a process's own trouble, where it can not fetch
+        of_everyone(data.stream.check)  # which is a process's own trouble, where it cannot fetch
     wait_for_everyone()  # all have seen the folder as it was
     if start.is_finished:
         say(accelerator, f"{config.folder}: this run is finished")

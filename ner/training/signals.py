@@ -50,7 +50,7 @@ class SignalHandler:
     """Whether to stop. Each process asks at the same places, and gets the same answer.
 
     Before `attach` there is nothing to write yet: a signal ends a program of one process at once, with STOPPED. One of
-    several is kept for the first question, because the others wait for this one in places that they can not leave.
+    several is kept for the first question, because the others wait for this one in places that they cannot leave.
     """
 
     def __init__(self) -> None:

@@ -182,7 +182,7 @@ def test_bad_input(run, lines, tmp_path, capsys):
 
 
 def test_a_disk_that_fails(run, lines, tmp_path, capsys):
-    """What can not be written ends it with status 1, and what is done is kept."""
+    """What cannot be written ends it with status 1, and what is done is kept."""
     output = tmp_path / "out.jsonl"
     (tmp_path / ".out.jsonl.new").mkdir()  # where the output is written aside
     with pytest.raises(SystemExit) as caught:

@@ -1,4 +1,4 @@
-"""`ner tag` from folder to folder: killed, stopped, by two processes, and with shards that can not be tagged."""
+"""`ner tag` from folder to folder: killed, stopped, by two processes, and with shards that cannot be tagged."""
 
 import gzip
 import json

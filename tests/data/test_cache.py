@@ -265,7 +265,7 @@ def test_a_full_disk(cache, german, tokenizer, what):
 
 
 def test_a_folder_of_somebody_else_that_is_damaged(cache, monkeypatch):
-    """It can not be replaced: its name, and the way out."""
+    """It cannot be replaced: its name, and the way out."""
     stored()
     (folder,) = folders(cache)
     cut(folder / "rows.arrow")

@@ -188,7 +188,7 @@ def test_a_folder_of_another_user_keeps_its_name(cache):
 
 
 def test_without_locks_nothing_is_deleted(cache, monkeypatch):
-    """A file system that has none: whether a program uses a folder can not be told."""
+    """A file system that has none: whether a program uses a folder cannot be told."""
 
     def no_locks(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

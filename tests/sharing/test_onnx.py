@@ -180,7 +180,7 @@ def test_an_encoder_that_can_not_be_exported(model, tmp_path):
 
     with model.register_forward_hook(branch), pytest.raises(torch.onnx.OnnxExporterError) as caught:
         export.to_onnx(model, tmp_path / "model.onnx")
-    assert str(caught.value).startswith("torch can not export xlm-roberta: ")
+    assert str(caught.value).startswith("torch cannot export xlm-roberta: ")
     assert "\n" not in str(caught.value)
 
 

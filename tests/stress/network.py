@@ -39,7 +39,7 @@ def ip(*arguments: str, check: bool = True) -> str:
 class Hosts:
     """Machines node1, node2, ... at 10.77.0.1, 10.77.0.2, ...; all see the same disk. Used in a `with`.
 
-    Raises CannotRunError where it can not be.
+    Raises CannotRunError where it cannot be.
     """
 
     def __init__(self, number: int, folder: Path) -> None:
@@ -115,14 +115,14 @@ class Hosts:
 
 @contextlib.contextmanager
 def machines(number: int, program: str) -> Iterator[tuple[Hosts, Path]]:
-    """So many machines, and a folder that all of them see. Ends the program with the reason where it can not run."""
+    """So many machines, and a folder that all of them see. Ends the program with the reason where it cannot run."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the namespaces are removed
     with tempfile.TemporaryDirectory() as folder:
         try:
             with Hosts(number, Path(folder)) as hosts:
                 yield hosts, Path(folder)
         except CannotRunError as error:
-            sys.exit(f"{program}: can not run here: {error}")
+            sys.exit(f"{program}: cannot run here: {error}")
 
 
 def kill(name: str) -> None:

@@ -65,7 +65,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_copies(whole, corpus, thin_
     assert "training on 60 sentences" in capsys.readouterr().err
     for other, shown in (("", "()"), ("--augment mentions=1 case=0.2", "('mentions=1', 'case=0.2')")):
         message = refused(capsys, *run, f"{FLAGS} --epochs 2 --resume auto {other}")
-        assert "can not be resumed, this would change its result:\n" in message
+        assert "cannot be resumed, this would change its result:\n" in message
         assert f"augment is {shown}, and was ('mentions=2', 'case=0.2')" in message
     train_run(*run, f"{FLAGS} --epochs 2 --resume auto {AUGMENT}")
     for name in ("best", "last"):

@@ -163,7 +163,7 @@ assert decided(accelerator, lambda: slow("yes")) == "yes"
 
 def check():
     if not accelerator.is_main_process:
-        raise InputError("process 1 can not")
+        raise InputError("process 1 cannot")
 
 try:
     of_everyone(check)
@@ -188,5 +188,5 @@ else:
 def test_processes_wait_for_one_that_is_slow_and_notice_one_that_hangs(tmp_path):
     output = fork_ranks(2, WAIT, tmp_path / "noticed")
     assert output.count("waited") == 2
-    assert output.count("refused: process 1 can not") == 2
+    assert output.count("refused: process 1 cannot") == 2
     assert output.count("noticed: True") == 1

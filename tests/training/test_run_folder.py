@@ -38,7 +38,7 @@ def run(tmp_path):
 
 
 def refusal(accelerator: Accelerator, run: Path, resume: str | None = "auto", overwrite: bool = False) -> str:
-    """Why the run can not begin; its folder is as it was."""
+    """Why the run cannot begin; its folder is as it was."""
     before = snapshot(run)
     with pytest.raises(InputError) as caught:
         find_start(run, resume, overwrite, accelerator)

@@ -88,7 +88,7 @@ def find_subjects(runs: Sequence[Run], encoder: str | None, tags: TagSet) -> lis
     """The encoders before fine-tuning, each once, and the runs behind theirs.
 
     encoder: of all runs, None for what each run says; tags: of the data.
-    Raises InputError for baselines, for runs that do not say what they were made from, and for models that can not be
+    Raises InputError for baselines, for runs that do not say what they were made from, and for models that cannot be
     read.
     """
     found: dict[str, Subject] = {}

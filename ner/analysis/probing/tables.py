@@ -137,7 +137,7 @@ def examples(outcomes: Sequence[Outcome], samples: Samples) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text of others inside a block of code, which it can not end."""
+    """Text of others inside a block of code, which it cannot end."""
     return text.replace("```", "'''")
 
 

@@ -586,7 +586,7 @@ if (typeof DecompressionStream === "undefined") {
       start();
     },
     (error) => {
-      find("message").textContent = `The sentences can not be read, the file may be incomplete (${error.message}).`;
+      find("message").textContent = `The sentences cannot be read, the file may be incomplete (${error.message}).`;
     },
   );
 }

@@ -1,4 +1,4 @@
-"""Attention weights against those of the model, and texts that can not be shown."""
+"""Attention weights against those of the model, and texts that cannot be shown."""
 
 import numpy as np
 import pytest
