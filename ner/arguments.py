@@ -90,9 +90,10 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     parser.add_argument("--config", metavar="FILE", help="YAML file of these options; flags win over it")
     groups = [base for base in config_class.__mro__[1:] if base.__doc__ and base is not object]
     headings = {base.__doc__: parser.add_argument_group(str(base.__doc__)) for base in groups}
-    for item in fields(config_class):  # type: ignore[arg-type]
-        owner = [base for base in groups if item.name in inspect.get_annotations(base)][-1]
-        add_argument(headings[owner.__doc__], item, hints[item.name])
+    items = {item.name: item for item in fields(config_class)}  # type: ignore[arg-type]
+    for name in in_order(config_class):
+        owner = [base for base in groups if name in inspect.get_annotations(base)][-1]
+        add_argument(headings[owner.__doc__], items[name], hints[name])
     file = parser.parse_args(arguments).config
     values = read_yaml(file, hints) if file else {}
     # A flag that was not given is absent from the second reading: only then do the file's values show.
@@ -101,6 +102,13 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
     given = vars(parser.parse_args(arguments))
     given.pop("config", None)
     return config_class(**(values | {name: as_tuple(value) for name, value in given.items()}))
+
+
+def in_order(config_class: type) -> list[str]:
+    """The options as `--help` and config.yaml have them: those of a group before those that it inherits."""
+    # inspect: since Python 3.14 a class does not keep its annotations among its attributes.
+    names = (name for group in config_class.__mro__[1:-1] for name in inspect.get_annotations(group))
+    return list(dict.fromkeys(names))
 
 
 def add_argument(group: argparse._ArgumentGroup, item: Field[Any], hint: Any) -> None:
@@ -195,9 +203,7 @@ def as_tuple(value: Any) -> Any:
 def to_yaml(config: Any) -> str:
     """The resolved options as YAML that `--config` reads back."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
-    # inspect: since Python 3.14 a class does not keep its annotations among its attributes.
-    in_order_of_help = [name for group in type(config).__mro__[1:-1] for name in inspect.get_annotations(group)]
-    return yaml.safe_dump({name: plain[name] for name in in_order_of_help}, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump({name: plain[name] for name in in_order(type(config))}, sort_keys=False, allow_unicode=True)
 
 
 @contextlib.contextmanager
