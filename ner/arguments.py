@@ -107,7 +107,7 @@ def parse(config_class: type[Options], arguments: Sequence[str] | None, descript
 def in_order(config_class: type) -> list[str]:
     """The options as `--help` and config.yaml have them: those of a group before those that it inherits."""
     # inspect: since Python 3.14 a class does not keep its annotations among its attributes.
-    names = (name for group in config_class.__mro__[1:-1] for name in inspect.get_annotations(group))
+    names = (name for group in config_class.__mro__[:-1] for name in inspect.get_annotations(group))
     return list(dict.fromkeys(names))
 
 

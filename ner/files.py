@@ -1,6 +1,7 @@
 """Files: written whole or not at all, synced, hashed; and what the system says of one, as a message that names it."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -33,6 +34,9 @@ MANIFEST = "manifest.json"
 
 class HeldError(InputError):
     """Another program writes there."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # on a disk
 
 
 @contextlib.contextmanager

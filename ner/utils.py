@@ -221,7 +221,8 @@ def progress_bar(accelerator: "Accelerator", title: str, unit: str, **settings: 
 def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """make(item) of every item in turn; that of the next item is made in a thread meanwhile. Raises what make does.
 
-    Behind one that raises, none is made: it may take as long, and to the same end. A single item takes no thread.
+    Behind one that raises, none is made: it may take as long, and to the same end; nor is one when the caller has had
+    enough. A single item takes no thread.
     """
     rest = iter(items)
     first = list(islice(rest, 2))
@@ -229,21 +230,24 @@ def ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]
         yield from map(make, first)
         return
     waiting: deque[Future[Made]] = deque()
-    has_failed = threading.Event()
+    is_over = threading.Event()
 
     def attempt(item: Item) -> Made:
-        if has_failed.is_set():
+        if is_over.is_set():
             raise CancelledError
         try:
             return make(item)
         except BaseException:
-            has_failed.set()
+            is_over.set()
             raise
 
     with ThreadPoolExecutor(1) as pool:
-        for item in chain(first, rest):
-            waiting.append(pool.submit(attempt, item))
-            if len(waiting) == 2:
+        try:
+            for item in chain(first, rest):
+                waiting.append(pool.submit(attempt, item))
+                if len(waiting) == 2:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            is_over.set()

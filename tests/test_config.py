@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,8 @@ def test_help_is_grouped_and_shows_every_flag_with_its_default(capsys):
         assert f"\n{heading}\n" in text
     for flag in FLAGS:
         assert f"\n  --{flag} " in text or f"\n  --{flag}\n" in text
+    names = re.findall(r"^  --([a-z-]+)", text, flags=re.MULTILINE)
+    assert names.index("train-on") < names.index("data") < names.index("data-config")
     assert "(default: 5e-05)" in text
     assert "keep the embeddings and the first N layers as they are (default: 0)" in " ".join(text.split())
     assert "(default: None)" not in text

@@ -1,5 +1,6 @@
 """Tables as text, and rows of different lengths that stand one after another."""
 
+import threading
 import unicodedata
 
 import numpy as np
@@ -151,3 +152,8 @@ def test_nothing_is_made_behind_what_could_not_be():
     with pytest.raises(ValueError, match="two"):
         list(ahead(make, range(6)))
     assert made == [0, 1, 2]
+
+
+def test_one_item_takes_no_thread():
+    assert list(ahead(lambda item: (item, threading.current_thread()), [1])) == [(1, threading.current_thread())]
+    assert list(ahead(str, [])) == []

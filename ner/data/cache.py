@@ -55,6 +55,8 @@ def cache_errors(cache: Path, folder: Path) -> Iterator[None]:
     """Turns what the system says of the cache, or of this folder in it, into CacheError, with the remedy."""
     try:
         yield
+    except BrokenPipeError:  # of what is said meanwhile
+        raise
     except OSError as error:
         place = folder if Path(error.filename or cache).is_relative_to(folder) else cache
         reason = error.strerror or single_line(error)
@@ -123,7 +125,6 @@ def unfinished_in(cache: Path) -> Iterator[Path]:
     """A folder in the cache that is gone at the end, and swept by others if this program is killed. Raises OSError."""
     unfinished = cache / f"{UNFINISHED}{secrets.token_hex(8)}"
     unfinished.mkdir()  # not by tempfile, which lets nobody else in
-
     own = os.getpid()
 
     def remove() -> None:

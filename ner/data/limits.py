@@ -38,5 +38,6 @@ class Unpacked(gzip.GzipFile):
         """The part, unless it is too much."""
         self.so_far += len(part)
         if self.so_far > ANYHOW_UNPACKED + MOST_UNPACKED * self.packed_size:
-            raise InputError(f"{self.packed_size:,} bytes that unpack to more than {self.so_far:,}; not a data file")
+            remedy = "unpack it yourself if it is a file of data"
+            raise InputError(f"{self.packed_size:,} bytes that unpack to more than {self.so_far:,}; {remedy}")
         return part

@@ -17,6 +17,7 @@ from datasets import Features
 from ner.data.arrow_store import ROW, TAGS, WORDS
 from ner.data.limits import ANYHOW, LONGEST_LINE, LONGEST_WORD, MOST_FROM_A_BYTE, MOST_WORDS, ROWS_PER_BATCH, Unpacked
 from ner.errors import InputError, listed
+from ner.files import NO_ROOM
 from ner.utils import offsets_of
 
 
@@ -120,8 +121,14 @@ def open_parquet(file: Path) -> Iterator[Parquet]:
         source: Any = file
         if file.name.lower().endswith(".gz"):
             source = stack.enter_context(tempfile.TemporaryFile())
-            with Unpacked(file) as packed:
-                shutil.copyfileobj(packed, source, 1 << 20)
+            try:
+                with Unpacked(file) as packed:
+                    shutil.copyfileobj(packed, source, 1 << 20)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                remedy = "it is unpacked there, and the variable TMPDIR names another folder"
+                raise InputError(f"{tempfile.gettempdir()}: {error.strerror}; {remedy}") from error
         parquet = Parquet(source, file.stat().st_size)
         stack.enter_context(parquet.file)
         yield parquet

@@ -1,6 +1,5 @@
 """Files at an address: https, the Hub (hf://), and what else fsspec has a package for (s3://, gs://)."""
 
-import errno
 import http.client
 import re
 import time
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import fsspec
 
 from ner.errors import InputError, printable, single_line
+from ner.files import NO_ROOM
 
 ATTEMPTS = 6
 FIRST_WAIT = 1.0  # seconds between two attempts; each is twice as long as the one before
@@ -24,7 +24,6 @@ MOST_SHARDS = 1_000_000
 PATIENCE, LEAST = 60.0, 60_000  # a server that sends fewer bytes in so many seconds would keep us for days
 LEGAL = "%/:?#[]@!$&'()*+,;=~"  # in an address; what else is no letter or digit of ASCII is written as %C3%A4
 AGAIN = (408, 425, 429)  # with 500 and more: what a second attempt may make better
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # our own disk, which no second attempt makes larger
 
 
 class FetchError(InputError):
@@ -72,7 +71,8 @@ def fetch(address: str, folder: Path) -> Path:
         except FileNotFoundError as error:
             raise FetchError(f"{address}: there is no such file") from error
         except Exception as error:  # each file system has its own, as boto has
-            if isinstance(error, OSError) and error.errno in FULL:
+            # Of our own disk, which no second attempt makes larger.
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise
             failed = error
     reason = f"{type(failed).__name__}: {single_line(failed)}" if failed else ""
@@ -110,7 +110,7 @@ def copy(answer: http.client.HTTPResponse, content: BinaryIO) -> None:
     while part := answer.read1(BYTES_PER_PART if length is None else min(BYTES_PER_PART, length - size)):
         size += content.write(part)
         if (now := time.monotonic()) - start >= PATIENCE:
-            if size - seen < LEAST:
+            if size - seen < LEAST and size != length:
                 raise ConnectionError(f"fewer than {LEAST:,} bytes came in {PATIENCE:g} seconds")
             start, seen = now, size
     if length is not None and size != length:

@@ -26,7 +26,7 @@ from ner.data.parts import Part, names_of_ids, parse_columns
 from ner.data.remote import FetchError, fetch, is_address
 from ner.data.tag_schemes import ParsedLabels, parse_map
 from ner.errors import InputError, listed, single_line
-from ner.files import sha256
+from ner.files import file_errors, sha256
 from ner.tags import TagSet
 
 NOT_NOW = (FetchError, CacheError)  # of the network and the disk, whatever the rows are
@@ -93,7 +93,8 @@ class ShardReader:
             except CacheError:
                 raise
             except InputError as error:
-                raise InputError(f"{name}: {error}") from error
+                is_system = isinstance(error.__cause__, OSError) and error.__cause__.errno is not None
+                raise (FetchError if is_system else InputError)(f"{name}: {error}") from error
             rows = arrow_store.stored(folder / "rows", name)
             for note in undecided_notes([Part(rows, names)]):
                 self.tell(note)
@@ -194,7 +195,9 @@ class SentenceStream:
 
 def check_splits(source: Source, languages: Sequence[str]) -> None:
     """Raises InputError for what is one split by itself: asked for either, it would be trained and validated on."""
-    if is_address(source.data) or Path(source.data).is_file():
+    with file_errors(source.data):
+        is_one = is_address(source.data) or Path(source.data).is_file()
+    if is_one:
         for language, places in find(source.data, languages, ("train", "validation")).places.items():
             if "validation" not in places:
                 remedy = "train=ADDRESS,validation=FILE" if is_address(source.data) else "a path with {split} in it"

@@ -97,10 +97,10 @@ class Checkpointer:
         if self.running:
             wait([self.running])
 
-    def save(self, progress: Progress, meter: Meter) -> None:
+    def save(self, point: dict[str, Any], progress: Progress, meter: Meter, log: JsonLinesLog) -> None:
         """Takes a snapshot of everything, on all processes; it is written while training goes on."""
         begin = time.monotonic()
-        self.wait()
+        self.log_written(log, point, wait_for_it=True)  # the one before
         numbers = {
             **asdict(progress),
             "averaged": self.average.count,
@@ -126,8 +126,7 @@ class Checkpointer:
         stop, is_due = signals.sync(self.is_due(progress.step))
         if stop or is_due:
             log.write_bad(meter.read_bad())
-            self.log_written(log, point, wait_for_it=True)  # of the one before, which `save` waits for
-            self.save(progress, meter)
+            self.save(point, progress, meter, log)
         is_written = self.log_written(log, point, wait_for_it=stop)
         if stop:
             raise PreemptedError(progress.step, is_written=is_written)
@@ -142,14 +141,12 @@ class Checkpointer:
             yield
         except InputError as error:
             point = {"step": progress.step}
-            self.log_written(log, point, wait_for_it=True)
             if self.accelerator.num_processes > 1 and isinstance(error, NOT_NOW):
-                echo(
-                    f"process {self.accelerator.process_index}: {error}", sys.stderr
-                )  # it may not be the one that speaks
+                # It may not be the one that speaks.
+                echo(f"process {self.accelerator.process_index}: {error}", sys.stderr)
             else:
-                self.save(progress, meter)
-                self.log_written(log, point, wait_for_it=True)
+                self.save(point, progress, meter, log)
+            self.log_written(log, point, wait_for_it=True)
             raise
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ner.data import streaming
 from ner.data.cache import CacheError
 from ner.data.cache_pruning import UNFINISHED
 from ner.data.corpus import Source
@@ -120,6 +121,28 @@ def test_what_could_not_be_fetched_ahead_is_fetched_when_it_is_needed(files):
     assert isinstance(stream.ahead[1].exception(timeout=60), FetchError)
     second.write_bytes(content)
     assert len({*words(first), *words(stream.take(14))}) == 15
+
+
+def test_a_disk_that_fails_is_no_bad_row(tmp_path, monkeypatch):
+    """With several processes it may be one that fails, and the others would not come where bad rows are told."""
+    file = tmp_path / "a.jsonl"
+    file.symlink_to("/proc/self/mem")
+    monkeypatch.setattr(streaming, "sha256", lambda file: "")
+    with pytest.raises(FetchError, match=rf"^{file}: Input/output error"):
+        stream_of([file]).take(1)
+
+
+def test_a_gzipped_file_without_room_to_unpack_it(files, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    file = tmp_path / "x.parquet.gz"
+    file.write_bytes(gzip.compress(bytes(10_000)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(FetchError, match=r"File too large; it is unpacked there, and the variable TMPDIR names"):
+            stream_of([file]).take(1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_cache_without_room(files, cache):
