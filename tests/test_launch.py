@@ -523,7 +523,7 @@ def test_torchrun_passes_signals_on_but_no_status(program, tmp_path):
     with forked(TORCHRUN, *flags, program, tmp_path, "waits", env=logs) as launcher:
         wait_until(lambda: len(list(tmp_path.glob("up-*"))) == 2)
         os.kill(launcher.pid, signal.SIGUSR1)
-        assert launcher.wait() == 1  # not 75
+        assert launcher.wait(timeout=SECONDS) == 1  # not 75
     assert [(tmp_path / f"got-{rank}").read_text(encoding="utf-8") for rank in range(2)] == ["SIGUSR1"] * 2
 
 
@@ -533,7 +533,7 @@ def test_accelerate_launch_passes_no_signal_on(program, tmp_path):
     with forked(ACCELERATE, *flags, program, tmp_path, "waits") as launcher:
         wait_until((tmp_path / "up-0").exists)
         os.kill(launcher.pid, signal.SIGTERM)
-        assert launcher.wait() == -signal.SIGTERM
+        assert launcher.wait(timeout=SECONDS) == -signal.SIGTERM
         assert len(left(launcher.pid)) == 1  # the program
     assert not (tmp_path / "got-0").exists()
 
