@@ -4,7 +4,7 @@
 # make docs     build the manual, strictly, into build/site
 # make bench    time training, encoding and evaluation (half an hour); MATERIAL=FOLDER: on real data, against the Trainer;
 #               BENCH="--parts quality": more flags, here time to quality, which takes hours and goes on where it ended
-# make torture  kill, stop and damage runs and compare what becomes of them (a quarter of an hour)
+# make torture  kill, stop and damage runs and compare what becomes of them (about an hour)
 # make clean    remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

@@ -4,7 +4,7 @@ The runs average their weights, train on copies of their sentences, and have a t
 
 python -m tests.stress.torture [kill] [kill-2] [stop] [stop-2] [damage] [full-disk]    # none: all
 
-Not part of the suite: it takes a quarter of an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
+Not part of the suite: it takes about an hour on 2 cores. Prints a line for each; status 1 if one does not hold.
 """
 
 import json
