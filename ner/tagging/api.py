@@ -135,7 +135,8 @@ class Service:
                 return found.result()
         finally:
             gone.cancel()
-            found.cancel()  # which takes it out of the queue
+            future.cancel()  # which takes it out of the queue, now: `found` would do so when the client has its answer
+            found.cancel()
         if gone.done():
             raise client_gone()
         raise RefusedError(504, f"not answered in {self.limits.timeout:g} seconds (timeout)")

@@ -1,5 +1,6 @@
 """The HTTP service: what it answers, what it refuses, and how it stops. Its server is real, in a thread."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -319,6 +320,17 @@ def test_what_is_late_is_not_begun():
         assert first.result(timeout=SECONDS)[0] == 200
         assert server.status({"text": "next"}) == 200
     assert slow.calls == [["busy"], ["next"]]
+
+
+def test_what_is_late_has_left_the_queue_when_its_client_is_told():
+    async def num_waiting_after(service, future) -> int:
+        with pytest.raises(api_requests.RefusedError, match="not answered"):
+            await service.answered(future, asyncio.Event().wait, 0.0)
+        return service.queue.num_waiting
+
+    with busy() as (server, *_):
+        future = server.service.queue.submit(["late"])
+        assert asyncio.run(num_waiting_after(server.service, future)) == 0
 
 
 def test_who_waits_for_what_has_begun_is_told_too():
