@@ -262,11 +262,11 @@ def guess_columns(probe: Sequence[str], columns: dict[str, str]) -> tuple[str, i
 def tag_names(file: Path, columns: dict[str, str]) -> tuple[str, ...] | None:
     """Names of the ids in a Parquet file that `datasets` wrote with a ClassLabel, else None.
 
-    Raises InputError if what `datasets` wrote there is broken.
+    Raises InputError if what `datasets` wrote there is broken, and as `read` does for a file that cannot be read.
     """
     if suffix_of(file) != ".parquet":
         return None
-    with open_parquet(file) as parquet:
+    with whole(file), open_parquet(file) as parquet:
         try:
             features = Features.from_arrow_schema(parquet.schema_arrow)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # it takes JSON of any shape

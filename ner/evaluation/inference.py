@@ -107,7 +107,7 @@ def word_logits(
     Raises:
         InputError: If a window alone has more than max_tokens positions.
     """
-    if any(module.training for module in model.modules()):  # to set them takes as long as a layer does for a short text
+    if any(module.training for module in model.modules()):  # to set them takes a while, for a short text
         model.eval()
     device = processes.device
     row_length = collator.row_length if isinstance(collator, PackedCollator) else None

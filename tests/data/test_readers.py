@@ -341,3 +341,11 @@ def test_suffixes():
     assert suffix_of(Path("a.b/x.CoNLL.gz")) == ".conll"
     assert suffix_of(Path("x.CSV")) == ".csv"
     assert suffix_of(Path("x.xlsx")) == suffix_of(Path("x.gz")) == ""
+
+
+def test_names_of_ids_are_read_as_carefully_as_rows(tmp_path):
+    """The rows may be known already, and the file be damaged since."""
+    file = tmp_path / "x.parquet"
+    file.write_bytes(b"PAR1 and nothing")
+    with pytest.raises(InputError, match=r"not a sound \.parquet file"):
+        tag_names(file, {})
