@@ -47,18 +47,18 @@ def macro_f1_of(counts: np.ndarray) -> np.ndarray:
     return f1_of(counts).sum(axis=-1) / np.maximum(counts.any(axis=-1).sum(axis=-1), 1)
 
 
-def resampled_f1(
-    counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, average: Callable[[np.ndarray], np.ndarray] = f1_of
+def resampled(
+    counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, score: Callable[[np.ndarray], np.ndarray] = f1_of
 ) -> np.ndarray:
-    """F1 of sentences drawn with replacement, as many as there are: float64 [resamples, ...].
+    """F1, or another score, of sentences drawn with replacement, as many as there are: float64 [resamples, ...].
 
-    counts: int64 [sentences, ..., 3]; average: `macro_f1_of` for counts of types, [sentences, ..., types, 3]. The
+    counts: int64 [sentences, ..., 3]; score: `macro_f1_of` for counts of types, [sentences, ..., types, 3]. The
     sentences drawn depend on their number and the seed alone, so results of several calls on the same sentences are
     paired.
     """
     num_sentences = len(counts)
     if not num_sentences:
-        return average(np.zeros((resamples, *counts.shape[1:])))
+        return score(np.zeros((resamples, *counts.shape[1:])))
     flat = counts.reshape(num_sentences, -1).astype(np.float32)  # sums below 2**24 are exact
     sums = np.empty((resamples, flat.shape[1]))
     rng = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def resampled_f1(
         drawn = rng.integers(0, num_sentences, (rows, num_sentences)) + num_sentences * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * num_sentences).reshape(rows, num_sentences)
         sums[start : start + rows] = times.astype(np.float32) @ flat
-    return average(sums.reshape(resamples, *counts.shape[1:]))
+    return score(sums.reshape(resamples, *counts.shape[1:]))
 
 
 def interval(samples: np.ndarray) -> Interval:
@@ -81,7 +81,7 @@ def interval(samples: np.ndarray) -> Interval:
 
 def f1_interval(counts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """The 95% interval of F1. counts: int64 [sentences, 3]."""
-    return interval(resampled_f1(counts, resamples, seed))
+    return interval(resampled(counts, resamples, seed))
 
 
 def compare(first: np.ndarray, second: np.ndarray, resamples: int = RESAMPLES, swaps: int = SWAPS) -> Difference:
@@ -91,7 +91,7 @@ def compare(first: np.ndarray, second: np.ndarray, resamples: int = RESAMPLES, s
     exchanged in each sentence with probability 1/2) that differ at least as much as the runs do, these included.
     """
     assert first.shape == second.shape
-    samples = resampled_f1(np.stack([first, second], axis=1), resamples)
+    samples = resampled(np.stack([first, second], axis=1), resamples)
     difference = float(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
     return Difference(difference, interval(samples[:, 1] - samples[:, 0]), swap_test(first, second, swaps))
 

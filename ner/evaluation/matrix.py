@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ner.config import BaselineConfig, Sizes, TrainConfig
-from ner.evaluation.bootstrap import Interval, f1_of, interval, macro_f1_of, resampled_f1
+from ner.evaluation.bootstrap import Interval, f1_of, interval, macro_f1_of, resampled
 from ner.tags import SCORINGS
 
 Row = dict[str, float | None]
@@ -196,7 +196,7 @@ def resample(results: Sequence[Result], scoring: str, average: Average = "micro"
     samples: Samples = {}
     for (language, _), group in groups.items():
         stacked = np.stack([counts for _, counts in group], axis=1)
-        drawn = resampled_f1(stacked, average=macro_f1_of if average == "macro" else f1_of)
+        drawn = resampled(stacked, score=macro_f1_of if average == "macro" else f1_of)
         samples |= {(run, language): column for (run, _), column in zip(group, drawn.T, strict=True)}
     return samples
 

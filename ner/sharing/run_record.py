@@ -18,7 +18,7 @@ from ner.config import TrainConfig
 from ner.data.corpus import Source
 from ner.data.discovery import looks_like_path
 from ner.errors import InputError, single_line
-from ner.evaluation.bootstrap import interval, resampled_f1
+from ner.evaluation.bootstrap import interval, resampled
 from ner.evaluation.matrix import Result
 from ner.files import MANIFEST, read_json, sha256, write_json
 from ner.tags import SCORINGS
@@ -126,7 +126,7 @@ def add_results(
     known = read_results(folder, EVALUATION, place)
     for result in results:
         assert result.counts is not None
-        samples = resampled_f1(result.counts.sum(axis=2).swapaxes(0, 1)).T
+        samples = resampled(result.counts.sum(axis=2).swapaxes(0, 1)).T
         scores = {
             **about(source),
             "split": result.split,

@@ -1,16 +1,7 @@
 import numpy as np
 import pytest
 
-from ner.evaluation.bootstrap import (
-    RESAMPLES,
-    compare,
-    f1_interval,
-    f1_of,
-    interval,
-    macro_f1_of,
-    resampled_f1,
-    swap_test,
-)
+from ner.evaluation.bootstrap import RESAMPLES, compare, f1_interval, f1_of, interval, macro_f1_of, resampled, swap_test
 from ner.evaluation.metrics import Counts
 
 
@@ -33,25 +24,25 @@ def test_resampled_sentences_are_those_of_a_plain_loop():
     counts = corpus(np.random.default_rng(0), 37)
     places = np.random.default_rng(5).integers(0, 37, (20, 37))
     expected = [f1_of(counts[row].sum(axis=0)) for row in places]
-    np.testing.assert_allclose(resampled_f1(counts, 20, seed=5), expected, rtol=1e-12)
+    np.testing.assert_allclose(resampled(counts, 20, seed=5), expected, rtol=1e-12)
 
 
 def test_the_same_seed_gives_the_same_and_pieces_change_nothing(monkeypatch):
     counts = corpus(np.random.default_rng(1), 50)
-    whole = resampled_f1(counts)
-    assert (whole == resampled_f1(counts)).all()
-    assert (whole != resampled_f1(counts, seed=1)).any()
+    whole = resampled(counts)
+    assert (whole == resampled(counts)).all()
+    assert (whole != resampled(counts, seed=1)).any()
     monkeypatch.setattr("ner.evaluation.bootstrap.PLACES_AT_ONCE", 333)
-    assert (whole == resampled_f1(counts)).all()
+    assert (whole == resampled(counts)).all()
 
 
 def test_runs_are_paired_whether_resampled_together_or_apart():
     rng = np.random.default_rng(2)
     one, two = corpus(rng, 60), corpus(rng, 60)
-    both = resampled_f1(np.stack([one, two], axis=1))
+    both = resampled(np.stack([one, two], axis=1))
     assert both.shape == (RESAMPLES, 2)
-    assert (both[:, 0] == resampled_f1(one)).all()
-    assert (both[:, 1] == resampled_f1(two)).all()
+    assert (both[:, 0] == resampled(one)).all()
+    assert (both[:, 1] == resampled(two)).all()
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -77,8 +68,8 @@ def test_macro_f1_is_that_of_the_scores():
     assert macro_f1_of(entities[0]) == pytest.approx(scores["macro"]["f1"])
     assert macro_f1_of(np.zeros((2, 4, 3))).tolist() == [0, 0]
     of_one_type = corpus(np.random.default_rng(0), 50)
-    samples = resampled_f1(of_one_type[:, None, None], average=macro_f1_of)  # [sentences, runs, types, 3]
-    assert (samples[:, 0] == resampled_f1(of_one_type)).all()
+    samples = resampled(of_one_type[:, None, None], score=macro_f1_of)  # [sentences, runs, types, 3]
+    assert (samples[:, 0] == resampled(of_one_type)).all()
 
 
 def test_the_paired_test_says_nothing_where_there_is_nothing():

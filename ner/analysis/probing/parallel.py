@@ -9,7 +9,7 @@ from ner.analysis.probing.flips import marked
 from ner.analysis.probing.parallel_text import ParallelText
 from ner.analysis.probing.probing import tested
 from ner.data.arrow_store import WORDS, flat_column
-from ner.evaluation.bootstrap import Interval, f1_of, interval, resampled_f1
+from ner.evaluation.bootstrap import Interval, f1_of, interval, resampled
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.tested import Predictor, Progress
 from ner.tags import entities, first_words
@@ -105,8 +105,8 @@ def agreements(sides: np.ndarray, types: Sequence[str]) -> Iterator[Agreement]:
         return (of_pairs[..., 2] - of_pairs[..., 1]) / len(sides)
 
     total = counts.sum(axis=0)
-    drawn = resampled_f1(np.stack([counts, alike], axis=1))  # [resamples, 2, types + 1]
-    drawn_difference = resampled_f1(counts, average=differences)
+    drawn = resampled(np.stack([counts, alike], axis=1))  # [resamples, 2, types + 1]
+    drawn_difference = resampled(counts, score=differences)
     for number, type_ in enumerate([*types, ALL_TYPES]):
         matched, on_left, on_right = total[number].tolist()
         is_found = on_left + on_right > 0

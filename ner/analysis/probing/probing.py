@@ -14,7 +14,7 @@ from ner.analysis.probing.name_lists import NamedSentences, NameList
 from ner.analysis.probing.names import Known, slices
 from ner.analysis.probing.probes import Material, Probe
 from ner.data.arrow_store import WORDS, flat_column
-from ner.evaluation.bootstrap import Interval, f1_interval, f1_of, interval, resampled_f1
+from ner.evaluation.bootstrap import Interval, f1_interval, f1_of, interval, resampled
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.metrics import sentence_counts
 from ner.evaluation.tested import Predictor, Progress
@@ -206,7 +206,7 @@ def difference_intervals(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list
     samples: dict[int, np.ndarray] = {}
     for size in {len(first) for first, _ in pairs}:
         members = [i for i, (first, _) in enumerate(pairs) if len(first) == size]
-        drawn = resampled_f1(np.stack([side for i in members for side in pairs[i]], axis=1))
+        drawn = resampled(np.stack([side for i in members for side in pairs[i]], axis=1))
         samples |= {i: drawn[:, 2 * place + 1] - drawn[:, 2 * place] for place, i in enumerate(members)}
     return [interval(samples[i]) for i in range(len(pairs))]
 
