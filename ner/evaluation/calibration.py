@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ner.evaluation.metrics import score_of
+from ner.evaluation.bootstrap import Interval, interval, resampled
+from ner.evaluation.metrics import count_types, score_of
 from ner.modeling.calibration import UNCHANGED, Calibration, log_odds
 from ner.tags import TagSet, entities, is_among
 
@@ -121,13 +122,19 @@ class ScoredEntities:
         score: float64 [predicted], the mean probability of the tags of its words.
         is_right: bool [predicted], whether a gold entity has its type and boundaries.
         type_: int64 [predicted], index into the types of the tags.
+        sentence: int64 [predicted], the place of its sentence, from 0.
         gold_type: int64 [gold].
+        gold_sentence: int64 [gold].
+        num_sentences: Of all of them, with entities or without.
     """
 
     score: np.ndarray
     is_right: np.ndarray
     type_: np.ndarray
+    sentence: np.ndarray
     gold_type: np.ndarray
+    gold_sentence: np.ndarray
+    num_sentences: int
 
 
 def scored_entities(p: np.ndarray, gold: np.ndarray, begins: np.ndarray, tags: TagSet) -> ScoredEntities:
@@ -144,11 +151,15 @@ def scored_entities(p: np.ndarray, gold: np.ndarray, begins: np.ndarray, tags: T
     found, there = (entities(ids, begins, tags) for ids in (predicted, gold))
     of_words = np.where(is_known, np.nan_to_num(p.astype(np.float64)).max(axis=1), 0)
     start, end, type_ = found
+    sentence = np.cumsum(begins) - 1  # of each word
     return ScoredEntities(
         score=score_of(of_words, start, end, "mean"),
         is_right=is_among(found, there, len(gold)),
         type_=type_,
+        sentence=sentence[start],
         gold_type=there[2],
+        gold_sentence=sentence[there[0]],
+        num_sentences=int(begins.sum()),
     )
 
 
@@ -164,13 +175,56 @@ def score_for(found: ScoredEntities, precision: float) -> float | None:
     return float(scores[enough[-1]]) if len(enough) else None
 
 
-def precision_recall(found: ScoredEntities, min_score: float, type_: int | None = None) -> tuple[float, float]:
-    """Precision and recall of the entities of that score or a higher one; nan without any. type_: of these alone."""
-    predicted = np.ones_like(found.is_right) if type_ is None else found.type_ == type_
-    num_gold = len(found.gold_type) if type_ is None else int((found.gold_type == type_).sum())
-    kept = predicted & (found.score >= min_score)
-    num_kept, right = int(kept.sum()), int((found.is_right & kept).sum())
-    return (right / num_kept if num_kept else math.nan), (right / num_gold if num_gold else math.nan)
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Of the entities with a certain score or a higher one; nan without any.
+
+    Attributes:
+        precision_interval: 95%, by bootstrap over sentences, of those resamples that have any; None where none has.
+        recall_interval: The same.
+    """
+
+    precision: float
+    recall: float
+    precision_interval: Interval | None
+    recall_interval: Interval | None
+
+
+def precision_recall(found: ScoredEntities, min_score: float, types: Sequence[str]) -> dict[str, PrecisionRecall]:
+    """Type, or "all" -> precision and recall of the entities of that score or a higher one. types: Their names."""
+    kept = found.score >= min_score
+    right = found.is_right & kept
+
+    def counted(sentence: np.ndarray, type_: np.ndarray) -> np.ndarray:
+        by_type = count_types(sentence, type_, found.num_sentences, len(types))
+        return np.concatenate([by_type.sum(axis=1, keepdims=True), by_type], axis=1)
+
+    columns = (
+        counted(found.sentence[right], found.type_[right]),
+        counted(found.sentence[kept], found.type_[kept]),
+        counted(found.gold_sentence, found.gold_type),
+    )
+    counts = np.stack(columns, axis=-1)  # [sentences, 1 + types, 3]
+    values, drawn = ratios(counts.sum(axis=0)), resampled(counts, score=ratios)
+    found_of = {}
+    for i, name in enumerate(("all", *types)):
+        precision, recall = values[i].tolist()
+        of_precision, of_recall = (known_interval(samples) for samples in drawn[:, i].T)
+        found_of[name] = PrecisionRecall(precision, recall, of_precision, of_recall)
+    return found_of
+
+
+def ratios(counts: np.ndarray) -> np.ndarray:
+    """float64 [..., 2]: precision and recall of counts [..., 3] (correct, predicted, gold); nan for 0 of 0."""
+    return np.divide(
+        counts[..., :1], counts[..., 1:], where=counts[..., 1:] > 0, out=np.full(counts[..., 1:].shape, np.nan)
+    )
+
+
+def known_interval(drawn: np.ndarray) -> Interval | None:
+    """Of the resamples that are not nan."""
+    known = drawn[~np.isnan(drawn)]
+    return interval(known) if len(known) else None
 
 
 @dataclass(frozen=True)
@@ -226,18 +280,17 @@ class Assessment:
 
     words: tuple[Reliability, Reliability]
     entities: tuple[Reliability, Reliability]
-    kept: dict[str, tuple[float, float]]
-    whole: dict[str, tuple[float, float]]
+    kept: dict[str, PrecisionRecall]
+    whole: dict[str, PrecisionRecall]
 
 
 def assess(said: WordProbabilities, tags: TagSet, calibration: Calibration, min_score: float | None) -> Assessment:
     """min_score: None where no score is high enough: then nothing is kept."""
     before, after = (said.entities(tags, each) for each in (UNCHANGED, calibration))
-    types: dict[str, int | None] = {"all": None, **{name: i for i, name in enumerate(tags.types)}}
     lowest = math.inf if min_score is None else min_score
     return Assessment(
         words=(said.words(), said.words(calibration.temperature)),
         entities=(reliability(before.score, before.is_right), reliability(after.score, after.is_right)),
-        kept={name: precision_recall(after, lowest, type_) for name, type_ in types.items()},
-        whole={name: precision_recall(after, 0.0, type_) for name, type_ in types.items()},
+        kept=precision_recall(after, lowest, tags.types),
+        whole=precision_recall(after, 0.0, tags.types),
     )

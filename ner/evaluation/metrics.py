@@ -135,16 +135,20 @@ def sentence_counts(
     gold_entities = entities(gold, sentence_start, tags, scoring)
     predicted_entities = entities(predicted, sentence_start, tags, scoring)
     correct = is_among(gold_entities, predicted_entities, len(gold))
-    num_sentences, num_types = len(word_offsets) - 1, len(tags.types)
 
     def counted(start: np.ndarray, type_: np.ndarray) -> np.ndarray:
         sentence = np.searchsorted(word_offsets, start, side="right") - 1
-        places = np.bincount(sentence * num_types + type_, minlength=num_sentences * num_types)
-        return places.reshape(num_sentences, num_types).astype(np.int64)
+        return count_types(sentence, type_, len(word_offsets) - 1, len(tags.types))
 
     (starts, _, types), found = gold_entities, predicted_entities
     columns = (counted(starts[correct], types[correct]), counted(found[0], found[2]), counted(starts, types))
     return np.stack(columns, axis=-1)
+
+
+def count_types(sentence: np.ndarray, type_: np.ndarray, num_sentences: int, num_types: int) -> np.ndarray:
+    """int64 [sentences, types]: how many entities. sentence, type_: int64 [entities]."""
+    places = np.bincount(sentence * num_types + type_, minlength=num_sentences * num_types)
+    return places.reshape(num_sentences, num_types).astype(np.int64)
 
 
 def count(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ner.evaluation.calibration import Assessment, Reliability
+from ner.evaluation.bootstrap import Interval
+from ner.evaluation.calibration import Assessment, PrecisionRecall, Reliability
 from ner.report.plots import COLORS
 from ner.utils import DASH, table
 
@@ -26,13 +27,19 @@ def to_markdown(of_language: Mapping[str, Assessment], min_score: float | None, 
         parts.append(f"No score gives the entities that it was fitted on a precision of {precision:g}.")
         return "\n\n".join(parts)
     rows = [
-        [name, type_, *(percent(value) for value in (*found.kept[type_], *found.whole[type_]))]
+        [name, type_, *with_intervals(kept), percent(found.whole[type_].precision), percent(found.whole[type_].recall)]
         for name, found in of_language.items()
-        for type_ in found.kept
+        for type_, kept in found.kept.items()
     ]
     header = ["tested on", "type", "precision", "recall", "of all: precision", "recall"]
-    parts.append(f"Entities with a score of {min_score:.4f} or more, for a precision of {precision:g}")
+    parts.append(f"Entities with a score of {min_score:.4f} or more, for a precision of {precision:g}, 95% intervals")
     return "\n\n".join([*parts, table(header, rows, right=[False] * 2 + [True] * 4)])
+
+
+def with_intervals(found: PrecisionRecall) -> list[str]:
+    """Precision and recall, each as a cell."""
+    pairs = ((found.precision, found.precision_interval), (found.recall, found.recall_interval))
+    return [percent(value) if value != value else f"{percent(value)} {interval}" for value, interval in pairs]
 
 
 def percent(value: float) -> str:
@@ -43,17 +50,26 @@ def percent(value: float) -> str:
 def to_plain(found: Assessment) -> dict[str, Any]:
     """What JSON takes of it."""
     pairs = {"words": found.words, "entities": found.entities}
-    ratios = {"kept": found.kept, "all": found.whole}
+    parts = {"kept": found.kept, "all": found.whole}
     return {
         **{name: {"before": of_bins(before), "after": of_bins(after)} for name, (before, after) in pairs.items()},
-        **{
-            name: {
-                type_: {"precision": none_if_nan(precision), "recall": none_if_nan(recall)}
-                for type_, (precision, recall) in by_type.items()
-            }
-            for name, by_type in ratios.items()
-        },
+        **{name: {type_: of_ratios(each) for type_, each in by_type.items()} for name, by_type in parts.items()},
     }
+
+
+def of_ratios(found: PrecisionRecall) -> dict[str, Any]:
+    """Numbers, and the ends of their intervals."""
+    return {
+        "precision": none_if_nan(found.precision),
+        "precision_interval": ends(found.precision_interval),
+        "recall": none_if_nan(found.recall),
+        "recall_interval": ends(found.recall_interval),
+    }
+
+
+def ends(interval: Interval | None) -> list[float] | None:
+    """Lowest and highest."""
+    return [interval.low, interval.high] if interval else None
 
 
 def of_bins(found: Reliability) -> dict[str, Any]:

@@ -71,6 +71,10 @@ def test_the_report(calibrated, run, capsys):
     text = (calibrated.parent / "report/calibration.md").read_text(encoding="utf-8")
     assert f"{before:.4f}" in text
     assert f"Entities with a score of {facts['min_score']:.4f} or more" in text
+    kept = facts["languages"]["fr"]["kept"]["all"]
+    low, high = kept["precision_interval"]
+    assert low <= kept["precision"] <= high
+    assert f"{kept['precision']:.3f} [{low:.3f}, {high:.3f}]" in text
     assert {"reliability.png", "reliability.svg"} <= {file.name for file in (calibrated.parent / "report").iterdir()}
     main(run, "--only-report", "--precision", "0.999999")
     printed = capsys.readouterr().out

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ner.evaluation.bootstrap import Interval
 from ner.evaluation.calibration import (
     ScoredEntities,
     WordProbabilities,
@@ -55,7 +56,7 @@ def test_scores_become_how_often_they_are_right():
     """Half of those with 0.5 are right, nine of ten with 0.6: log-odds of 0 and log(1.5) become 0 and about log(9)."""
     score = np.repeat([0.5, 0.6], 1000)
     is_right = np.concatenate([np.arange(1000) % 2 == 0, np.arange(1000) % 10 > 0])
-    found = ScoredEntities(score, is_right, np.zeros(2000, np.int64), np.zeros(0, np.int64))
+    found = in_one_sentence(score, is_right)
     slope, intercept = fit_scores(found)
     assert slope == pytest.approx(math.log(9) / math.log(1.5), rel=0.01)
     assert intercept == pytest.approx(0, abs=0.01)
@@ -68,7 +69,7 @@ def test_scores_become_how_often_they_are_right():
 def test_a_map_of_scores_keeps_their_order(is_right):
     """Where all are right, and where the highest scores are wrong."""
     score = np.array([1.0, 0.9, 0.0], dtype=np.float32)
-    found = ScoredEntities(score, np.array(is_right), np.zeros(3, np.int64), np.zeros(0, np.int64))
+    found = in_one_sentence(score, np.array(is_right))
     slope, intercept = fit_scores(found)
     calibrated = Calibration(slope=slope, intercept=intercept).scores(score)
     assert calibrated.dtype == np.float32
@@ -86,34 +87,82 @@ def test_the_expected_calibration_error():
     assert reliability(np.zeros(0), np.zeros(0, dtype=bool)).error == 0
 
 
-ENTITIES = ScoredEntities(
+TYPES = ("PER", "ORG", "LOC")
+ENTITIES = ScoredEntities(  # of four sentences; the last has none
     score=np.array([0.9, 0.5, 0.8, 0.8, 0.3]),
     is_right=np.array([True, False, True, False, True]),
     type_=np.array([0, 0, 1, 1, 1]),
+    sentence=np.array([0, 0, 0, 1, 2]),
     gold_type=np.array([0, 1, 1, 2]),
+    gold_sentence=np.array([0, 0, 2, 1]),
+    num_sentences=4,
 )
+
+
+def in_one_sentence(score: np.ndarray, is_right: np.ndarray) -> ScoredEntities:
+    """Entities of one type, none of them gold."""
+    zeros, none = np.zeros(len(score), np.int64), np.zeros(0, np.int64)
+    return ScoredEntities(score, is_right, zeros, zeros, none, none, 1)
+
+
+def ends(interval: Interval | None) -> tuple[float, float]:
+    assert interval
+    return interval.low, interval.high
 
 
 def test_the_lowest_score_of_a_precision():
     assert score_for(ENTITIES, 1.0) == 0.9
     assert score_for(ENTITIES, 2 / 3) == 0.8  # both of 0.8: two of three
     assert score_for(ENTITIES, 0.6) == 0.3  # all of them: three of five, though it was two of four before
-    wrong = ScoredEntities(np.array([0.9]), np.array([False]), np.array([0]), np.array([0]))
-    assert score_for(wrong, 0.5) is None
-    nothing = ScoredEntities(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, np.int64), np.array([0]))
-    assert score_for(nothing, 0.5) is None
+    assert score_for(in_one_sentence(np.array([0.9]), np.array([False])), 0.5) is None
+    assert score_for(in_one_sentence(np.zeros(0), np.zeros(0, dtype=bool)), 0.5) is None
 
 
 def test_precision_and_recall_of_what_is_sure_enough():
-    assert precision_recall(ENTITIES, 0.0) == (3 / 5, 3 / 4)
-    assert precision_recall(ENTITIES, 0.8) == (2 / 3, 2 / 4)
-    assert precision_recall(ENTITIES, 0.8, 1) == (1 / 2, 1 / 2)
-    precision, recall = precision_recall(ENTITIES, 0.95)
-    assert math.isnan(precision)
-    assert recall == 0
-    precision, recall = precision_recall(ENTITIES, 0.0, 2)  # of this type nothing is predicted
-    assert math.isnan(precision)
-    assert recall == 0
+    def values(min_score: float, type_: str = "all") -> tuple[float, float]:
+        found = precision_recall(ENTITIES, min_score, TYPES)[type_]
+        return found.precision, found.recall
+
+    assert list(precision_recall(ENTITIES, 0.8, TYPES)) == ["all", *TYPES]
+    assert values(0.0) == (3 / 5, 3 / 4)
+    assert values(0.8) == (2 / 3, 2 / 4)
+    assert values(0.8, "ORG") == (1 / 2, 1 / 2)
+    for precision, recall in (values(0.95), values(0.0, "LOC")):  # nothing is sure enough, nothing is predicted
+        assert math.isnan(precision)
+        assert recall == 0
+
+
+def test_intervals_of_precision_and_recall_are_over_sentences():
+    """99 sentences with an entity that is found, and one with a hundred that are not."""
+    counts = np.array([1] * 99 + [100])
+    sentence = np.repeat(np.arange(100), counts)
+    is_right, type_ = sentence < 99, np.zeros(counts.sum(), np.int64)
+    many = ScoredEntities(np.full(len(sentence), 0.9), is_right, type_, sentence, type_, sentence, 100)
+    found = precision_recall(many, 0.5, ("PER",))["PER"]
+    assert found.precision == pytest.approx(99 / 199)
+    assert found.precision_interval == found.recall_interval
+    low, high = ends(found.precision_interval)
+    assert high == 1.0  # more than a third of the resamples lack that sentence
+    assert low < 0.3  # some have it three times
+
+
+@pytest.mark.parametrize("sentences", [50, 5_000])
+def test_of_single_entities_the_interval_is_that_of_a_share(sentences):
+    place = np.arange(sentences)
+    half = ScoredEntities(np.full(sentences, 0.9), place % 2 == 0, place * 0, place, place * 0, place, sentences)
+    low, high = ends(precision_recall(half, 0.5, ("PER",))["all"].precision_interval)
+    assert high - low == pytest.approx(2 * 1.96 * (0.25 / sentences) ** 0.5, rel=0.15)
+
+
+def test_where_nothing_is_known_there_is_no_interval():
+    found = precision_recall(ENTITIES, 0.95, TYPES)["all"]
+    assert found.precision_interval is None  # nothing is predicted
+    assert found.recall_interval == Interval(0, 0)
+    lonely = precision_recall(ENTITIES, 0.9, TYPES)["PER"]  # in one sentence of four: some resamples lack it
+    assert lonely.precision_interval == lonely.recall_interval == Interval(1, 1)
+    missing = precision_recall(in_one_sentence(np.array([0.9]), np.array([False])), 0.5, ("PER",))["PER"]
+    assert math.isnan(missing.recall)
+    assert missing.recall_interval is None
 
 
 def test_words_and_entities_of_a_tagger():
@@ -131,9 +180,9 @@ def test_words_and_entities_of_a_tagger():
     assert both.entities(TAGS).score.tolist() == [0.6, 0.6]
     flatter = Calibration(temperature=2.0)
     assessed = assess(said, TAGS, flatter, 0.5)
-    assert assessed.whole["all"] == (1.0, 1 / 3)
-    assert assessed.kept["LOC"] == (1.0, 1.0)
+    assert (assessed.whole["all"].precision, assessed.whole["all"].recall) == (1.0, 1 / 3)
+    assert (assessed.kept["LOC"].precision, assessed.kept["LOC"].recall) == (1.0, 1.0)
     sharp, flat = (each.confidence.sum() for each in assessed.entities)
     assert sharp == pytest.approx(0.6)
     assert flat == pytest.approx(0.6**0.5 / (0.6**0.5 + 0.4**0.5))
-    assert assess(said, TAGS, flatter, None).kept["LOC"][1] == 0
+    assert assess(said, TAGS, flatter, None).kept["LOC"].recall == 0
