@@ -42,7 +42,6 @@ from ner.training.run_folder import Start, begin_run, check_resumable
 from ner.training.selection import choose_validation
 from ner.utils import numbers, progress_bar
 
-UNLABELLED = "unlabelled"
 Loss: TypeAlias = Callable[[Tensor, Tensor, Any, int], Tensor]  # as `micro_batch_loss`
 
 
@@ -185,7 +184,7 @@ def plan_batches(
     for windows in data.validation.values():
         replace(plan, encoded=windows, sentences=None, languages=None)  # raises where a window does not fit
     if config.sampling_temperature != 1:
-        groups = [*data.sizes, *[UNLABELLED] * (len(plan.drawn_of_languages) - len(data.sizes))]
+        groups = [*data.sizes, *(f"unlabelled {name}" for name in config.unlabelled)]
         drawn = zip(groups, plan.drawn_of_languages, strict=True)
         say(accelerator, "sentences drawn in an epoch: " + ", ".join(f"{name} {count:,}" for name, count in drawn))
     return collator, BufferPlan(data.stream, plan) if data.stream else plan, why

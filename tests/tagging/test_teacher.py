@@ -127,7 +127,7 @@ def test_training_with_a_teacher(teachers, small, narrow_encoder, tmp_path, caps
     assert copies
     assert min(map(int, copies.groups())) > 0
     num_sentences = 60 + int(found[1]) + sum(map(int, copies.groups()))
-    drawn = re.search(r"sentences drawn in an epoch: de (\d+), unlabelled (\d+)", said)
+    drawn = re.search(r"sentences drawn in an epoch: de (\d+), unlabelled fr (\d+)", said)
     assert drawn
     assert sum(map(int, drawn.groups())) == num_sentences
     metrics = json.loads((tmp_path / "whole/metrics.json").read_text(encoding="utf-8"))
