@@ -132,8 +132,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     mapping = parse_map(source.map_tags)
     asked = splits
     splits = splits and tuple(dict.fromkeys("train" if split == FOLD else split for split in splits))
-    alone = ("train",) if splits is None or source.validation_fraction is not None else splits
-    listing = find(source.data, languages, alone, source.data_config)
+    listing = find(source.data, languages, splits_of(source, splits), source.data_config)
     source = replace(
         source, sample=resolve_sample(source.sample, listing.pattern), data_config=listing.pattern or source.data_config
     )
@@ -170,7 +169,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
             for (owner, split), shards in converted.items()
             if owner == language
         }
-        if is_held_out(source, listing.places[language]):
+        if is_held_out(source, listing.places[language]) and "train" in whole:
             whole["train"], whole["validation"] = hold_out(whole["train"], source.validation_fraction or 0)
         kept = {split: whole[split] for split in wanted_splits}
         if language in shares:
@@ -213,6 +212,17 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
         return names, declared_tags(list(dict.fromkeys(chain(*(known or () for known in declared)))), mapping)
     telling = [used for (_, split), used in used_names.items() if split == "train"] or list(used_names.values())
     return names, collected_tags(names, chain(*chain(*telling)), mapping)
+
+
+def splits_of(source: Source, splits: Sequence[str] | None) -> tuple[str, ...]:
+    """The splits to look for where nothing says which there are: at an address, or in a single file."""
+    if splits is None:
+        return ("train",)
+    if source.validation_fraction is None:
+        return tuple(splits)
+    if "{split}" not in source.data:  # a single file is what validation sentences are taken from
+        return ("train",)
+    return tuple(dict.fromkeys("train" if split == "validation" else split for split in splits))
 
 
 def is_held_out(source: Source, places: Mapping[str, Place]) -> bool:

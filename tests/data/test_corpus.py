@@ -195,6 +195,16 @@ def test_validation_by_a_seeded_fraction(tmp_path):
     assert "fr: 7 of 7 validation sentences also stand in train" in corpus.notes
 
 
+def test_of_a_corpus_with_a_held_out_part_test_sentences_can_be_read_alone(tmp_path):
+    """As evaluate.py does: nothing of its training sentences is needed."""
+    for split in ("train", "test"):
+        write_json_lines(tmp_path / f"de/{split}.jsonl", [{"tokens": [split], "ner_tags": ["B-X"]}] * 20)
+    for data in (tmp_path, f"{tmp_path}/{{lang}}/{{split}}.jsonl"):
+        corpus = load(data, ["de"], ["test"], validation_fraction=0.1)
+        assert {split: part["tokens"][0] for split, part in corpus["de"].items()} == {"test": ["test"]}
+    fails(tmp_path / "de/train.jsonl", "de: no split test; it has train", ["de"], ["test"], validation_fraction=0.1)
+
+
 def test_all_that_is_wrong_in_one_report(tmp_path):
     """In every file at once, each with its place, row and value."""
     write_json_lines(

@@ -186,6 +186,9 @@ def test_a_corpus_at_an_address(server, tmp_path, monkeypatch):
     data = f"train={server.address}/de-train-{{0..1}}.jsonl,validation={tmp_path}/dev.jsonl"
     found = load_corpus(Source(data), ["de"], ["train", "validation"])
     assert found["de"].num_rows == {"train": 2, "validation": 1}
+    (server.folder / "de-test-0.jsonl").write_text(rows[0], encoding="utf-8")
+    held_out = Source(f"{server.address}/{{lang}}-{{split}}-0.jsonl", validation_fraction=0.5)
+    assert load_corpus(held_out, ["de"], ["test"])["de"]["test"]["tokens"] == [["Bern"]]
 
 
 def test_what_is_wrong_with_an_address(server):
