@@ -91,7 +91,7 @@ def build(
     make_model: of a name, tags and seed, for a head of one's own; None: `build_model`. Raises InputError.
     """
     recorder = make_recorder(accelerator) if config.cuda_graphs else None
-    start = find_start(config.folder, config.resume, config.overwrite, accelerator)
+    start = find_start(config.folder, config.resume, config.overwrite, accelerator, config.models)
     with main_process_first(accelerator):  # one process fills the caches, the others read them
         corpus = read_corpus(config)
         tokenizer = load_tokenizer(config.model)

@@ -96,6 +96,11 @@ class TrainConfig(
         return Path(self.output.replace("{train_on}", "+".join(self.train_on)))
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The models that it reads: the encoder or tagger that it goes on from, and the teachers."""
+        return (self.model, *self.teacher)
+
+    @property
     def by_file(self) -> bool:
         """As of `Source`: whether the training sentences stream."""
         return self.stream_buffer is not None

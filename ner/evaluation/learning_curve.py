@@ -112,10 +112,10 @@ def level_told_apart(curve: Curve) -> Curve:
 
 
 def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
-    """The runs that give the zero-shot level: trained on another single language, on as many sentences as there are.
+    """The runs that give the zero-shot level: trained on another single language, the one with most sentences.
 
-    The level of an encoder's curve is an encoder's, that of a CRF's a CRF's.
-    Those with the options of the curve come first. Seeds of one training come together.
+    Of as many, those with the options of the curve, then the first by language and by what `training` they are of.
+    The level of an encoder's curve is an encoder's, that of a CRF's a CRF's. Seeds of one training come together.
     """
     elsewhere = [
         r
@@ -123,12 +123,12 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
         if r.language == result.language
         and r.content == result.content
         and r.baseline == result.baseline
-        and len(r.trained_on) == 1
-        and result.language not in r.trained_on
+        and len(r.knows) == 1
+        and result.language not in r.knows
     ]
     if not elsewhere:
         return []
-    first = max(elsewhere, key=lambda r: (r.recipe == result.recipe, r.train_sentences or 0))
+    first = min(elsewhere, key=lambda r: (-(r.train_sentences or 0), r.recipe != result.recipe, r.trained_on, r.run))
     return [r for r in elsewhere if r.training == first.training]
 
 
@@ -145,9 +145,14 @@ def curve(
     """
 
     def drawn(members: Sequence[Result], average: Average = "micro") -> np.ndarray:
-        """float64 [resamples]: the mean F1 of resampled runs, on the same resampled sentences whatever the members."""
+        """float64 [resamples]: the mean F1 of resampled runs, on the same resampled sentences whatever the members.
+
+        Points of as many runs draw the same places, where runs of one seed stand: their slices are nested. The level
+        draws its own.
+        """
         of_runs = np.stack([samples[average][member.run, member.language] for member in members])
-        chosen = np.random.default_rng(0).integers(len(members), size=of_runs.shape)
+        rng = np.random.default_rng(1 if members is level else 0)
+        chosen = rng.integers(len(members), size=of_runs.shape)
         return np.take_along_axis(of_runs, chosen, axis=0).mean(axis=0)
 
     def about(members: Sequence[Result]) -> dict[str, Any]:
@@ -161,6 +166,7 @@ def curve(
         }
 
     sizes = sorted({size for result in group if (size := result.annotated)})
+    group = sorted(group, key=lambda result: (result.seed or 0, result.run))
     at = [[result for result in group if result.annotated == size] for size in sizes]
     points = tuple(Point(size, **about(members)) for size, members in zip(sizes, at, strict=True))
     line = (*names, group[0].language, group[0].trained_on, points)

@@ -30,7 +30,8 @@ class Result:
     was trained on; recipe: equal for runs that differ in nothing else than languages, sentences and seed; counts: int64
     [2 scorings, sentences, types, 3], entities of each sentence and type; content: a hash, equal for results on the
     same sentences and gold tags; annotated: sentences of the tested language that it was trained on. None where it is
-    not known. baseline: CRF or dictionary, None for an encoder.
+    not known. baseline: CRF or dictionary, None for an encoder. also_trained_on: languages of the taggers that it goes
+    on from, or learns from.
     """
 
     run: str
@@ -47,6 +48,12 @@ class Result:
     content: str | None = None
     baseline: str | None = None
     annotated: int | None = None
+    also_trained_on: tuple[str, ...] = ()
+
+    @property
+    def knows(self) -> set[str]:
+        """The languages whose annotated sentences it has learnt from; all others are zero-shot. Empty if unknown."""
+        return {*self.trained_on, *self.also_trained_on}
 
     @property
     def training(self) -> Hashable:
@@ -73,8 +80,9 @@ class Cell:
     """One row on one language.
 
     f1: micro F1, the mean over runs; runs: F1 of each; interval: of the mean, by bootstrap over sentences.
-    gap: F1 of the run trained on the language alone (the mean, if there are several) minus f1, where the row was not
-    trained on the language; gap_interval: by bootstrap over the same sentences. None where it is not known.
+    gap: F1 of the run trained on the language alone (the mean, if there are several) minus f1, where the row has not
+    learnt from annotated sentences of the language; gap_interval: by bootstrap over the same sentences. None where it
+    is not known.
     """
 
     f1: float
@@ -144,7 +152,7 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
     for result in ordered:
         row = rows.setdefault(names[result.run], {language: [] for language in languages})
         row[result.language].append(result)
-        if result.trained_on == (result.language,) and not result.max_train_sentences:
+        if result.knows == {result.language} and not result.max_train_sentences:
             monolingual_runs[result.baseline][result.language].append(result)
     for baseline, monolingual in monolingual_runs.items():
         if sum(map(bool, monolingual.values())) > 1:
@@ -158,8 +166,9 @@ def f1_cells(results: Sequence[Result], languages: Sequence[str], scoring: str) 
             return None
         runs, mean, drawn = f1_of_runs(members, scoring), mean_f1(members, scoring), mean_samples(members, samples)
         certain = None if drawn is None else interval(drawn)
-        trained_on, monolingual = members[0].trained_on, monolingual_runs[members[0].baseline]
-        if not monolingual[language] or not trained_on or language in trained_on:
+        knows = {language for result in members for language in result.knows}
+        monolingual = monolingual_runs[members[0].baseline]
+        if not monolingual[language] or not knows or language in knows:
             return Cell(mean, runs, certain)
         gap = mean_f1(monolingual[language], scoring) - mean
         reference = mean_samples(monolingual[language], samples)

@@ -20,9 +20,16 @@ from ner.evaluation.tagged_files import is_tagged_file, load_tagged_file
 from ner.modeling.baselines import TITLES, Method, read_tags
 from ner.modeling.pretrained import load_config
 from ner.tags import SCORINGS, TagSet
-from ner.training.run_folder import RunConfig, find_model, read_run_config, train_sentences
+from ner.training.run_folder import (
+    CHECKPOINTS,
+    RunConfig,
+    also_trained_on,
+    find_model,
+    read_run_config,
+    run_folder_of,
+    train_sentences,
+)
 
-CHECKPOINTS = ("best", "last", "average")
 Seen = dict[str, dict[tuple[str, str], int]]  # run -> (language, split) -> sentences tested on that it was trained on
 
 
@@ -49,7 +56,7 @@ def recipe_of_run(options: RunConfig) -> RunConfig:
     if isinstance(recipe, BaselineConfig):
         return recipe
     folder = Path(recipe.model)
-    if folder.name not in CHECKPOINTS or not (folder.parent / "config.yaml").is_file():
+    if folder.name not in CHECKPOINTS or not run_folder_of(recipe.model):
         return recipe
     start = read_run_config(folder.parent)
     cut = start.max_train_sentences
@@ -63,7 +70,7 @@ class Run:
 
     max_length: of windows in training, None for the encoder's limit; trained_from: where its training data came from;
     options: of its training; train_sentences: how many it was trained on, None while it is not finished; annotated:
-    how many of each language, where it is known.
+    how many of each language, where it is known; also_trained_on: languages of taggers that it goes on or learns from.
     """
 
     name: str
@@ -76,6 +83,7 @@ class Run:
     options: RunConfig | None = None
     train_sentences: int | None = None
     annotated: dict[str, int] = field(default_factory=dict)
+    also_trained_on: tuple[str, ...] = ()
 
     @property
     def is_tagged_file(self) -> bool:
@@ -109,6 +117,7 @@ class Run:
             content=content_key(rows),
             baseline=TITLES[self.baseline] if self.baseline else None,
             annotated=self.annotated.get(language, 0 if self.annotated and language not in self.trained_on else None),
+            also_trained_on=self.also_trained_on,
         )
 
 
@@ -138,6 +147,7 @@ def find_run(name: str, checkpoint: str, data: EvaluationDataOptions, *, tagged_
         trained_from,
         trained,
         *train_sentences(folder, trained.train_on),
+        also_trained_on(folder, trained),
     )
 
 

@@ -115,10 +115,9 @@ def widget(languages: Sequence[str]) -> list[dict[str, str]]:
 def summary(facts: Facts) -> str:
     """What the model is."""
     kinds = f"entities of the types {', '.join(map(quoted, facts.types))}" if facts.types else "entities"
-    return (
-        f"Finds {kinds} in text: {shown(facts, 'model')}, fine-tuned on {codes(facts.options.train_on)} of "
-        f"{shown(facts, 'data')}."
-    )
+    learnt = f"{shown(facts, 'model')}, fine-tuned on {codes(facts.options.train_on)} of {shown(facts, 'data')}"
+    others = f" It builds on taggers of {codes(facts.also_trained_on)}." if facts.also_trained_on else ""
+    return f"Finds {kinds} in text: {learnt}.{others}"
 
 
 def shown(facts: Facts, which: str) -> str:
@@ -159,7 +158,7 @@ def evaluation(facts: Facts, group: Sequence[Scores]) -> list[str]:
         for key, title in (("sentences", "sentences"), ("seen", "of these, trained on"))
         if any(scores[key] is not None for scores in group)
     ]
-    others = [language for language in by_language if language not in trained_on]
+    others = [language for language in by_language if language not in (*trained_on, *facts.also_trained_on)]
     text = ["Micro average over whole entities: an entity counts if its words and its type are those of the data."]
     if len(rows) > 1:
         text.append("Intervals are by bootstrap over sentences; how much another seed moves a score is not in them.")

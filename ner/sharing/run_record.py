@@ -24,7 +24,7 @@ from ner.files import MANIFEST, read_json, sha256, write_json
 from ner.tags import SCORINGS
 from ner.training.environment import environment
 from ner.training.log_entries import Evaluation, read_evaluations
-from ner.training.run_folder import EVALUATION, PROBING
+from ner.training.run_folder import ALSO_TRAINED_ON, EVALUATION, PROBING, also_trained_on, languages_of_taggers
 
 Scores = dict[str, Any]  # of one language, as evaluation.json and probing.json have them
 PlaceOf = Callable[[Scores], tuple[str, ...]]
@@ -35,8 +35,9 @@ class Facts:
     """What a card says. name: of the run folder; types: of entities, as the model has them.
 
     hub: `model` and `data` -> Hub name, None for local ones; sentences: to train on, of each language, empty where
-    metrics.json does not have them; scores: of each language of each evaluation, validation included; probing: what
-    each probe found in each language; evaluations: while it was trained.
+    metrics.json does not have them; also_trained_on: languages of taggers that it goes on or learns from; scores: of
+    each language of each evaluation, validation included; probing: what each probe found in each language;
+    evaluations: while it was trained.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Facts:
     types: tuple[str, ...]
     hub: dict[str, str | None]
     sentences: dict[str, int]
+    also_trained_on: tuple[str, ...]
     scores: list[Scores]
     probing: list[Scores]
     evaluations: list[Evaluation]
@@ -76,6 +78,7 @@ def read_facts(folder: Path) -> Facts:
         tuple(dict.fromkeys(tag[2:] for tag in tags if tag[1:2] == "-")),
         metrics.get("hub") or hub_names(options),
         metrics.get("sentences", {}),
+        also_trained_on(folder, options),
         sorted(together.values(), key=lambda scores: (scores["split"] != "test", about_only(scores) != training_data)),
         list(read_results(folder, PROBING, place_of_probe).values()),
         read_evaluations(folder),
@@ -192,9 +195,10 @@ def place_of_probe(found: Scores) -> tuple[str, ...]:
 def run_facts(options: TrainConfig, accelerator: Accelerator) -> dict[str, Any]:
     """What metrics.json says of a run beside its numbers: `hub`, and on the main process what it was made with.
 
-    That is `environment`, and `config`: every option as it was used, of config.yaml.
+    That is `environment`, and `config`: every option as it was used, of config.yaml. `also_trained_on` has the
+    languages of the taggers that it goes on from, or learns from.
     """
-    facts: dict[str, Any] = {"hub": hub_names(options)}
+    facts: dict[str, Any] = {"hub": hub_names(options), ALSO_TRAINED_ON: list(languages_of_taggers(options))}
     if accelerator.is_main_process:
         facts["environment"] = environment(accelerator.device, accelerator.num_processes)
         facts["config"] = asdict(read_config(TrainConfig, options.folder / "config.yaml"))

@@ -23,6 +23,8 @@ EVALUATION, PROBING = "evaluation.json", "probing.json"
 # What a run writes, beside its config and card.
 MADE = (LOG, "metrics.json", EVALUATION, PROBING, "skipped.jsonl", "best", "last", "average", "onnx", checkpoint.FOLDER)
 
+ALSO_TRAINED_ON = "also_trained_on"  # of metrics.json: languages of the taggers that a run goes on or learns from
+CHECKPOINTS = ("best", "last", "average")  # models of a run
 CARD = "README.md"
 OURS = "<!-- Made by train.py and evaluate.py, and made again; delete this line to keep what you write here. -->"
 
@@ -41,13 +43,15 @@ class Start:
     damaged: tuple[str, ...] = ()
 
 
-def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator) -> Start:
+def find_start(
+    run: Path, resume: str | None, overwrite: bool, accelerator: Accelerator, models: Sequence[str] = ()
+) -> Start:
     """Where the run begins: the main process looks, and all take its word.
 
-    resume: auto, the folder of a checkpoint, or None. Raises InputError for a folder that is taken, or damaged,
-    and where a process does not see the checkpoint.
+    resume: auto, the folder of a checkpoint, or None; models: that it reads, which must not be the run's own. Raises
+    InputError for a folder that is taken, or damaged, and where a process does not see the checkpoint.
     """
-    start = decided(accelerator, lambda: look(run, resume, overwrite))
+    start = decided(accelerator, lambda: look(run, resume, overwrite, models))
     for what in start.damaged:
         warn(accelerator, f"corrupt checkpoint passed over: {what}")
     sees_it = start.resume_from is None or (start.resume_from / MANIFEST).is_file()
@@ -60,10 +64,14 @@ def find_start(run: Path, resume: str | None, overwrite: bool, accelerator: Acce
     return start
 
 
-def look(run: Path, resume: str | None, overwrite: bool) -> Start:
+def look(run: Path, resume: str | None, overwrite: bool, models: Sequence[str] = ()) -> Start:
     """`find_start` of one process. Raises InputError."""
     with file_errors(run):
-        return start_of(run, resume, overwrite)
+        start = start_of(run, resume, overwrite)
+    for name in models if start.stored is None else ():
+        if (place := run_folder_of(name)) and place.resolve() == run.resolve():
+            raise InputError(f"{name} is a model of {run}, which this run would replace; give another `output`")
+    return start
 
 
 def start_of(run: Path, resume: str | None, overwrite: bool) -> Start:
@@ -219,6 +227,45 @@ def train_sentences(folder: Path, languages: Sequence[str]) -> tuple[int | None,
         return number, {language: int(of_each[language]) for language in languages if language in of_each}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{file}: not what train.py writes ({single_line(error)}); restore or delete it") from error
+
+
+def run_folder_of(tagger: str) -> Path | None:
+    """The run folder that a tagger's name stands for: a run, or one of its models. None for any other name."""
+    folder = Path(tagger)
+    with file_errors(shorten(tagger)):  # a name that is too long, a folder that may not be looked into
+        for place in (folder, *([folder.parent] if folder.name in CHECKPOINTS else [])):
+            if (place / checkpoint.CONFIG).is_file():
+                return place
+    return None
+
+
+def languages_of_taggers(options: RunConfig) -> tuple[str, ...]:
+    """The languages of the taggers that a run goes on from or learns from, and of theirs: in these it is not zero-shot.
+
+    Of taggers whose run folder is not there nothing is known. Raises InputError for a damaged file.
+    """
+    found: dict[str, None] = {}
+    known: set[Path] = set()
+    left = [options]
+    while left:
+        run = left.pop()
+        for folder in filter(None, map(run_folder_of, run.models if isinstance(run, TrainConfig) else ())):
+            if folder.resolve() not in known:
+                known.add(folder.resolve())
+                left.append(start := read_run_config(folder))
+                found |= dict.fromkeys(start.train_on)
+    return tuple(found)
+
+
+def also_trained_on(folder: Path, options: RunConfig) -> tuple[str, ...]:
+    """`languages_of_taggers` when a run was finished, if it wrote that, else now. Raises InputError as that does."""
+    file = folder / "metrics.json"
+    known = read_json(file).get(ALSO_TRAINED_ON) if file.is_file() else None
+    if known is None:
+        return languages_of_taggers(options)
+    if not isinstance(known, list) or not all(isinstance(language, str) for language in known):
+        raise InputError(f"{file}: {ALSO_TRAINED_ON} is {known!r}, not languages; restore or delete it")
+    return tuple(known)
 
 
 def own_card(folder: Path) -> str | None:

@@ -120,6 +120,46 @@ def test_the_zero_shot_level_is_that_of_the_largest_run_on_another_language():
     assert "no run on another single language" in to_markdown([alone])
 
 
+def test_a_level_has_most_sentences_whatever_its_options_and_its_place():
+    """A small run with the options of the curve is not it, and of equally large ones it is always the same."""
+    few = result("it-250", "it", 250, 0.3, annotated=0)
+    german = dataclasses.replace(GERMAN, recipe=dataclasses.replace(RECIPE, min_steps=500))
+    english = dataclasses.replace(result("en", "en", 12580, 0.4), recipe=german.recipe)
+    levels = []
+    for runs in ([few, german, english, *FRENCH], [*reversed(FRENCH), english, german, few]):
+        (curve,), _ = curves(runs, "default")
+        assert curve.level is not None
+        levels.append(curve.level.runs)
+    assert levels == [("de",), ("de",)]
+
+
+def test_a_run_that_goes_on_from_a_tagger_of_the_language_is_no_level():
+    knows_french = dataclasses.replace(GERMAN, also_trained_on=("fr",))
+    knows_both = dataclasses.replace(GERMAN, run="de-it", also_trained_on=("it",))
+    (curve,), _ = curves([*FRENCH, knows_french, knows_both], "default")
+    assert curve.level is None
+
+
+def test_the_interval_of_a_crossing_does_not_depend_on_the_order_of_runs():
+    """Three seeds for each point and three for the level, which vary each by itself."""
+    points = [
+        result(f"fr-{size}-{seed}", "fr", size, recall + seed / 20, seed=seed)
+        for size, recall in ((100, 0.4), (1000, 0.65))
+        for seed in range(3)
+    ]
+    points = [dataclasses.replace(r, max_train_sentences=r.train_sentences) for r in points]
+    level = [result(f"de-{seed}", "de", 12580, 0.55 + seed / 20, seed=seed) for seed in range(3)]
+    level = [dataclasses.replace(r, max_train_sentences=None) for r in level]
+    intervals = []
+    for runs in ([*points, *level], [*reversed(points), *level], [*points, *reversed(level)]):
+        (curve,), _ = curves(runs, "default")
+        assert [len(point.runs) for point in curve.points] == [3, 3]
+        assert curve.crossing_interval is not None
+        intervals.append((curve.crossing_interval.low, curve.crossing_interval.high))
+    assert intervals[0] == intervals[1] == intervals[2]
+    assert intervals[0][1] > 1.5 * intervals[0][0]
+
+
 def test_seeds_of_one_size_are_a_point():
     second = result("fr-1000-b", "fr", 1000, 0.45, seed=1)
     (curve,), _ = curves([*FRENCH, second, GERMAN], "default")

@@ -70,6 +70,21 @@ def test_each_takes_every_language_from_its_own_run():
     assert "each" not in f1_matrix([r for r in ALL if r.run != "runs/fr"], LANGUAGES, "default")
 
 
+def test_a_run_that_goes_on_from_a_tagger_knows_its_languages():
+    """`fr` after `de`: on German that is no zero-shot transfer, and on French not the run on French alone."""
+    second = [
+        dataclasses.replace(r, recipe=TrainConfig(model="runs/de/best").recipe(), also_trained_on=("de",))
+        for r in results("runs/de-then-fr", ("fr",), 0.7, 0.9, 0.65)
+    ]
+    italian = results("runs/it", ("it",), 0.4, 0.45, 0.8)
+    cells = f1_cells([*ALL, *italian, *second], LANGUAGES, "default")
+    row = cells["fr [runs/de-then-fr]"]
+    assert row["de"].gap is None
+    assert row["it"].gap == pytest.approx(0.8 - 0.65)
+    assert cells["fr [runs/fr]"]["de"].gap == pytest.approx(0.82 - 0.5)
+    assert cells["each"]["fr"].f1 == 0.87
+
+
 def test_runs_of_the_same_training_are_told_apart():
     again = [*results("a", ("de",), 1, 1, 1), *results("b", ("de",), 0, 0, 0), *results("hub/x", (), 0, 0, 0)]
     assert row_names(again, LANGUAGES) == {"a": "de [a]", "b": "de [b]", "hub/x": "hub/x"}

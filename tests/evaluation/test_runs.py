@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from ner.arguments import to_yaml
-from ner.config import TrainConfig
+from ner.config import BaselineConfig, TrainConfig
+from ner.errors import InputError
 from ner.evaluation.line_names import option_in_words
 from ner.evaluation.runs import recipe_of_run
-from ner.training.run_folder import begin_run
+from ner.files import write_json
+from ner.training.run_folder import also_trained_on, begin_run, languages_of_taggers
 
 
 @pytest.fixture
@@ -40,6 +42,36 @@ def test_runs_that_go_on_from_runs_of_one_recipe_are_of_one_recipe(goes_on, tmp_
 def test_a_start_of_which_nothing_is_known_is_its_name(tmp_path):
     for name in ("xlm-roberta-base", str(tmp_path / "gone/best"), str(tmp_path / "model")):
         assert recipe_of_run(TrainConfig(model=name)) == TrainConfig(model=name).recipe()
+
+
+def test_languages_of_the_taggers_that_a_run_goes_on_or_learns_from(tmp_path):
+    """Of all stages, and of teachers; of those whose folder is gone nothing is known."""
+
+    def begin(name: str, **options) -> TrainConfig:
+        config = TrainConfig(**options)
+        begin_run(tmp_path / name, to_yaml(config), is_new=False)
+        return config
+
+    begin("de", train_on=("de",))
+    begin("it", train_on=("it",), model=f"{tmp_path}/de/best")
+    student = begin("fr", train_on=("fr",), model=f"{tmp_path}/it/last", teacher=(f"{tmp_path}/en",), unlabelled=("x",))
+    assert set(languages_of_taggers(student)) == {"it", "de"}
+    begin("en", train_on=("en",))
+    assert set(languages_of_taggers(student)) == {"it", "de", "en"}
+    assert languages_of_taggers(TrainConfig(model="xlm-roberta-base")) == ()
+    assert languages_of_taggers(BaselineConfig()) == ()
+    again = begin("de", train_on=("de",), model=f"{tmp_path}/de/best")  # as it could be made once
+    assert languages_of_taggers(again) == ("de",)
+
+
+def test_what_a_run_knew_at_its_end_stays_known(tmp_path):
+    config = TrainConfig(model=f"{tmp_path}/gone/best")
+    assert also_trained_on(tmp_path, config) == ()
+    write_json(tmp_path / "metrics.json", {"also_trained_on": ["de"]})
+    assert also_trained_on(tmp_path, config) == ("de",)
+    write_json(tmp_path / "metrics.json", {"also_trained_on": "de"})
+    with pytest.raises(InputError, match=r"also_trained_on is 'de', not languages; restore or delete it"):
+        also_trained_on(tmp_path, config)
 
 
 def test_recipes_of_second_and_third_stages(goes_on, tmp_path):

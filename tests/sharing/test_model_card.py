@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 import evaluate
 from ner.arguments import read_config, to_yaml
 from ner.config import TrainConfig
+from ner.files import write_json
 from ner.sharing.model_card import make_card, widget, write_card
 from ner.sharing.run_record import hub_name, last_part
 from ner.training.run_folder import OURS
@@ -169,6 +170,12 @@ def test_evaluation_adds_its_row_with_the_matrix_intervals(runs, tmp_path):
     assert (runs / "one/evaluation.json").read_text(encoding="utf-8") == before
     two = json.loads((runs / "two/evaluation.json").read_text(encoding="utf-8"))["results"]
     assert [scores["scores"] for scores in two] != [scores["scores"] for scores in kept.values()]
+    metrics = json.loads((runs / "one/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["also_trained_on"] == []
+    write_json(runs / "one/metrics.json", metrics | {"also_trained_on": ["fr"]})  # a second stage
+    text = make_card(runs / "one")
+    assert "It builds on taggers of `fr`." in text
+    assert "zero-shot" not in text
 
 
 def test_evaluations_of_other_data_and_splits_stand_beside_each_other(runs, corpus_folder, tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_only_a_run_of_ours_is_replaced_or_gone_on_with(run, accelerator, resume
     assert "not a run of train.py: it has no config.yaml; give another `output`" in refusal(
         accelerator, run, resume, overwrite
     )
+
+
+def test_a_run_does_not_replace_a_model_that_it_reads(run, accelerator, tmp_path, monkeypatch):
+    """Neither the tagger that it goes on from nor a teacher; a finished run may have done so once."""
+    monkeypatch.chdir(tmp_path)
+    for name in (str(run / "best"), "run/last", "run"):
+        message = f"{name} is a model of {run}, which this run would replace; give another `output`"
+        with pytest.raises(InputError, match=re.escape(message)):
+            find_start(run, None, True, accelerator, ("xlm-roberta-base", name))
+    assert find_start(run, None, True, accelerator, (str(tmp_path / "run-2/best"),)).stored is None
+    (run / "metrics.json").write_text('{"best": {}}', encoding="utf-8")
+    assert find_start(run, "auto", False, accelerator, (str(run / "best"),)).is_finished
 
 
 def test_a_checkpoint_goes_on_in_its_own_folder_or_a_new_one(run, accelerator, tmp_path):
