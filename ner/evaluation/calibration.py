@@ -6,7 +6,7 @@ are O, and what is best for these need not be good for entities.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,18 +65,25 @@ def fit_scores(found: "ScoredEntities") -> tuple[float, float]:
     wrong = len(found.is_right) - right
     target = np.where(found.is_right, (right + 1) / (right + 2), 1 / (wrong + 2))
     x, y = torch.from_numpy(log_odds(found.score)), torch.from_numpy(target)
-    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe")
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = binary_cross_entropy_with_logits(weights[0] * x + weights[1], y)
-        value.backward()
-        return value
+    def best(log_odds_of: Callable[[Tensor], Tensor], start: Sequence[float]) -> list[float]:
+        """The weights of the lowest cross-entropy."""
+        weights = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weights], max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe")
 
-    optimizer.step(loss)
-    slope, intercept = weights.tolist()
-    return max(slope, FLATTEST), intercept
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            value = binary_cross_entropy_with_logits(log_odds_of(weights), y)
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+        return weights.tolist()
+
+    slope, intercept = best(lambda weights: weights[0] * x + weights[1], [1.0, 0.0])
+    if slope < FLATTEST:  # the surest are right less often than others
+        slope, (intercept,) = FLATTEST, best(lambda weights: FLATTEST * x + weights[0], [0.0])
+    return slope, intercept
 
 
 def scaled(p: np.ndarray, temperature: float) -> np.ndarray:

@@ -49,16 +49,20 @@ def log_odds(score: np.ndarray) -> np.ndarray:
     return np.log(clipped / (1 - clipped))
 
 
-def calibration_of(config: Any, name: str | None) -> Calibration:
-    """That of a model's config; one that changes nothing, if it has none. Raises InputError for a broken one.
+def calibration_of(config: Any, name: str | None, score: str = "mean") -> Calibration:
+    """That of a model's config; one that changes nothing, if it has none.
 
-    name: of the model, for the message.
+    name: of the model, for the message; score: of entities, mean or min. Raises InputError for a broken one, and for
+    scores that the map was not fitted to.
     """
     given = getattr(config, KEY, {})
     names = set(Calibration().plain())
     is_sound = isinstance(given, dict) and set(given) <= names
     if is_sound and all(type(value) in (int, float) and math.isfinite(value) for value in given.values()):
         found = Calibration(**given)
+        if score != "mean" and (found.slope, found.intercept) != (1.0, 0.0):
+            remedy = f"leave `score` at mean, or take {KEY} out of its config.json"
+            raise InputError(f"`score` {score}: the scores of {name} are calibrated as means; {remedy}")
         if found.temperature > 0 and found.slope > 0:
             return found
     raise InputError(f"{name}: its config.json says {KEY} {shorten(given)}; fit it: ner calibrate")

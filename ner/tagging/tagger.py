@@ -193,7 +193,7 @@ class Tagger:
             score=score,
             probabilities=probabilities,
             min_score=min_score,
-            calibration=calibration_of(model.config, model.name_or_path),
+            calibration=calibration_of(model.config, model.name_or_path, score),
         )
 
     @overload

@@ -108,6 +108,12 @@ def test_a_map_of_scores_changes_scores_of_entities_alone(calibrated, run):
         np.testing.assert_allclose([entity.score for entity in new.entities], scores, atol=1e-6)
 
 
+def test_the_map_is_of_mean_scores(calibrated, cooled):
+    with pytest.raises(InputError, match=r"`score` min: the scores of .* are calibrated as means; leave `score` at"):
+        Tagger.from_pretrained(calibrated, precision="no", score="min")
+    assert Tagger.from_pretrained(cooled, precision="no", score="min").score == "min"  # a temperature holds for all
+
+
 def test_a_temperature_changes_all_probabilities(cooled, run):
     temperature = config_of(cooled)["temperature"]
     assert temperature != 1

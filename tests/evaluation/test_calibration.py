@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ner.evaluation.bootstrap import Interval
 from ner.evaluation.calibration import (
+    FLATTEST,
     ScoredEntities,
     WordProbabilities,
     assess,
@@ -75,6 +76,15 @@ def test_a_map_of_scores_keeps_their_order(is_right):
     assert calibrated.dtype == np.float32
     assert (np.diff(calibrated) <= 0).all()
     assert ((calibrated > 0) & (calibrated < 1)).all()
+
+
+def test_where_the_surest_are_wrong_more_often_scores_are_the_share_that_is_right():
+    """The slope would be below 0; the intercept of such a line says nothing about one that is nearly flat."""
+    score = np.repeat([0.999, 0.9], 30)
+    is_right = np.concatenate([np.arange(30) < 18, np.arange(30) < 27])
+    slope, intercept = fit_scores(in_one_sentence(score, is_right))
+    assert slope == FLATTEST
+    assert Calibration(slope=slope, intercept=intercept).scores(score) == pytest.approx(0.75, abs=0.02)
 
 
 def test_the_expected_calibration_error():
