@@ -44,6 +44,10 @@ def prefetch(
     latest: dict[int, EpochPlan] = {}  # of one epoch: its order of sentences is made once
 
     def tensors(number: int) -> tuple[Step, list[dict[str, Tensor]]]:
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(
+                device
+            )  # a thread begins with the first one, where pinned memory would open a context
         epoch, index = divmod(number - 1, len(plan))
         if epoch not in latest:
             latest.clear()
