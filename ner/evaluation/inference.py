@@ -111,7 +111,8 @@ def word_logits(
         model.eval()
     device = processes.device
     row_length = collator.row_length if isinstance(collator, PackedCollator) else None
-    plan = EpochPlan(encoded, SENTENCES_PER_GROUP, row_length, max_tokens, num_processes=processes.num_processes)
+    num_processes = processes.num_processes
+    plan = EpochPlan(encoded, SENTENCES_PER_GROUP * num_processes, row_length, max_tokens, num_processes=num_processes)
     # One place more than there are words takes what belongs to no word: no host sync to find out which tokens count.
     nowhere = len(encoded.gold)
     rank, dtype = processes.process_index, compute_dtype(processes.mixed_precision)

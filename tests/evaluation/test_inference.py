@@ -4,7 +4,7 @@ import seqeval.metrics
 import torch
 from accelerate import Accelerator
 
-from ner.evaluation.inference import evaluate, predict
+from ner.evaluation.inference import evaluate, predict, word_logits
 from ner.inputs.collators import PackedCollator, PaddedCollator
 from ner.inputs.encoding import encode
 from ner.modeling.loss import token_loss
@@ -91,6 +91,21 @@ def test_each_word_is_scored_on_one_of_several_processes(sharp, encoded):
         assert 0.4 < mine.mean() < 0.6
         assert (share.tags[mine] == alone.tags[mine]).all()
         np.testing.assert_allclose(share.losses[mine], alone.losses[mine], rtol=1e-3, atol=1e-4)
+
+
+def test_more_processes_make_fewer_micro_batches_each(sharp, encoded):
+    """Not smaller ones: a GPU is as long over a few rows as over many."""
+
+    class Process(Accelerator):
+        num_processes = 1
+
+    collator = PackedCollator.for_model(sharp, 32)
+    numbers = {}
+    for num_processes in (1, 4):
+        process = Process(cpu=True)
+        process.num_processes = num_processes
+        numbers[num_processes] = len(list(word_logits(sharp, encoded, collator, process, max_tokens=512)))
+    assert numbers[1] / 4.5 < numbers[4] < numbers[1] / 3.5
 
 
 def test_probabilities_are_those_of_the_logits(sharp, german, tokenizer, accelerator):
