@@ -224,12 +224,14 @@ def test_compiled_layers_train_the_same_model(run, encoder_folder, tmp_path, mon
     rows: list[tuple[int, bool]] = []
     torch._dynamo.reset()
     counters.clear()
+    monkeypatch.setattr(torch._dynamo.config, "optimize_ddp", True)
     monkeypatch.setattr(model, "with_two_rows", lambda forward: recorded(with_two_rows(forward), rows))
     for name, tensor in weights(run(*flags, "--compile", output="compiled")).items():
         torch.testing.assert_close(tensor, eager[name], rtol=1e-3, atol=2e-5, msg=name)
     assert {1, 2} == {count for count, _ in rows}
     assert {is_training for count, is_training in rows if count == 1} == {True, False}
     assert counters["stats"]["unique_graphs"] == 2  # to train, and to evaluate
+    assert not torch._dynamo.config.optimize_ddp  # of several processes, it would cut each layer in pieces
 
 
 def test_saved_models_have_the_whole_embedding_table(run, encoder_folder):

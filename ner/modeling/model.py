@@ -108,6 +108,8 @@ def compile_layers(model: PreTrainedModel) -> None:
 
     What surrounds them (Accelerate's precision and distribution, the embedding table) stays as it is.
     """
+    # What DDP would have: gradients exchanged during the backward pass, for which it cuts each layer in pieces.
+    torch._dynamo.config.optimize_ddp = False
     for layer in encoder_layers(model, "`compile`"):
         layer.compile(dynamic=True)
     encoder: Any = model.base_model
