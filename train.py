@@ -31,7 +31,7 @@ from ner.modeling.embedding_trimming import trim_embedding
 from ner.modeling.head import match_head
 from ner.modeling.model import build_model, compile_layers, freeze, max_positions, set_train_mode
 from ner.modeling.pretrained import load_tokenizer
-from ner.runtime import main_process_first, say, start_accelerator
+from ner.runtime import end, main_process_first, say, start_accelerator
 from ner.sharing.hub import repositories, share
 from ner.sharing.run_record import run_facts
 from ner.tagging.teacher import teach
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except InputError as error:  # in a stream, which is read as it goes on; what was done is checkpointed
             say(accelerator, f"train.py: {with_flags(str(error))}")
             status = BAD_INPUT
-        accelerator.end_training()
+        end(accelerator, status if status != STOPPED else 0)  # all processes stop together, and fail alone
         if not status and accelerator.is_main_process:
             status = share(config, config.folder, accelerator)
     if status:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -14,7 +15,7 @@ import torch
 import torch.distributed as dist
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, parse_flag_from_env
 
 from ner.errors import InputError, single_line
 
@@ -32,6 +33,8 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
 
     Raises InputError for a precision that the hardware lacks and a tracker that is not installed.
     """
+    # Else all processes but the first of a machine make a model without weights, of which nothing can be computed.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     try:
         accelerator = Accelerator(
             mixed_precision=best_precision() if mixed_precision == "auto" else mixed_precision,
@@ -49,15 +52,39 @@ def start_accelerator(mixed_precision: str, trackers: Sequence[str] = (), folder
             raise InputError(f"`trackers` {tracker}: not installed; pip install {tracker}")
     if accelerator.mixed_precision == "fp16" and not accelerator.native_amp:  # Accelerate itself says nothing
         raise InputError(f"fp16 needs a GPU, and the device is {accelerator.device}; `mixed_precision` bf16, or no")
-    if accelerator.device.type == "cuda":
-        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape, and evaluation has many
-    if accelerator.device.type == "cpu":
-        if reason := idle_gpu(NVIDIA):
-            warn(accelerator, f"note: {reason}")
-        use_idle_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise InputError(
+            "FSDP of version 1 is not supported; accelerate launch --fsdp_version 2, or launch/gpus_fsdp2.sh"
+        )
+    choose_attention(accelerator.device)
+    if accelerator.device.type == "cpu" and (reason := idle_gpu(NVIDIA)):
+        warn(accelerator, f"note: {reason}")
+    use_idle_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()  # of loading weights; downloads keep theirs
     return accelerator
+
+
+def choose_attention(device: torch.device) -> None:
+    """On CUDA, attention without cuDNN's kernel: it plans anew for each shape, and texts have many."""
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def end(accelerator: Accelerator, status: int) -> None:
+    """Ends trackers and process group. A process that has failed ends at once, by that status, if there are others.
+
+    They may wait for it within a collective operation. To end the group of NCCL is one, too: it would wait for them.
+    The launcher ends them.
+    """
+    if status and accelerator.num_processes > 1:
+        for tracker in accelerator.trackers:
+            tracker.finish()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    accelerator.end_training()
 
 
 def start_trackers(accelerator: Accelerator, options: dict[str, Any]) -> None:
@@ -101,8 +128,9 @@ def idle_gpu(places: Sequence[Path]) -> str | None:
 def use_idle_cores(num_processes: int) -> None:
     """Computes on all cores where `accelerate launch` and torchrun leave one thread to each process.
 
-    num_processes: on this machine. Both set OMP_NUM_THREADS to 1 when nobody asked for anything; a larger number,
-    as of `accelerate launch --num_cpu_threads_per_process 2`, is left alone.
+    With a GPU, too: the model is checked before it moves there. num_processes: on this machine. Both set
+    OMP_NUM_THREADS to 1 when nobody asked for anything; a larger number, as of `accelerate launch
+    --num_cpu_threads_per_process 2`, is left alone.
     """
     if os.environ.get("OMP_NUM_THREADS") == "1":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,18 @@
 """A GPU that is there and does not compute: said, with the reason."""
 
+import os
+
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 
 from ner import runtime
+from ner.errors import InputError
+from ner.tagging import tagger
+from ner.tagging.tagger import Tagger
+from tests.taggers import write_tagger
 
 
 @pytest.fixture(autouse=True)
@@ -64,20 +71,54 @@ def test_where_there_is_none_or_it_computes_there_is_nothing_to_say(device, monk
     assert runtime.idle_gpu([device]) is None
 
 
-def test_on_a_gpu_no_attention_is_planned_anew_for_each_shape(monkeypatch):
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """An accelerator that says that it is on a GPU; settings of this process are put back."""
+
     class OnGpu(Accelerator):
         device = torch.device("cuda")
 
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(runtime, "Accelerator", OnGpu)
-    was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
+    before = torch.backends.cuda.cudnn_sdp_enabled(), torch.get_num_threads()
     torch.backends.cuda.enable_cudnn_sdp(True)
-    try:
+    yield
+    torch.backends.cuda.enable_cudnn_sdp(before[0])
+    torch.set_num_threads(before[1])
+
+
+def test_on_a_gpu_no_attention_is_planned_anew_for_each_shape(on_gpu):
+    runtime.start_accelerator("no")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+
+
+def test_a_tagger_chooses_attention_too(thin_encoder, tmp_path, monkeypatch):
+    """`ner api`, `ner serve` and a program of one's own never make an accelerator."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(tagger, "choose_attention", chosen.append)
+    Tagger.from_pretrained(write_tagger(tmp_path, thin_encoder), precision="no")
+    assert chosen == [torch.device("cpu")]
+
+
+def test_with_a_gpu_what_the_cpu_does_before_is_done_on_all_cores(on_gpu, monkeypatch):
+    """Of the one thread that `accelerate launch` leaves."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(5), raising=False)
+    runtime.start_accelerator("no")
+    assert torch.get_num_threads() == 5
+
+
+def test_fsdp_of_version_1_is_refused(monkeypatch):
+    class Sharded(Accelerator):
+        distributed_type = DistributedType.FSDP
+        is_fsdp2 = False
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(runtime, "Accelerator", Sharded)
+    with pytest.raises(InputError, match="FSDP of version 1 is not supported; accelerate launch --fsdp_version 2"):
         runtime.start_accelerator("no")
-        assert not torch.backends.cuda.cudnn_sdp_enabled()
-        assert torch.backends.cuda.mem_efficient_sdp_enabled()
-    finally:
-        torch.backends.cuda.enable_cudnn_sdp(was_enabled)
 
 
 def test_the_accelerator_says_it_once(device, monkeypatch, messages):

@@ -25,7 +25,7 @@ from ner.modeling.calibration import UNCHANGED, Calibration, calibration_of
 from ner.modeling.cpu_kernels import use_cpu_kernels
 from ner.modeling.model import max_positions
 from ner.modeling.pretrained import load_config, load_token_classifier, load_tokenizer
-from ner.runtime import best_precision
+from ner.runtime import best_precision, choose_attention
 from ner.tagging.assembly import TaggedWords, results
 from ner.tagging.document import Entity, TaggedText
 from ner.tagging.splitting import Segmented, chunks, segmented
@@ -116,8 +116,7 @@ class Tagger:
             The tagger, its model on the device and in evaluation mode.
 
         Raises:
-            InputError: For a name without a model, a model that cannot be loaded, and a tokenizer that does not align
-                words.
+            InputError: For a name without a model, a model that cannot be loaded, and as `of_model`.
         """
         source, trained = find_encoder(str(name), checkpoint)
         labels = labels_of(load_config(source, "model"), source)
@@ -171,11 +170,12 @@ class Tagger:
             The tagger.
 
         Raises:
-            InputError: For a tokenizer that does not align words.
+            InputError: For a tokenizer that does not align words, and `score` min where means are calibrated.
         """
         longest = min(max_length, max_positions(model, tokenizer))
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model.eval().to(where)
+        choose_attention(where)
         if where.type == "cpu":
             use_cpu_kernels(model)
         windows = encode_windows([text.split() for text in PROBE], tokenizer, longest).encoded

@@ -1,8 +1,10 @@
 """Model and optimizer for the processes that train together: replicated (DDP) or sharded (FSDP2)."""
 
 import warnings
+from dataclasses import replace
 from typing import cast
 
+import torch
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import broadcast
@@ -34,7 +36,12 @@ def prepare(
             broadcast(tensor.detach())  # all begin with the weights of the main process, as with DDP
         return bare, accelerator.prepare_optimizer(optimizer)
     if accelerator.is_fsdp2:
-        shard_by_layer(accelerator.state.fsdp_plugin, model)
+        plugin = accelerator.state.fsdp_plugin
+        shard_by_layer(plugin, model)
+        if (
+            policy := plugin.mixed_precision_policy
+        ):  # gradients are added up as exactly as with DDP, however a step is split
+            plugin.mixed_precision_policy = replace(policy, reduce_dtype=torch.float32)
         # The logits are a view, and nothing is done to them in place.
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     prepared, wrapped = accelerator.prepare(model, optimizer)

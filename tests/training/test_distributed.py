@@ -128,6 +128,63 @@ accelerator.end_training()
 """
 
 
+SHARDED = """
+import sys
+from tests import accelerators
+accelerators.use(accelerators.ShardedAccelerator)
+import torch
+from ner.modeling.model import build_model
+from ner.runtime import start_accelerator
+from ner.training.distributed import prepare
+from tests.conftest import TAGS
+
+accelerator = start_accelerator("bf16")
+model = build_model(sys.argv[1], TAGS, 0)
+assert not any(tensor.is_meta for tensor in model.parameters())
+prepare(accelerator, model, torch.optim.AdamW(model.parameters()))
+policy = accelerator.state.fsdp_plugin.mixed_precision_policy
+print("computes in", policy.param_dtype, "and adds up in", policy.reduce_dtype)
+accelerator.end_training()
+"""
+
+
+def test_sharded_gradients_are_added_up_in_fp32_and_all_processes_have_weights(narrow_encoder):
+    """With what `accelerate launch --use_fsdp` sets."""
+    env = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
+    said = fork_ranks(2, SHARDED, narrow_encoder, env=env)
+    assert said.count("computes in torch.bfloat16 and adds up in torch.float32") == 2
+
+
+ALONE = """
+import os, sys, torch
+from ner.runtime import end, start_accelerator
+from tests.processes import left, wait_until
+
+accelerator = start_accelerator("no")
+destroy = torch.distributed.destroy_process_group
+
+def together(group=None):  # as NCCL does
+    torch.distributed.barrier()
+    destroy(group)
+
+torch.distributed.destroy_process_group = together
+sessions = accelerator.gather(torch.tensor([os.getsid(0)]))
+if accelerator.is_main_process:
+    print("failed", flush=True)
+    end(accelerator, int(sys.argv[1]))
+else:
+    wait_until(lambda: not left(int(sessions[0])), seconds=30)  # it does something else
+    print("the other has ended")
+    sys.stdout.flush()
+    os._exit(0)
+"""
+
+
+def test_a_process_that_fails_alone_waits_for_no_other(tmp_path):
+    with pytest.raises(AssertionError, match=r"statuses \[1, 0\]\n(.|\n)*failed\n(.|\n)*the other has ended"):
+        fork_ranks(2, ALONE, 1)
+
+
 def test_no_buffer_is_broadcast_and_no_gradient_copied():
     assert fork_ranks(2, REPLICATED).count("replicated") == 2
 
