@@ -136,6 +136,7 @@ class Checkpointer:
         """Checkpoints what was done before sentences that cannot be used came in a stream, on all processes.
 
         Not where it is the network or the disk that fails, and others may go on: these wait for this one elsewhere.
+        Whatever ends the training, a checkpoint that is being written is finished.
         """
         try:
             yield
@@ -148,6 +149,8 @@ class Checkpointer:
                 self.save(point, progress, meter, log)
             self.log_written(log, point, wait_for_it=True)
             raise
+        finally:
+            self.wait()
 
     def write(self, taken: Snapshot, config: str, stopped: float) -> dict[str, Any]:
         """Checkpoints, then prunes. stopped: seconds that training stood still. Returns what there is to log."""
