@@ -9,7 +9,7 @@ the test sentences, the same ones for all points and the level, and over runs wh
 import csv
 import io
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -129,7 +129,12 @@ def zero_shot(result: Result, known: Sequence[Result]) -> list[Result]:
     if not elsewhere:
         return []
     first = min(elsewhere, key=lambda r: (-(r.train_sentences or 0), r.recipe != result.recipe, r.trained_on, r.run))
-    return [r for r in elsewhere if r.training == first.training]
+    return in_order(r for r in elsewhere if r.training == first.training)
+
+
+def in_order(results: Iterable[Result]) -> list[Result]:
+    """By seed and name, however they were named on the command line: which of them a resample draws depends on it."""
+    return sorted(results, key=lambda result: (result.seed or 0, result.run))
 
 
 def curve(
@@ -166,8 +171,7 @@ def curve(
         }
 
     sizes = sorted({size for result in group if (size := result.annotated)})
-    group = sorted(group, key=lambda result: (result.seed or 0, result.run))
-    at = [[result for result in group if result.annotated == size] for size in sizes]
+    at = [[result for result in in_order(group) if result.annotated == size] for size in sizes]
     points = tuple(Point(size, **about(members)) for size, members in zip(sizes, at, strict=True))
     line = (*names, group[0].language, group[0].trained_on, points)
     if not level:
