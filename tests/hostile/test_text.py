@@ -18,6 +18,7 @@ from ner.files import MANIFEST
 from ner.report.tables import escape, to_csv, to_markdown, type_report
 from ner.sharing.model_card import make_card
 from ner.utils import aligned, cell, table, tqdm
+from tests.processes import fork
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of the window
 HOSTILE = f"de|a\nb\tc\r{TITLE}\u202e"
@@ -53,6 +54,14 @@ def test_a_cell_has_its_backslashes():
         escaped = cell(text)
         assert len(escaped.partition("|")[0].removeprefix("a")) % 2 == 1
         assert re.sub(r"\\([\\|])", r"\1", escaped) == text
+
+
+def test_a_cell_of_many_backslashes():
+    """In a process that can be killed: what looks at their run from each of them takes its length squared."""
+    fork(
+        "from ner.utils import cell; run = chr(92) * 1_000_000; assert cell(f'{run}a|') == f'{run}a{chr(92)}|'",
+        seconds=60,
+    )
 
 
 def test_matrices_of_hostile_names():
