@@ -11,9 +11,14 @@ from tokenizers.pre_tokenizers import Sequence as Steps
 
 HAN = Split(Regex(r"\p{Han}"), "isolated")
 SPLITTER = Steps([BertPreTokenizer(), HAN])
-# Punctuation and symbols, with what modifies them (an emoji's variation selectors and joiners).
-MARKS = r"(?:[\p{P}\p{S}][\p{M}\u200d]*)+"
-EDGE_SPLITTER = Steps([WhitespaceSplit(), Split(Regex(rf"\A{MARKS}|{MARKS}\z"), "isolated"), HAN])
+# Marks: punctuation and symbols, with what modifies them (an emoji's variation selectors and joiners). At the end of a
+# word each run of them is looked at once, from its start: from each of its marks, a long run takes its length squared.
+MARK, MODIFIER, EITHER = r"[\p{P}\p{S}]", r"[\p{M}\u200d]", r"[\p{P}\p{S}\p{M}\u200d]"
+AT_START = rf"\A{MARK}{EITHER}*+"
+AT_END = rf"{MARK}(?<!{EITHER}.){EITHER}*+\z"
+BEHIND_MODIFIERS = rf"{MODIFIER}(?<!{EITHER}.){MODIFIER}*+\K{MARK}{EITHER}*+\z"  # which are those of a letter
+EDGES = Split(Regex(f"{AT_START}|{AT_END}|{BEHIND_MODIFIERS}"), "isolated")
+EDGE_SPLITTER = Steps([WhitespaceSplit(), EDGES, HAN])
 
 
 def split_offsets(text: str) -> list[tuple[int, int]]:
