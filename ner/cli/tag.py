@@ -158,7 +158,7 @@ def tag_rest(
                 bar.update(rows_now)
         seconds = time.perf_counter() - start
         if accelerator.is_main_process:
-            files.write(journal.rows(), output, source)
+            files.write(journal.rows(), output, source, config.column)
             journal.file.unlink()
     except (OSError, KeyboardInterrupt) as error:
         reason = stopped_by(error) if isinstance(error, KeyboardInterrupt) else single_line(error)

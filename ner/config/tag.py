@@ -7,6 +7,8 @@ from ner.arguments import not_above_zero, option
 from ner.config.options import PrecisionOptions
 from ner.errors import InputError
 
+FOUND = ("entities", "ner_tags", "scores")  # fields of what is written
+
 
 @dataclass(frozen=True)
 class TagOptions:
@@ -95,6 +97,9 @@ class TagConfig(TagOptions, UncertainOptions, PrecisionOptions):
             problems.append("--table prints; it goes without --output")
         if self.probabilities and not self.uncertain and not self.table and not self.writes_json_lines():
             problems.append("--probabilities needs --table, or an --output that ends in .jsonl")
+        if self.column in FOUND and self.output and not self.uncertain:
+            reason = "what is found is written to a field of this name; give it another one in the input"
+            problems.append(f"--column {self.column}: {reason}")
         problems += self.wrong_selection()
         if problems:
             raise InputError("\n".join(problems))

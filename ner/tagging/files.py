@@ -10,7 +10,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from ner.data import faults, json_rows, readers
 from ner.data.arrow_store import TAGS, WORDS, Row, not_unicode
 from ner.data.faults import Fault
 from ner.data.limits import LONGEST_WORD, LONGEST_WORD_LINE
-from ner.data.parquet import open_parquet
+from ner.data.parquet import is_list, open_parquet
 from ner.errors import InputError, listed, shorten
 from ner.files import written_aside
 from ner.tagging.document import TaggedText
@@ -62,6 +62,11 @@ def read(file: Path, column: str | None = None) -> Iterator[Text | Fault]:
             yield from read_words(file)
 
 
+def content_column(names: Container[str], column: str | None) -> str:
+    """Which of these fields has the text or the words. column: the one that was named, None for the usual ones."""
+    return column or (TEXT if TEXT in names else WORDS)
+
+
 def read_lines(place: str, lines: Iterable[str]) -> Iterator[Text | Fault]:
     """A text a line. place: where they come from, for messages."""
     for number, line in enumerate(lines, start=1):
@@ -87,7 +92,7 @@ def read_json_lines(file: Path, column: str | None) -> Iterator[Text | Fault]:
             yield Fault(str(file), json_rows.reason_of(error), number, line.rstrip("\n"))
             continue
         if isinstance(row, dict):
-            yield checked(str(file), number, row.get(column or (TEXT if TEXT in row else WORDS)), row)
+            yield checked(str(file), number, row.get(content_column(row, column)), row)
         else:
             yield Fault(str(file), f"{shorten(row)}, not a JSON object", number, row)
 
@@ -96,7 +101,7 @@ def read_parquet(file: Path, column: str | None) -> Iterator[Text | Fault]:
     """Texts of a Parquet file. Raises InputError where the column is not there."""
     with open_parquet(file) as parquet:
         names = parquet.schema_arrow.names
-        column = column or (TEXT if TEXT in names else WORDS)
+        column = content_column(names, column)
         if column not in names:
             raise InputError(f"no column {column}; it has {listed(names)}")
         columns = [field.name for field in carried(parquet.schema_arrow)]
@@ -155,6 +160,7 @@ def count(file: Path, column: str | None = None) -> int:
     check_input(file)
     found: list[Fault] = []
     total = num_words = num_faults = 0
+    places: set[str] = set()
     try:
         for item in read(file, column):
             total += 1
@@ -164,12 +170,16 @@ def count(file: Path, column: str | None = None) -> int:
                     found.append(item)
             else:
                 num_words += isinstance(item.content, list)
+                places.add(content_column(item.row, column))
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     if num_faults:
         raise InputError(faults.report([], found, num_faults, remedy="fix the row"))
     if num_words not in (0, total):
         raise InputError(f"{file}: {num_words:,} of {total:,} rows are words and the others texts; name the `column`")
+    if len(places) > 1:
+        named = " in some rows and in ".join(sorted(places))
+        raise InputError(f"{file}: what is to be tagged stands in {named} in others; name it alike in all rows")
     return total
 
 
@@ -200,14 +210,15 @@ def words_of(tagged: TaggedText, *, with_words: bool) -> dict[str, Any]:
     return words | {TAGS: tagged.tags, SCORES: scores} | kept
 
 
-def write(rows: Iterable[dict[str, Any]], file: Path, source: Path | None) -> None:
+def write(rows: Iterable[dict[str, Any]], file: Path, source: Path | None, column: str | None = None) -> None:
     """Writes what `row_of` made, by the file's ending: aside, and renamed at the end.
 
-    source: the file that was tagged; of a Parquet file the other columns go along. Raises OSError.
+    source: the file that was tagged; of a Parquet file the other columns go along. column: as of `read`. Raises
+    OSError.
     """
     with written_aside(file) as aside:
         if file.suffix == ".parquet":
-            write_parquet(iter(rows), aside, source)
+            write_parquet(iter(rows), aside, source, column)
         else:
             line = to_columns if file.suffix == ".conll" else to_json
             # Half a surrogate pair, in a field that goes along, becomes JSON's escape of it again.
@@ -226,33 +237,41 @@ def to_columns(row: dict[str, Any]) -> str:
     return "".join(f"{word}\t{tag}\n" for word, tag in pairs) + ("\n" if row[WORDS] else "# no words\n\n")
 
 
-def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | None) -> None:
+def write_parquet(rows: Iterator[dict[str, Any]], file: Path, source: Path | None, column: str | None) -> None:
     """Rows as a Parquet file: the text or words, what was found, and of a Parquet file what goes along."""
     first = next(rows, None)
-    named = {
-        TEXT: pa.string(),
-        WORDS: pa.list_(pa.string()),
-        ENTITIES: pa.list_(ENTITY),
-        TAGS: pa.list_(pa.string()),
-        SCORES: pa.list_(pa.float64()),
-    }
-    if source and readers.suffix_of(source) == ".parquet":
-        with open_parquet(source) as parquet:
-            named = {field.name: field.type for field in carried(parquet.schema_arrow)} | {
-                name: type_ for name, type_ in named.items() if name in (ENTITIES, TAGS, SCORES)
-            }
-    schema = pa.schema([(name, named[name]) for name in first or (TEXT, ENTITIES) if name in named])
+    schema = schema_of(first, source, column)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         rows = chain([first] if first else [], rows)
         while batch := list(islice(rows, ROWS_PER_TABLE)):
             writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
+def schema_of(first: dict[str, Any] | None, source: Path | None, column: str | None) -> pa.Schema:
+    """The columns of a Parquet file, in the order of the first row. first: None where there is no row.
+
+    The types of what goes along are those that it has in the source, and of other files only the text or the words do.
+    """
+    types: dict[str, pa.DataType] = {}
+    if source and readers.suffix_of(source) == ".parquet":
+        with open_parquet(source) as parquet:
+            types = {field.name: field.type for field in carried(parquet.schema_arrow)}
+    names: dict[str, Any] = types or first or {TEXT: ""}
+    content = column if column in names else content_column(names, None)  # lines and columns have no such name
+    if not types:
+        types = {content: pa.list_(pa.string()) if isinstance(names[content], list) else pa.string()}
+    if is_list(types[content]):
+        types |= {TAGS: pa.list_(pa.string()), SCORES: pa.list_(pa.float64())}
+    else:
+        types |= {ENTITIES: pa.list_(ENTITY)}
+    return pa.schema([(name, types[name]) for name in first or types if name in types])
+
+
 def carried(schema: pa.Schema) -> list[pa.Field]:
     """The columns that go along: numbers, texts, truth values, and lists of them."""
 
     def is_plain(type_: pa.DataType) -> bool:
-        if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        if is_list(type_):
             return is_plain(type_.value_type)
         tests = (
             pa.types.is_integer,

@@ -208,7 +208,7 @@ def tag_shard(shard: Shard, digest: str, job: Job, tell: Callable[[int, int], No
             tell(num_rows, num_words)
         if sha256(shard.source) != digest:
             raise InputError(f"{shard.source}: has changed while it was tagged; `overwrite` tags its rows again")
-        files.write(shard.journal.rows(), shard.output, shard.source)
+        files.write(shard.journal.rows(), shard.output, shard.source, job.column)
         # Killed from here on, the next start finds the whole journal, and writes the same once more.
         total = sum(1 for _ in shard.journal.lines())
         write_json(shard.record, made_by | {ROWS: total, SIZE: shard.output.stat().st_size})

@@ -177,6 +177,7 @@ def test_bad_input(run, lines, tmp_path, capsys):
         ([run, "--input", lines, "--output", "a.csv"], "should end in .jsonl .parquet .conll"),
         ([run, "--input", tmp_path / "none.txt", "--output", "a.jsonl"], "none.txt: no such file"),
         ([run, "--input", tmp_path / "none.txt"], "none.txt: no such file"),
+        ([run, "--column", "scores", "--output", "a.jsonl"], "--column scores: what is found is written to a field of"),
     ]:
         assert reason in failure(capsys, *arguments)
 

@@ -182,6 +182,71 @@ def test_parquet_out(tmp_path):
     assert pq.read_table(tmp_path / "none.parquet").num_rows == 0
 
 
+PARQUET_IN: dict[str, tuple[dict, str | None, dict]] = {
+    "a set of texts with ids of tags": (
+        {"text": ["Anna, Bern"], "tokens": [["Anna", ",", "Bern"]], "ner_tags": [[1, 0, 2]]},
+        None,
+        {"ner_tags": [1, 0, 2], "tokens": ["Anna", ",", "Bern"]},
+    ),
+    "a score of a text": ({"text": ["Anna, Bern"], "scores": [0.25]}, None, {"scores": 0.25}),
+    "entities that are texts": ({"body": ["Anna, Bern"], "entities": [["Anna"]]}, "body", {}),
+    "words with ids of tags": ({"tokens": [["Anna", ",", "Bern"]], "ner_tags": [[1, 0, 2]], "scores": [3]}, None, {}),
+    "words by another name": ({"words": [["Anna", ",", "Bern"]], "n": [1], "text": ["a"]}, "words", {"text": "a"}),
+}
+
+
+@pytest.mark.parametrize(("columns", "column", "kept"), PARQUET_IN.values(), ids=PARQUET_IN)
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_what_goes_along_keeps_its_type(tmp_path, columns, column, kept, suffix):
+    """Only what was found has the type of what is found; of JSON Lines, it is beside the text or words alone."""
+    source = tmp_path / f"in.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table(columns), source)
+    else:
+        source.write_text(json.dumps({name: values[0] for name, values in columns.items()}), encoding="utf-8")
+    assert count(source, column) == 1
+    rows = [row_of(sound(item), TAGGED, as_words=False) for item in read(source, column)]
+    write(rows, tmp_path / "out.parquet", source, column)
+    (row,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    content = column or ("text" if "text" in columns else "tokens")
+    assert row[content] == columns[content][0]
+    if isinstance(row[content], str):
+        assert [entity["text"] for entity in row["entities"]] == ["Anna", "Bern"]
+    else:
+        assert (row["ner_tags"], row["scores"]) == (TAGGED.tags, [0.9876, None, 0.5])
+    if suffix == "parquet":
+        assert list(row) == list(rows[0])
+        assert row.items() >= kept.items()
+    else:
+        found = {"entities"} if isinstance(row[content], str) else {"ner_tags", "scores"}
+        assert set(row) == {content} | found
+
+
+def test_json_lines_into_parquet(tmp_path):
+    """Whatever the other fields are, and by whatever name the text goes."""
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    source.write_text('{"text": "Anna, Bern", "tokens": 512}\n{"text": "Anna, Bern"}\n', encoding="utf-8")
+    write([row_of(sound(item), TAGGED, as_words=False) for item in read(source)], output, source)
+    table = pq.read_table(output)
+    assert table.column_names == ["text", "entities"]
+    assert table["text"].to_pylist() == ["Anna, Bern"] * 2
+    # A name that is for other files.
+    write([row_of(Text(1, "Anna, Bern", {"text": "Anna, Bern"}), TAGGED, False)], output, tmp_path / "in.txt", "body")
+    assert pq.read_table(output).column_names == ["text", "entities"]
+    source.write_text('{"text": "Bern"}\n{"tokens": "Bern"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"in\.jsonl: what is to be tagged stands in text in some rows and in tokens"):
+        count(source)
+
+
+def test_parquet_without_rows(tmp_path):
+    """It has the columns that one with rows has."""
+    for content in ({"text": pa.array([], pa.string())}, {"tokens": pa.array([], pa.list_(pa.string()))}):
+        pq.write_table(pa.table(content), tmp_path / "in.parquet")
+        write([], tmp_path / "out.parquet", tmp_path / "in.parquet")
+        found = ["entities"] if "text" in content else ["ner_tags", "scores"]
+        assert pq.read_table(tmp_path / "out.parquet").column_names == [*content, *found]
+
+
 def test_fields_that_go_along_are_json(tmp_path):
     """Half a surrogate pair in another field is the same escape in what is written."""
     (tmp_path / "a.jsonl").write_text('{"text": "Anna, Bern", "note": "\\ud83d"}\n', encoding="utf-8")
