@@ -69,7 +69,7 @@ def tag_file(config: TagConfig, tag: Tag, fingerprint: str, accelerator: Acceler
                 output.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(output.with_name(f".{output.name}.lock"), str(output)))
                 check_is_new(output, config.overwrite)  # another program may have finished it just now
-                return journal.open({"model": fingerprint, "column": config.column}, again=config.overwrite)
+                return journal.go_on({"model": fingerprint, "column": config.column}, config.overwrite)
 
         num_done = decided(accelerator, begin)
         tag_rest(config, journal, output, source, tag, num_done, total, accelerator)
@@ -144,9 +144,18 @@ def tag_rest(
     total: int | None,
     accelerator: Accelerator,
 ) -> None:
-    """Tags the rows behind the `num_done` that the journal has, and writes the output."""
+    """Tags the rows behind the `num_done` that the journal has, and writes the output.
+
+    Those that are not of this input any more are tagged again with --overwrite, else they raise InputError.
+    """
     rows = files.read(source, config.column) if source else files.read_stdin()
-    pass_over(rows, journal, num_done)
+    num_same, rows = pass_over(rows, journal, num_done, overwrite=config.overwrite)
+    if num_same < num_done:
+        wait_for_everyone()  # the others read the journal, too
+        if accelerator.is_main_process:
+            with file_errors(journal.file):
+                journal.cut(num_same)
+        num_done = num_same
     share = Share(accelerator.num_processes, accelerator.process_index, gather_object)
     start, num_rows, num_words = time.perf_counter(), 0, 0
     bar = progress_bar(accelerator, "tag", " rows", total=total, initial=num_done)

@@ -42,7 +42,8 @@ class TagOptions:
     )
     overwrite: bool = option(
         False,
-        "replace the output that is there, or begin an unfinished one again; in a folder, what something else made",
+        "replace the output that is there, and of an unfinished one the rows that another model, other options or "
+        "another input made; in a folder, such files. Stopped, the same command goes on",
     )
     checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from ner.data.faults import Fault
@@ -35,15 +35,23 @@ class Share:
 ALONE = Share()
 
 
-def pass_over(rows: Iterator[Text | Fault], journal: Journal, num_done: int) -> None:
-    """Reads the rows that the journal has. Raises InputError where one is another than when it was begun."""
-    for number, check in enumerate(islice(journal.checks(), num_done), start=1):
+def pass_over(
+    rows: Iterator[Text | Fault], journal: Journal, num_done: int, *, overwrite: bool
+) -> tuple[int, Iterator[Text | Fault]]:
+    """Reads the rows that the journal has. Returns how many of them the input still has, and its rows behind those.
+
+    Raises InputError where a row is another than when it was begun, unless it may be overwritten.
+    """
+    for number, check in enumerate(islice(journal.checks(), num_done)):
         row = next(rows, None)
         if row is None or check_sum(files.sound(row).content) != check:
+            if overwrite:
+                return number, chain([] if row is None else [row], rows)
             raise InputError(
-                f"{journal.file}: row {number:,} of the input is another than when it was begun; `overwrite` begins "
-                "it again"
+                f"{journal.file}: row {number + 1:,} of the input is another than when it was begun; `overwrite` tags "
+                "the rows from there on again"
             )
+    return num_done, rows
 
 
 def tag_blocks(

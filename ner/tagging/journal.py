@@ -46,6 +46,22 @@ class Journal:
             return self.open(made_by, again=True)
         return num_rows
 
+    def go_on(self, made_by: dict[str, Any], overwrite: bool) -> int:
+        """As `open`, but for rows of something else and damaged lines: with overwrite, the file is begun anew."""
+        try:
+            return self.open(made_by, again=False)
+        except InputError:
+            if not overwrite:
+                raise
+            return self.open(made_by, again=True)
+
+    def cut(self, num_rows: int) -> None:
+        """Keeps so many rows, and no more."""
+        with self.file.open("r+b") as lines:
+            for _ in range(1 + num_rows):
+                lines.readline()
+            lines.truncate()
+
     def header(self) -> dict[str, Any] | None:
         """What the first line says that made the rows. None where there is no such line."""
         try:

@@ -218,16 +218,9 @@ def tag_shard(shard: Shard, digest: str, job: Job, tell: Callable[[int, int], No
 
 def begin(shard: Shard, made_by: dict[str, Any], job: Job) -> Iterator[files.Text | Fault]:
     """Opens the journal. Returns the rows that it lacks. Raises InputError for a journal of something else."""
-
-    def rows_behind(*, again: bool) -> Iterator[files.Text | Fault]:
-        num_done = shard.journal.open(made_by, again=again)
-        rows = files.read(shard.source, job.column)
-        pass_over(rows, shard.journal, num_done)
-        return rows
-
-    try:
-        return rows_behind(again=False)
-    except InputError:
-        if not job.overwrite:
-            raise
-        return rows_behind(again=True)
+    num_done = shard.journal.go_on(made_by, job.overwrite)
+    rows = files.read(shard.source, job.column)
+    num_same, rows = pass_over(rows, shard.journal, num_done, overwrite=job.overwrite)
+    if num_same < num_done:
+        shard.journal.cut(num_same)
+    return rows

@@ -1,8 +1,10 @@
 """The tagger stopped, its journal damaged, and two of them at once: nothing is lost, and all is said."""
 
+import io
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from ner.tagging import files, tagger
 from ner.tagging.journal import Journal, check_sum
 from ner.tagging.tagger import Tagger
 from tests.cli.conftest import TEXTS, main
+from tests.processes import ROOT, fork_ranks
 from tests.taggers import write_tagger
 
 pytestmark = pytest.mark.timeout(method="thread")  # signals are tested here
@@ -63,6 +66,65 @@ def test_a_signal_while_it_tags(run, lines, tmp_path, capsys, monkeypatch, name)
     assert "800 rows, 288 of them tagged" in capsys.readouterr().err
     assert texts_of(output) == TEXTS
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def stopped(run, lines, tmp_path, capsys, monkeypatch) -> Path:
+    """An output that was to be overwritten, and the 512 rows that were tagged for it."""
+    output = tmp_path / "out.jsonl"
+    output.write_text("of before\n", encoding="utf-8")
+    tag = Tagger.tag
+
+    def interrupted(self, texts):
+        for number, tagged in enumerate(tag(self, texts)):
+            if number == 512:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield tagged
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tagger, "tag", interrupted)
+        message = ended(capsys, 75, run, "--input", lines, "--output", output, "--overwrite")
+    assert "the same command goes on after row 512" in message
+    assert output.read_text(encoding="utf-8") == "of before\n"
+    return output
+
+
+def test_what_overwrites_goes_on(run, lines, stopped, capsys):
+    main(run, "--input", lines, "--output", stopped, "--overwrite")
+    assert "800 rows, 288 of them tagged" in capsys.readouterr().err
+    assert texts_of(stopped) == TEXTS
+    main(run, "--input", lines, "--output", stopped, "--overwrite")
+    assert "800 rows, 800 of them tagged" in capsys.readouterr().err
+
+
+def test_what_overwrites_begins_anew_with_another_model(run, lines, stopped, capsys):
+    main(run, "--input", lines, "--output", stopped, "--overwrite", "--words", "spaces")
+    assert "800 rows, 800 of them tagged" in capsys.readouterr().err
+    assert texts_of(stopped) == TEXTS
+
+
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_what_overwrites_keeps_the_rows_that_are_the_same(run, lines, stopped, capsys, monkeypatch, from_stdin):
+    """Of an input that has changed within them, or ends there; standard input cannot be read again."""
+    journal = stopped.with_name(f".{stopped.name}.unfinished")
+    begun = journal.read_bytes()
+    for texts, tagged in (([*TEXTS[:300], "Bern", *TEXTS[301:]], 500), (TEXTS[:400], 0)):
+        journal.write_bytes(begun)
+        content = "".join(f"{text}\n" for text in texts)
+        lines.write_text(content, encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode()), encoding="utf-8"))
+        source = [] if from_stdin else ["--input", lines]
+        main(run, *source, "--output", stopped, "--overwrite")
+        assert f"{len(texts)} rows, {tagged} of them tagged" in capsys.readouterr().err
+        assert texts_of(stopped) == texts
+
+
+def test_two_processes_keep_the_rows_that_are_the_same(run, lines, stopped):
+    texts = [*TEXTS[:300], "Bern", *TEXTS[301:]]
+    lines.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    flags = [run, "--input", lines, "--output", stopped, "--overwrite", "--mixed-precision", "no"]
+    assert "800 rows, 500 of them tagged" in fork_ranks(2, ROOT / "ner/__main__.py", "tag", *flags)
+    assert texts_of(stopped) == texts
 
 
 def test_a_signal_while_sentences_are_chosen(run, lines, tmp_path, capsys, monkeypatch):

@@ -163,7 +163,7 @@ def test_another_input_is_refused(run, lines, tmp_path, capsys):
     header = {"model": begun, "column": None}
     journal.write_text(f"{json.dumps(header)}\n00000000 {json.dumps(first)}\n", encoding="utf-8")
     message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
-    assert "row 1 of the input is another than when it was begun; --overwrite begins it again" in message
+    assert "row 1 of the input is another than when it was begun; --overwrite tags the rows from there on" in message
     message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")
     assert "begun with another model" in message
     main(run, "--input", lines, "--output", tmp_path / "other.jsonl", "--overwrite")
