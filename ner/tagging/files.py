@@ -75,9 +75,9 @@ def read_lines(place: str, lines: Iterable[str]) -> Iterator[Text | Fault]:
 
 
 def read_stdin() -> Iterator[Text | Fault]:
-    """The lines of standard input, UTF-8 whatever the terminal's language."""
+    """The lines of standard input, as those of a file: UTF-8 whatever the terminal's language, line ends as \\n."""
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape", newline=None)
     return read_lines("standard input", readers.bounded(sys.stdin))
 
 

@@ -1,7 +1,9 @@
 """Files of texts and words, in and out."""
 
 import gzip
+import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from ner.data import corpus
 from ner.data.corpus import Source
 from ner.tagging.document import Entity, TaggedText
-from ner.tagging.files import Text, count, read, read_lines, row_of, sound, to_columns, write
+from ner.tagging.files import Text, count, read, read_lines, read_stdin, row_of, sound, to_columns, write
 
 TAGGED = TaggedText(
     "Anna, Bern",
@@ -51,6 +53,18 @@ def test_lines(tmp_path):
     assert contents(tmp_path / "a.txt") == ["Bern", "", "  Zug "]
     assert contents(tmp_path / "a.txt.gz") == ["Zürich"]
     assert count(tmp_path / "a.txt") == 3
+
+
+@pytest.mark.parametrize("newline", ["\n", None])
+def test_standard_input_is_read_as_a_file_is(tmp_path, monkeypatch, newline):
+    """Python opens it with line ends as they are, but for Windows; and with the encoding of the terminal."""
+    content = "\ufeffBern\r\n\r\n  Zug \nBasel\rGenf\r\r\n\x85\u2028\x0b\nZürich\ufeff\r".encode()
+    (tmp_path / "a.txt").write_bytes(content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii", newline=newline))
+    found = [sound(item) for item in read_stdin()]
+    assert found == [sound(item) for item in read(tmp_path / "a.txt")]
+    lines = ["Bern", "", "  Zug ", "Basel", "Genf", "", "\x85\u2028\x0b", "Zürich\ufeff"]
+    assert [text.content for text in found] == lines
 
 
 def test_json_lines(tmp_path):
