@@ -60,7 +60,8 @@ class ApiTaggingOptions:
 
     checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
+        "edges",
+        "what text is split at: white space and the marks at its edges, every mark, or blanks, tabs and line breaks",
     )
     score: Literal["mean", "min"] = option("mean", "of an entity, from the probabilities of its words")
     min_score: float = option(0.0, "leave out entities of a lower score", metavar="X")

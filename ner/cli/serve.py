@@ -32,7 +32,8 @@ class ServeOptions:
     )
     checkpoint: Literal["best", "last", "average"] = option("best", "which model of a run folder")
     words: Literal["edges", "punctuation", "spaces"] = option(
-        "edges", "what text is split at: white space and the marks at its edges, every mark, or blanks alone"
+        "edges",
+        "what text is split at: white space and the marks at its edges, every mark, or blanks, tabs and line breaks",
     )
     score: Literal["mean", "min"] = option("mean", "of an entity, from the probabilities of its words")
     port: int = option(0, "of 127.0.0.1; 0: one that is free", metavar="N")

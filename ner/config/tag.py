@@ -49,7 +49,8 @@ class TagOptions:
     words: Literal["edges", "punctuation", "spaces"] = option(
         "edges",
         "how a text is taken apart: edges, in sentences and words, marks at the ends of words by themselves; "
-        "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks alone",
+        "punctuation, the same with every mark, as annotated text is read for training; spaces, at blanks, tabs and "
+        "line breaks alone",
     )
     score: Literal["mean", "min"] = option("mean", "an entity's score, of the probabilities of its words")
     min_score: float = option(

@@ -40,8 +40,11 @@ def split_edges(text: str) -> list[tuple[int, int]]:
 
 
 def split_spaces(text: str) -> list[tuple[int, int]]:
-    """Offsets of what stands between blanks (U+0020 alone), for text whose words are split already."""
-    return [match.span() for match in re.finditer("[^ ]+", text)]
+    """Offsets of what stands between blanks, tabs and line breaks, for text whose words are split already.
+
+    Other white space is part of a word, as the no-break spaces of corpora are. Files of a word a line hold it, too.
+    """
+    return [match.span() for match in re.finditer(r"[^ \t\r\n]+", text)]
 
 
 SPLITTERS = {"edges": split_edges, "punctuation": split_offsets, "spaces": split_spaces}

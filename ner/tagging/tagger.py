@@ -103,8 +103,8 @@ class Tagger:
                 natively, or what ACCELERATE_MIXED_PRECISION names.
             words: How a text is taken apart: `edges`, in sentences, and in words at white space and between a word and
                 the marks at its ends; `punctuation`, the same at every mark, as annotated text is read for training;
-                `spaces`, one sentence, in words at blanks alone, for text that is split already. A list of words is one
-                sentence, too.
+                `spaces`, one sentence, in words at blanks, tabs and line breaks, for text that is split already. A list
+                of words is one sentence, too.
             score: Of an entity, mean or lowest probability of its words.
             max_length: Longest window in sub-tokens; a longer sentence becomes windows that overlap. The limits of the
                 training and of the encoder count, too.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
 
-from ner.data.words import HAN, split_edges
+from ner.data.words import HAN, split_edges, split_spaces
 from tests.processes import fork
 
 # What `split_edges` finds, as it is said most simply; of a run of marks within a word it takes the length squared.
@@ -31,6 +31,14 @@ def test_marks_at_the_ends_of_words_are_by_themselves(text):
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_marks_of_any_text(text):
     assert split_edges(text) == [offsets for _, offsets in SIMPLE.pre_tokenize_str(text)]
+
+
+def test_words_between_blanks():
+    """A no-break space is part of a word, as in corpora; what ends a field or a line of a file is not."""
+    text = " Bern\tist\r\nschön,  16\u00a0km\r\u2028\x0b\x85\n"
+    assert [text[slice(*word)] for word in split_spaces(text)] == [
+        "Bern", "ist", "schön,", "16\u00a0km", "\u2028\x0b\x85"]  # fmt: skip
+    assert split_spaces("\t \n") == []
 
 
 LONG = """

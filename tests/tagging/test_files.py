@@ -15,6 +15,7 @@ import pytest
 
 from ner.data import corpus
 from ner.data.corpus import Source
+from ner.data.words import SPLITTERS
 from ner.tagging.document import Entity, TaggedText
 from ner.tagging.files import Text, count, read, read_lines, read_stdin, row_of, sound, to_columns, write
 
@@ -181,6 +182,15 @@ def test_what_is_written_trains(tmp_path):
         assert rows[0]["tokens"] == ["Anna", ",", "Bern"]
         assert [names[tag] for tag in rows[0]["ner_tags"]] == TAGGED.tags
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "c.conll", "d.parquet"]
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_words_of_any_text_come_back_from_columns(tmp_path, splitter):
+    text = "Anna\twohnt in\r\nBern,\n\nseit\u00a01998\u2028.\r\x0b\x85\x1c,"
+    words = SPLITTERS[splitter](text)
+    tagged = TaggedText(text, words, ["O"] * len(words), np.ones(len(words), np.float32), [])
+    write([row_of(Text(1, text, {"text": text}), tagged, as_words=True)], tmp_path / "a.conll", None)
+    assert contents(tmp_path / "a.conll") == [[text[slice(*word)] for word in words]]
 
 
 def test_parquet_out(tmp_path):
