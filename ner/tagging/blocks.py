@@ -44,7 +44,7 @@ def pass_over(
     """
     for number, check in enumerate(islice(journal.checks(), num_done)):
         row = next(rows, None)
-        if row is None or check_sum(files.sound(row).content) != check:
+        if row is None or check_sum(files.sound(row).row) != check:
             if overwrite:
                 return number, chain([] if row is None else [row], rows)
             raise InputError(
@@ -71,8 +71,7 @@ def tag_blocks(
     tagged_texts = tag(contents())
     while True:
         pairs = [(waiting.popleft(), tagged) for tagged in islice(tagged_texts, ROWS_PER_BLOCK)]
-        made = ((text.content, files.row_of(text, tagged, as_words)) for text, tagged in pairs)
-        lines = [(check_sum(content), files.to_json(row)) for content, row in made]
+        lines = [(check_sum(text.row), files.to_json(files.row_of(text, tagged, as_words))) for text, tagged in pairs]
         # By rank, which is the input's order.
         blocks = share.gather([(lines, sum(len(tagged.words) for _, tagged in pairs))])
         if not any(block for block, _ in blocks):

@@ -76,7 +76,7 @@ class Journal:
         if header is None:
             raise InputError(f"{self.file}: not a file of unfinished rows; `overwrite` begins it again")
         if other := differing(made_by, header):
-            raise InputError(f"{self.file}: begun with another {', '.join(other)}; `overwrite` begins again")
+            raise InputError(f"{self.file}: begun with another {other}; `overwrite` begins it again")
 
     def append(self, rows: Iterable[tuple[int, str]]) -> None:
         """Adds rows: the check sum of what each was made of, and its line of JSON."""
@@ -100,9 +100,11 @@ class Journal:
             yield from lines
 
 
-def differing(made_by: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The names of what is not as found."""
-    return [name for name in made_by if made_by[name] != found.get(name)]
+def differing(made_by: dict[str, Any], found: dict[str, Any]) -> str:
+    """What is not as found, to be said behind `another`; empty if nothing is."""
+    names = [name for name in made_by if made_by[name] != found.get(name)]
+    # The hash of a tagger stands for both.
+    return ", another ".join("model, or other options" if name == "model" else name for name in names)
 
 
 def is_row(line: bytes) -> bool:
@@ -119,6 +121,6 @@ def as_object(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def check_sum(content: str | list[str]) -> int:
-    """Of a text or words: 32 bits."""
-    return zlib.crc32(repr(content).encode(errors="backslashreplace"))
+def check_sum(row: dict[str, Any]) -> int:
+    """Of a row of the input, with all that goes along: 32 bits."""
+    return zlib.crc32(repr(row).encode(errors="backslashreplace"))

@@ -159,9 +159,8 @@ def finished_rows(shard: Shard, made_by: dict[str, Any], overwrite: bool) -> int
 def check_same(file: Path, found: dict[str, Any], made_by: dict[str, Any]) -> None:
     """Raises OtherTaggerError, or InputError where it is the input alone, if something else made the file."""
     if other := differing(made_by, found):
-        names = ["model, or other options" if name == "model" else name for name in other]
-        message = f"{file}: was made with another {', another '.join(names)}; `overwrite` tags its rows again"
-        raise InputError(message) if other == [INPUT] else OtherTaggerError(message)
+        message = f"{file}: was made with another {other}; `overwrite` tags its rows again"
+        raise InputError(message) if other == INPUT else OtherTaggerError(message)
 
 
 def check(shard: Shard, job: Job) -> Checked:

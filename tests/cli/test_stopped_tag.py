@@ -222,7 +222,7 @@ def test_folders_of_the_output(run, lines, tmp_path, capsys):
     assert message.endswith(".out.jsonl.unfinished: Is a directory\n")
 
 
-ROWS = [(check_sum(text), json.dumps({"text": text}) + "\n") for text in TEXTS[:4]]
+ROWS = [(check_sum({"text": text}), json.dumps({"text": text}) + "\n") for text in TEXTS[:4]]
 DAMAGED = {
     "zeros": b"\0" * 40 + b"\n",
     "zeros in a row": b'00000000 {"text": "a\0\0"}\n',

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ner.data.corpus import Source, load_corpus
+from ner.tagging.journal import Journal
 from ner.tagging.tagger import Tagger
 from tests.cli.conftest import ROWS_BEFORE_IT, TEXTS, killed, main
 from tests.processes import ROOT, fork_ranks
@@ -165,9 +166,31 @@ def test_another_input_is_refused(run, lines, tmp_path, capsys):
     message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl")
     assert "row 1 of the input is another than when it was begun; --overwrite tags the rows from there on" in message
     message = failure(capsys, run, "--input", lines, "--output", tmp_path / "other.jsonl", "--words", "spaces")
-    assert "begun with another model" in message
+    assert "begun with another model, or other options; --overwrite begins it again" in message
     main(run, "--input", lines, "--output", tmp_path / "other.jsonl", "--overwrite")
     assert not journal.exists()
+
+
+def test_another_field_of_the_input_is_refused(run, tmp_path, capsys, monkeypatch):
+    """What goes along with a text is of the same time as the text: no row of before among those of now."""
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    flags = [run, "--input", source, "--output", output]
+    append = Journal.append
+
+    def append_or_fail(journal, rows):
+        append(journal, rows)
+        raise OSError("no more")
+
+    source.write_text('{"text": "Bern", "year": 1998}\n' * 600, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", append_or_fail)
+        with pytest.raises(SystemExit):
+            main(*flags)
+    source.write_text('{"text": "Bern", "year": 1999}\n' * 600, encoding="utf-8")
+    capsys.readouterr()
+    assert "row 1 of the input is another than when it was begun; --overwrite" in failure(capsys, *flags)
+    main(*flags, "--overwrite")
+    assert {row["year"] for row in rows_of(output)} == {1999}
 
 
 def test_bad_input(run, lines, tmp_path, capsys):

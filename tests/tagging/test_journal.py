@@ -14,13 +14,13 @@ ROWS = [{"text": text} for text in ("Bern", "", "e\u0301\u2028\x85 🏔️", "ha
 def journal(tmp_path):
     found = Journal(tmp_path / ".out.jsonl.unfinished")
     assert found.open(MADE_BY, again=False) == 0
-    found.append((check_sum(row["text"]), json.dumps(row, ensure_ascii=False) + "\n") for row in ROWS)
+    found.append((check_sum(row), json.dumps(row, ensure_ascii=False) + "\n") for row in ROWS)
     return found
 
 
 def test_rows_come_back(journal):
     assert list(journal.rows()) == ROWS
-    assert list(journal.checks()) == [check_sum(row["text"]) for row in ROWS]
+    assert list(journal.checks()) == [check_sum(row) for row in ROWS]
     assert len(set(journal.checks())) == len(ROWS)
     assert journal.open(MADE_BY, again=False) == len(ROWS)
 
@@ -37,8 +37,10 @@ def test_killed_at_any_byte(journal):
 
 
 def test_what_made_the_rows(journal):
-    with pytest.raises(ValueError, match=r"unfinished: begun with another model; `overwrite`"):
+    with pytest.raises(ValueError, match=r"unfinished: begun with another model, or other options; `overwrite`"):
         journal.open(MADE_BY | {"model": "b"}, again=False)
+    with pytest.raises(ValueError, match=r"another model, or other options, another column; `overwrite`"):
+        journal.open({"model": "b", "column": "a"}, again=False)
     assert journal.open(MADE_BY | {"model": "b"}, again=True) == 0
     assert list(journal.rows()) == []
 
