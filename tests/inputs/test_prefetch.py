@@ -61,14 +61,18 @@ def test_the_plan_is_made_in_the_thread(encoded):
     assert threading.current_thread() not in threads
 
 
+def plain_memory(size: int) -> torch.Tensor:
+    return torch.empty(size, dtype=torch.uint8)
+
+
 def test_the_thread_pins_memory_for_its_own_gpu(encoded, monkeypatch):
     """A thread begins with the first GPU, on which each process would open a context."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append((device, threading.current_thread())))
     plan = EpochPlan(encoded, 64, None, 4096, seed=3)
     for device in (torch.device("cuda", 3), torch.device("cuda"), CPU):
-        options = {"with_words": False, "allocate": lambda size: torch.empty(size, dtype=torch.uint8)}
-        assert len(list(prefetch(plan, PaddedCollator(1), 0, 1, 2, device, **options))) == 2
+        steps = prefetch(plan, PaddedCollator(1), 0, 1, 2, device, with_words=False, allocate=plain_memory)
+        assert len(list(steps)) == 2
     assert [device for device, _ in chosen] == [torch.device("cuda", 3)] * 2
     assert threading.current_thread() not in [thread for _, thread in chosen]
 
