@@ -9,7 +9,7 @@ import os
 import platform
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -216,6 +216,20 @@ def holder_of(file: Path) -> str:
         lines = file.read_text(encoding="utf-8", errors="replace")[:200].strip().splitlines()
     holder = f"process {lines[0]} on {lines[1]}" if len(lines) > 1 else "".join(lines)
     return printable(holder) or "another program"
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in order, each file or folder once, however it is named: no `runs/de/` behind `runs/de`.
+
+    What is not there, as a name of the Hub, is what it is called.
+    """
+    found: dict[Path | str, str] = {}
+    for name in names:
+        place: Path | str = name
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # also links in a circle, names that are too long
+            place = Path(name).resolve(strict=True)
+        found.setdefault(place, name)
+    return tuple(found.values())
 
 
 def parse_yaml(text: str, place: str) -> Any:

@@ -52,7 +52,8 @@ def run(*arguments):
 
 
 def test_the_matrix(runs, tmp_path, capsys):
-    run(runs / "de", runs / "de+fr", runs / "fr", "--languages", "de", "fr", "it", "--output", tmp_path / "out")
+    names = [runs / "de", runs / "de+fr", runs / "fr", f"{runs}/de/"]  # the last is no other run
+    run(*names, "--languages", "de", "fr", "it", "--output", tmp_path / "out")
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))
     matrix = written["f1"]["test"]
@@ -199,7 +200,7 @@ def test_two_runs_compared(runs, corpus_folder, tmp_path, capsys):
 
 
 def test_only_two_runs_on_the_same_sentences_are_compared(runs, tmp_path, capsys):
-    assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", runs / "de", "--compare")
+    assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", f"{runs}/de/", "--compare")
     sampled = tmp_path / "sampled"
     shutil.copytree(runs / "de", sampled)
     config = (sampled / "config.yaml").read_text(encoding="utf-8")

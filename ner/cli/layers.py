@@ -24,7 +24,7 @@ from ner.data.corpus import Corpus, load_corpus
 from ner.errors import InputError
 from ner.evaluation.inference import Alone
 from ner.evaluation.runs import Run, find_run
-from ner.files import file_errors, to_json, write_atomic
+from ner.files import distinct, file_errors, to_json, write_atomic
 from ner.report import layer_tables, layers_plot, plots
 from ner.report.attention_page import write_attention_page
 from ner.utils import progress_bar
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_input_error():
         config = parse(LayersConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator("no")
-        runs = [find_run(name, config.checkpoint, config) for name in dict.fromkeys(config.runs)]
+        runs = [find_run(name, config.checkpoint, config) for name in distinct(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")

@@ -93,7 +93,7 @@ class ProbeConfig(ProbeOptions, EvaluationDataOptions, BatchOptions, PrecisionOp
 
     def __post_init__(self) -> None:
         problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
-        problems += named_twice(self, "runs", "languages", "probes", "names", "parallel")
+        problems += named_twice(self, "languages", "probes", "names", paths=("runs", "parallel"))
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
             problems.append(f"--max-drop {self.max_drop} must be from 0 to 1, like 0.05")
         if self.parallel and not self.probes:
