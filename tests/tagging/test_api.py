@@ -446,3 +446,19 @@ def test_a_stop_answers_what_was_accepted():
 def test_the_queue_knows_nothing_of_http():
     source = Path(api.__file__).with_name("batched.py").read_text(encoding="utf-8")
     assert not re.search(r"import.*(asyncio|fastapi|starlette|api)", source)
+
+
+def test_an_idle_connection_stays_open_longer_than_load_balancers_keep_it(monkeypatch):
+    import uvicorn
+
+    idle = []
+
+    class Server(uvicorn.Server):
+        def __init__(self, config):
+            idle.append(config.timeout_keep_alive)
+            super().__init__(config)
+
+    monkeypatch.setattr(uvicorn, "Server", Server)
+    with served() as server:
+        assert server.status(path="/health") == 200
+    assert min(idle) > 60
