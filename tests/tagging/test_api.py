@@ -366,6 +366,17 @@ def test_a_failure_is_its_clients_alone():
         assert server.service.num_held == 0
 
 
+def test_after_a_fatal_error_it_is_not_ready():
+    with busy(fatal=(RuntimeError,)) as (server, slow, pool, first):
+        answers = [pool.submit(server.ask, {"text": text}) for text in ("a", "bad")]
+        wait_until(lambda: server.service.queue.num_waiting == 2)
+        slow.let.set()
+        assert [future.result(timeout=SECONDS)[0] for future in (first, *answers)] == [200, 500, 500]
+        assert server.ask(path="/ready")[::2] == (503, {"status": "stopping"})
+        assert server.status(path="/health") == 200
+        assert server.ask({"text": "b"})[::2] == (503, {"error": "the service is stopping"})
+
+
 # Who is answered
 
 
