@@ -127,7 +127,7 @@ def test(
                 continue
             for split, language in parts:
                 rows = corpora[run.source][language][split]
-                tested = predictor.test(rows, bar.update)
+                tested = predictor.test(rows, bar.update, (language, split))
                 if predictor.how and not is_explained:
                     is_explained = True
                     runtime.say(accelerator, predictor.how)

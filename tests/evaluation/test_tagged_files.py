@@ -69,14 +69,37 @@ def test_types_may_be_read_as_others(corpus, tmp_path):
     assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
 
 
-def test_a_path_of_files_holds_all_languages(corpus, tmp_path):
-    write(tmp_path / "out/de/test.jsonl", PREDICTED[:2])
-    write(tmp_path / "out/fr/test.jsonl", PREDICTED[2:])
+def test_a_path_of_files_is_a_file_for_each_language_and_split(tmp_path):
+    """The same words stand in all of them, tagged otherwise."""
+    words = ["Bern", "ist", "alt"]
+    for language in ("de", "fr"):
+        write(tmp_path / f"gold/{language}/test.jsonl", [(words, ["B-LOC", "O", "O"])])
+    write(tmp_path / "out/de/test.jsonl", [(words, ["B-LOC", "O", "O"])])
+    write(tmp_path / "out/de/dev.jsonl", [(words, ["B-PER", "O", "O"])])
+    write(tmp_path / "out/fr/test.jsonl", [(words, ["B-ORG", "O", "O"])])
+    corpus = load_corpus(Source(str(tmp_path / "gold/{lang}/{split}.jsonl")), ("de", "fr"), ("test",))
     tagged = load_tagged_file(str(tmp_path / "out/{lang}/{split}.jsonl"), corpus.source)
-    assert len(tagged.predicted) == 3
     tagged.check(corpus)
-    tested = tagged.test(corpus["de"]["test"], lambda _: None)
-    assert [tagged.tags.names[i] for i in tested.predictions.tags[[0, 6]]] == ["B-LOC", "O"]
+
+    def found(language, split="test"):
+        tested = tagged.test(corpus[language]["test"], lambda _: None, (language, split))
+        return tagged.tags.names[tested.predictions.tags[0]]
+
+    assert [found("de"), found("fr"), found("de", "validation")] == ["B-LOC", "B-ORG", "B-PER"]
+    with pytest.raises(InputError, match=r"jsonl: no file of fr validation; there is de validation, de test, fr test"):
+        found("fr", "validation")
+    write(tmp_path / "out/fr/test.jsonl", [(["Genf"], ["O"])])  # what German has is not French
+    with pytest.raises(InputError, match=r"no sentence with the words 'Bern ist alt' \(fr test sentence 1 of 1\)"):
+        load_tagged_file(tagged.name, corpus.source).check(corpus)
+
+
+def test_a_path_without_a_language_holds_the_splits_of_all(corpus, tmp_path):
+    write(tmp_path / "out/test.jsonl", PREDICTED)
+    write(tmp_path / "out/dev.jsonl", PREDICTED[:1])
+    tagged = load_tagged_file(str(tmp_path / "out/{split}.jsonl"), corpus.source)
+    tagged.check(corpus)
+    tested = tagged.test(corpus["de"]["test"], lambda _: None, ("de", "test"))
+    assert [tagged.tags.names[i] for i in tested.predictions.tags[[0, 3, 6]]] == ["B-LOC", "B-PER", "O"]
 
 
 def test_a_sentence_that_is_missing_is_named(corpus, tmp_path):
