@@ -24,7 +24,7 @@ from ner.errors import InputError, single_line
 from ner.evaluation.comparison import LabelPair, to_markdown
 from ner.evaluation.matrix import Result
 from ner.evaluation.predictors import EncodedCache, load_predictor
-from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, find_run, notes
+from ner.evaluation.runs import Run, Seen, check_map, check_same_sentences, check_tags, find_run, notes
 from ner.files import LOCK, distinct, file_errors, locked
 from ner.report import plots
 from ner.report.write import compare_runs, summarize, write_comparison, write_summary
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
         sources = dict.fromkeys(run.source for run in runs)
         with runtime.main_process_first(accelerator):
-            corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
+            corpora = {source: load_corpus(source, languages, config.splits, check_map=False) for source in sources}
+        check_map(config.map_tags, runs, corpora.values())
         for run in runs:
             check_tags(run, corpora[run.source])
         if config.compare:

@@ -437,6 +437,31 @@ def test_sentences_that_another_system_has_tagged_are_a_run(runs, corpus_folder,
     assert "other.jsonl: no sentence with the words" in capsys.readouterr().err
 
 
+def test_types_that_only_the_data_or_only_another_system_has_are_mapped(tmp_path, capsys):
+    words = ["Bern", "liegt", "am", "Rhein"]
+    gold = write_json_lines(tmp_path / "de/test.jsonl", [{"tokens": words, "ner_tags": ["B-LOC", "O", "O", "B-MISC"]}])
+    other = write_json_lines(tmp_path / "other.jsonl", [{"tokens": words, "ner_tags": ["B-GPE", "O", "O", "O"]}])
+    arguments = [other, "--data", gold.parent.parent, "--languages", "de", "--output", tmp_path / "out"]
+    run(*arguments, "--map-tags", "GPE=LOC,MISC=O")
+    f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
+    assert f1 == {str(other): {"de": 1.0}}
+    message = failure(capsys, *arguments, "--map-tags", "GEP=LOC")
+    assert message.endswith("--map-tags GEP: the data has no such type; it has GPE, LOC, MISC")
+
+
+def test_a_type_that_a_run_was_trained_without_need_not_be_in_what_it_is_tested_on(runs, tmp_path, capsys):
+    mapping = tmp_path / "mapping"
+    shutil.copytree(runs / "de", mapping)
+    config = (mapping / "config.yaml").read_text(encoding="utf-8")
+    (mapping / "config.yaml").write_text(re.sub("map_tags: .*", "map_tags: MISC=O", config), encoding="utf-8")
+    capsys.readouterr()
+    run(mapping, "--languages", "fr")
+    captured = capsys.readouterr()
+    assert "F1 on test" in captured.out
+    assert "is unknown" not in captured.err  # its training sentences are read, too
+    assert "--map-tags MISC: the data has no such type" in failure(capsys, mapping, "--map-tags", "MISC=O")
+
+
 def test_a_twentieth_of_each_language_is_a_likely_label_error(runs, tmp_path):
     run(runs / "de", "--languages", "de", "fr", "--token-losses", "--output", tmp_path)
     scores = label_error_scores(tmp_path / "token_losses.parquet")

@@ -64,6 +64,13 @@ def parse_map(text: str | None) -> dict[str, str]:
     return mapping
 
 
+def check_mapped(mapping: Mapping[str, str], types: Iterable[str]) -> None:
+    """Raises InputError for a type that is mapped, and is none of these of the data."""
+    types = set(types)
+    if lost := sorted(set(mapping) - types):
+        raise InputError(f"`map_tags` {lost[0]}: the data has no such type; it has {listed(sorted(types))}")
+
+
 def mapped_types(names: ParsedLabels, mapping: Mapping[str, str]) -> tuple[str | None, ...]:
     """The type of each name after the mapping, None for O."""
     mapped = (type_ if type_ is None else mapping.get(type_, type_) for type_ in names.types)

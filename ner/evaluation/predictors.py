@@ -16,7 +16,6 @@ from ner.config import BatchOptions
 from ner.data.arrow_store import TAGS, flat_column, tag_set
 from ner.evaluation.inference import Predictions, gather, predict
 from ner.evaluation.runs import Run, content_key
-from ner.evaluation.tagged_files import load_tagged_file
 from ner.evaluation.tested import ANYWHERE, Place, Predictor, Progress, Tested
 from ner.inputs.collators import Collator, choose_collator
 from ner.inputs.encoding import Encoded
@@ -34,7 +33,7 @@ EncodedCache: TypeAlias = dict[tuple[object, ...], Encoded]  # runs of one encod
 def load_predictor(run: Run, config: BatchOptions, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
     """What tags for a run. cache: of this program. Raises InputError for a model that cannot be loaded."""
     if run.is_tagged_file:
-        return load_tagged_file(run.name, run.source)
+        return run.tagged_file
     if method := run.baseline:
         return BaselinePredictor(load_baseline(Path(run.model), method))
     model, tags = load_tagger(run.model)

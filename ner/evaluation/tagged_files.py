@@ -32,18 +32,18 @@ def is_tagged_file(name: str) -> bool:
 def load_tagged_file(name: str, source: Source) -> "TaggedFile":
     """Reads the sentences of a file, or of all files of a path with {lang} and {split}.
 
-    source: of the sentences to test, whose names of tag ids and mapping of types hold for these, too. Raises InputError
-    as `load_corpus` does.
+    source: of the sentences to test, whose names of tag ids and mapping of types hold for these, too, where the files
+    have such types. Raises InputError as `load_corpus` does.
     """
     whole = Source(name, sample=("all",), tags=source.tags, map_tags=source.map_tags)
-    corpus = load_corpus(whole, None if "{lang}" in name else ("tagged",), None)
+    corpus = load_corpus(whole, None if "{lang}" in name else ("tagged",), None, check_map=False)
     predicted: dict[Place, dict[Words, list[Sequence[str]]]] = {}
     for language, splits in corpus.languages.items():
         for split, rows in splits.items():
             names, sentences = tag_set(rows).names, predicted.setdefault(place_in(name, (language, split)), {})
             for words, tags in zip(rows[WORDS], rows[TAGS], strict=True):
                 sentences.setdefault(tuple(words), []).append([names[tag] for tag in tags])
-    return TaggedFile(name, predicted)
+    return TaggedFile(name, predicted, corpus.types)
 
 
 def place_in(name: str, place: Place) -> Place:
@@ -59,10 +59,12 @@ class TaggedFile:
     Attributes:
         name: The file, or the path with {lang} and {split}.
         predicted: Language and split, as of `place_in` -> words of a sentence -> its tags, as often as it stands there.
+        types: Entity types of the file, before some are mapped.
     """
 
     name: str
     predicted: dict[Place, dict[Words, list[Sequence[str]]]]
+    types: frozenset[str]
     how: str = field(default="", init=False)
     tags: TagSet = field(init=False)
 

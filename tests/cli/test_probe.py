@@ -138,6 +138,7 @@ def test_lists_of_names(runs, tmp_path, capsys):
         ("--split dev", "no split dev"),
         ("--names ORG=none.csv", "--names none.csv: No such file"),
         ("{run}/", "--runs names one twice"),
+        ("--map-tags MSIC=O", "--map-tags MSIC: the data has no such type; it has LOC, ORG, PER"),
     ],
 )
 def test_what_can_not_be(runs, small_corpus, tmp_path, flags, message, capsys):
