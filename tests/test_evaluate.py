@@ -440,11 +440,12 @@ def test_sentences_that_another_system_has_tagged_are_a_run(runs, corpus_folder,
 def test_types_that_only_the_data_or_only_another_system_has_are_mapped(tmp_path, capsys):
     words = ["Bern", "liegt", "am", "Rhein"]
     gold = write_json_lines(tmp_path / "de/test.jsonl", [{"tokens": words, "ner_tags": ["B-LOC", "O", "O", "B-MISC"]}])
-    other = write_json_lines(tmp_path / "other.jsonl", [{"tokens": words, "ner_tags": ["B-GPE", "O", "O", "O"]}])
+    other = write_json_lines(tmp_path / "other.jsonl", [{"tokens": words, "ner_tags": ["I-GPE", "O", "O", "O"]}])
     arguments = [other, "--data", gold.parent.parent, "--languages", "de", "--output", tmp_path / "out"]
     run(*arguments, "--map-tags", "GPE=LOC,MISC=O")
     f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
     assert f1 == {str(other): {"de": 1.0}}
+    assert f"note: {other}: IOB1, converted to IOB2" in capsys.readouterr().err
     message = failure(capsys, *arguments, "--map-tags", "GEP=LOC")
     assert message.endswith("--map-tags GEP: the data has no such type; it has GPE, LOC, MISC")
 

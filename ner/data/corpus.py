@@ -124,7 +124,12 @@ class Corpus:
 
 
 def load_corpus(
-    source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None, *, check_map: bool = True
+    source: Source,
+    languages: Sequence[str] | None,
+    splits: Sequence[str] | None,
+    *,
+    check_map: bool = True,
+    repair: bool = True,
 ) -> Corpus:
     """Sentences in file order or as sampled, every row checked.
 
@@ -135,6 +140,7 @@ def load_corpus(
         languages: Languages to read, None for all. A single file holds one, which must be named.
         splits: Splits to read, None for all.
         check_map: Whether a type of `source.map_tags` that the data lacks is an error.
+        repair: Whether an I- that continues nothing becomes a B-, or stays.
 
     Returns:
         The corpus, its tags converted to IOB2.
@@ -169,7 +175,7 @@ def load_corpus(
         problems.append(Fault(source.data, str(error)))
     else:
         for key, shards in parts.items():
-            converted[key] = [convert(part.rows, part.names, names, mapping, tags) for part in shards]
+            converted[key] = [convert(part.rows, part.names, names, mapping, tags, repair=repair) for part in shards]
     left_out: list[Rows | Converted] = [
         item for key in parts for item in (*(part.rows for part in parts[key]), *converted.get(key, ()))
     ]

@@ -181,6 +181,8 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
     found = [note for corpus in corpora.values() for note in corpus.notes]
     known: Seen = {}
     for run in runs:
+        if run.is_tagged_file:
+            found += run.tagged_file.notes
         if run.trained_from is None or run.options is None:
             continue
         if run.trained_from.by_file:

@@ -7,6 +7,7 @@ and split.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from datasets import Dataset
 
 from ner.data.arrow_store import TAGS, WORDS, flat_column, tag_set
 from ner.data.corpus import Corpus, Source, load_corpus
+from ner.data.notes import scheme_note
 from ner.data.readers import suffix_of
+from ner.data.tag_schemes import SchemeStats
 from ner.errors import InputError, listed, shorten
 from ner.evaluation.inference import Predictions
 from ner.evaluation.tested import ANYWHERE, Place, Progress, Tested
@@ -33,17 +36,25 @@ def load_tagged_file(name: str, source: Source) -> "TaggedFile":
     """Reads the sentences of a file, or of all files of a path with {lang} and {split}.
 
     source: of the sentences to test, whose names of tag ids and mapping of types hold for these, too, where the files
-    have such types. Raises InputError as `load_corpus` does.
+    have such types. IOB2 tags are taken as they stand, since strict scores are to be those of the system, as those of
+    a model are; tags of another scheme are converted. Raises InputError as `load_corpus` does.
     """
     whole = Source(name, sample=("all",), tags=source.tags, map_tags=source.map_tags)
-    corpus = load_corpus(whole, None if "{lang}" in name else ("tagged",), None, check_map=False)
+    languages = None if "{lang}" in name else ("tagged",)
+    corpus = load_corpus(whole, languages, None, check_map=False)
+    met = reduce(SchemeStats.__add__, corpus.stats.values())
+    notes = tuple(scheme_note(name, met))
+    if met.scheme == "IOB2" and met.repaired:
+        corpus = load_corpus(whole, languages, None, check_map=False, repair=False)
+        left = "left as it is: no entity in strict scoring"
+        notes = (f"{name}: {met.repaired:,} words with an I- that continues nothing, {left}",)
     predicted: dict[Place, dict[Words, list[Sequence[str]]]] = {}
     for language, splits in corpus.languages.items():
         for split, rows in splits.items():
             names, sentences = tag_set(rows).names, predicted.setdefault(place_in(name, (language, split)), {})
             for words, tags in zip(rows[WORDS], rows[TAGS], strict=True):
                 sentences.setdefault(tuple(words), []).append([names[tag] for tag in tags])
-    return TaggedFile(name, predicted, corpus.types)
+    return TaggedFile(name, predicted, corpus.types, notes)
 
 
 def place_in(name: str, place: Place) -> Place:
@@ -60,11 +71,13 @@ class TaggedFile:
         name: The file, or the path with {lang} and {split}.
         predicted: Language and split, as of `place_in` -> words of a sentence -> its tags, as often as it stands there.
         types: Entity types of the file, before some are mapped.
+        notes: What was converted, and what is illegal, a line each.
     """
 
     name: str
     predicted: dict[Place, dict[Words, list[Sequence[str]]]]
     types: frozenset[str]
+    notes: tuple[str, ...]
     how: str = field(default="", init=False)
     tags: TagSet = field(init=False)
 

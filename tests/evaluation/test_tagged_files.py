@@ -69,6 +69,26 @@ def test_types_may_be_read_as_others(corpus, tmp_path):
     assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
 
 
+def test_illegal_tags_count_as_those_of_a_model(corpus, tmp_path):
+    rows = [(["Anna", "mag", "Bern"], ["B-PER", "O", "I-LOC"]), (["Bern", "ist", "alt"], ["B-LOC", "O", "O"])]
+    file = write(tmp_path / "other.jsonl", rows)
+    tagged = load_tagged_file(file, corpus.source)
+    counts = tagged.test(corpus["de"]["test"], lambda _: None).counts(tagged.tags)
+    scores = [counts.scores(scoring) for scoring in ("default", "strict")]
+    assert [(each["precision"], each["recall"]) for each in scores] == [(3 / 4, 3 / 4), (2 / 3, 2 / 4)]
+    reason = "1 words with an I- that continues nothing, left as it is: no entity in strict scoring"
+    assert tagged.notes == (f"{file}: {reason}",)
+
+
+def test_other_schemes_are_converted_and_noted(corpus, tmp_path):
+    rows = [(["Anna", "mag", "Bern"], ["S-PER", "O", "S-LOC"]), (["Bern", "ist", "alt"], ["B-LOC", "E-LOC", "O"])]
+    file = write(tmp_path / "other.jsonl", rows)
+    tagged = load_tagged_file(file, corpus.source)
+    tested = tagged.test(corpus["de"]["test"], lambda _: None)
+    assert [tagged.tags.names[i] for i in tested.predictions.tags[:6]] == "B-LOC I-LOC O B-PER O B-LOC".split()
+    assert tagged.notes == (f"{file}: IOBES, converted to IOB2",)
+
+
 def test_a_path_of_files_is_a_file_for_each_language_and_split(tmp_path):
     """The same words stand in all of them, tagged otherwise."""
     words = ["Bern", "ist", "alt"]
