@@ -24,8 +24,8 @@ from ner.errors import InputError, single_line
 from ner.evaluation.comparison import LabelPair, to_markdown
 from ner.evaluation.matrix import Result
 from ner.evaluation.predictors import EncodedCache, load_predictor
-from ner.evaluation.runs import Run, Seen, check_same_sentences, check_tags, find_run, notes
-from ner.files import LOCK, file_errors, locked
+from ner.evaluation.runs import Run, Seen, check_map, check_same_sentences, check_tags, find_run, notes
+from ner.files import LOCK, distinct, file_errors, locked
 from ner.report import plots
 from ner.report.write import compare_runs, summarize, write_comparison, write_summary
 from ner.sharing.hub import publish, repositories
@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_input_error():
         config = parse(EvaluateConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator(config.mixed_precision)
-        names = dict.fromkeys(config.runs)
-        runs = [find_run(name, config.checkpoint, config, tagged_files=True) for name in names]
+        runs = [find_run(name, config.checkpoint, config, tagged_files=True) for name in distinct(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
         sources = dict.fromkeys(run.source for run in runs)
         with runtime.main_process_first(accelerator):
-            corpora = {source: load_corpus(source, languages, config.splits) for source in sources}
+            corpora = {source: load_corpus(source, languages, config.splits, check_map=False) for source in sources}
+        check_map(config.map_tags, runs, corpora.values())
         for run in runs:
             check_tags(run, corpora[run.source])
         if config.compare:
@@ -128,7 +128,7 @@ def test(
                 continue
             for split, language in parts:
                 rows = corpora[run.source][language][split]
-                tested = predictor.test(rows, bar.update)
+                tested = predictor.test(rows, bar.update, (language, split))
                 if predictor.how and not is_explained:
                     is_explained = True
                     runtime.say(accelerator, predictor.how)

@@ -20,6 +20,8 @@
 export NUM_NODES=$SLURM_NNODES MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
 export MASTER_ADDR NUM_PROCESSES=${NUM_PROCESSES:-${SLURM_GPUS_ON_NODE:-gpus}}
+# From SLURM 22.05 on, srun no longer takes --cpus-per-task from sbatch, and a task may be bound to a single core.
+if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"; fi
 srun bash -c 'NODE_RANK=$SLURM_NODEID exec bash launch/spawn.sh "$NUM_PROCESSES" python train.py --resume auto "$@"' task "$@"
 status=$?
 if ((status == 75 || status == 138 || status == 143)); then scontrol requeue "$SLURM_JOB_ID"; fi

@@ -25,7 +25,7 @@ import yaml
 from tqdm import tqdm
 
 from ner.errors import InputError, harmless, shorten
-from ner.files import is_unread, parse_yaml
+from ner.files import distinct, is_unread, parse_yaml
 
 UNITS = {"e": ("epochs", "1e"), "m": ("minutes", "10m")}
 
@@ -294,10 +294,11 @@ def echo(text: str, file: TextIO | None = None) -> None:
     print(harmless(text), file=file)
 
 
-def named_twice(config: Any, *names: str) -> list[str]:
-    """A message for each of these options that names one twice."""
-    values = {name: getattr(config, name) or () for name in names}
-    return [f"{flag(name)} names one twice: {' '.join(v)}" for name, v in values.items() if len(set(v)) < len(v)]
+def named_twice(config: Any, *names: str, paths: Sequence[str] = ()) -> list[str]:
+    """A message for each of these options that names one twice. paths: options whose values may be files or folders."""
+    values = {name: getattr(config, name) or () for name in (*names, *paths)}
+    once = {name: len(distinct(v) if name in paths else set(v)) for name, v in values.items()}
+    return [f"{flag(name)} names one twice: {' '.join(v)}" for name, v in values.items() if once[name] < len(v)]
 
 
 def not_given(config: Any, *names: str) -> list[str]:

@@ -9,13 +9,13 @@ import os
 import platform
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from ner.errors import InputError, printable, shorten, single_line
 
@@ -178,26 +178,58 @@ def locked(file: Path, what: str) -> Iterator[None]:
     """Holds the lock of that file, which says who holds it, and is removed at the end. Never waits.
 
     what: it keeps others from. Raises HeldError if another program has it, OSError where there can be no such file.
-    The lock is the system's (flock): what a killed program leaves of the file locks nothing.
+    The lock is the system's (flock): what a killed program leaves of the file locks nothing. Where the file system has
+    none, that there is a file is the lock, and filelock writes into it who holds it. What a killed program leaves there
+    is taken over if the program ran on this machine and the file system can exchange two names. Else it stays until
+    somebody deletes it, as the message says.
     """
     lock = FileLock(file)
     try:
-        lock.acquire(blocking=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if not isinstance(lock, SoftFileLock):
+                raise
+            lock.acquire(blocking=False)  # older ones of filelock delete what is left, and take it when they try again
     except Timeout as error:
-        holder = ""
-        with contextlib.suppress(OSError):
-            holder = printable(file.read_text(encoding="utf-8", errors="replace")[:200].strip())
-        raise HeldError(
-            f"{what}: {holder or 'another program'} is writing there; wait for its end, or name another `output`"
-        ) from error
+        remedy = "wait for its end, or name another `output`"
+        if isinstance(lock, SoftFileLock):
+            remedy += f"; if it was killed, delete {file}"
+        raise HeldError(f"{what}: {holder_of(file)} is writing there; {remedy}") from error
+    is_soft = isinstance(lock, SoftFileLock)  # what it has become in `acquire`
     try:
         now = datetime.now().astimezone().isoformat(" ", "seconds")
-        file.write_text(f"process {os.getpid()} on {platform.node()} (since {now})\n", encoding="utf-8")
+        if not is_soft:
+            file.write_text(f"process {os.getpid()} on {platform.node()} (since {now})\n", encoding="utf-8")
         yield
     finally:
-        with contextlib.suppress(OSError):  # where an open file cannot be removed, it stays
-            file.unlink()
-        lock.release()
+        if not is_soft:
+            with contextlib.suppress(OSError):  # where an open file cannot be removed, it stays
+                file.unlink()
+        lock.release()  # a soft one removes its file
+
+
+def holder_of(file: Path) -> str:
+    """Who holds a lock, as we or filelock (process, machine and more, a line each) wrote it into the file."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = file.read_text(encoding="utf-8", errors="replace")[:200].strip().splitlines()
+    holder = f"process {lines[0]} on {lines[1]}" if len(lines) > 1 else "".join(lines)
+    return printable(holder) or "another program"
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in order, each file or folder once, however it is named: no `runs/de/` behind `runs/de`.
+
+    What is not there, as a name of the Hub, is what it is called.
+    """
+    found: dict[Path | str, str] = {}
+    for name in names:
+        place: Path | str = name
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # also links in a circle, names that are too long
+            place = Path(name).resolve(strict=True)
+        found.setdefault(place, name)
+    return tuple(found.values())
 
 
 def parse_yaml(text: str, place: str) -> Any:

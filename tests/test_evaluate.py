@@ -52,7 +52,8 @@ def run(*arguments):
 
 
 def test_the_matrix(runs, tmp_path, capsys):
-    run(runs / "de", runs / "de+fr", runs / "fr", "--languages", "de", "fr", "it", "--output", tmp_path / "out")
+    names = [runs / "de", runs / "de+fr", runs / "fr", f"{runs}/de/"]  # the last is no other run
+    run(*names, "--languages", "de", "fr", "it", "--output", tmp_path / "out")
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))
     matrix = written["f1"]["test"]
@@ -199,7 +200,7 @@ def test_two_runs_compared(runs, corpus_folder, tmp_path, capsys):
 
 
 def test_only_two_runs_on_the_same_sentences_are_compared(runs, tmp_path, capsys):
-    assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", runs / "de", "--compare")
+    assert "--compare takes two runs, not 1" in failure(capsys, runs / "de", f"{runs}/de/", "--compare")
     sampled = tmp_path / "sampled"
     shutil.copytree(runs / "de", sampled)
     config = (sampled / "config.yaml").read_text(encoding="utf-8")
@@ -434,6 +435,32 @@ def test_sentences_that_another_system_has_tagged_are_a_run(runs, corpus_folder,
         run(other, *data)
     assert caught.value.code == 2
     assert "other.jsonl: no sentence with the words" in capsys.readouterr().err
+
+
+def test_types_that_only_the_data_or_only_another_system_has_are_mapped(tmp_path, capsys):
+    words = ["Bern", "liegt", "am", "Rhein"]
+    gold = write_json_lines(tmp_path / "de/test.jsonl", [{"tokens": words, "ner_tags": ["B-LOC", "O", "O", "B-MISC"]}])
+    other = write_json_lines(tmp_path / "other.jsonl", [{"tokens": words, "ner_tags": ["I-GPE", "O", "O", "O"]}])
+    arguments = [other, "--data", gold.parent.parent, "--languages", "de", "--output", tmp_path / "out"]
+    run(*arguments, "--map-tags", "GPE=LOC,MISC=O")
+    f1 = json.loads((tmp_path / "out/matrix.json").read_text(encoding="utf-8"))["f1"]["test"]
+    assert f1 == {str(other): {"de": 1.0}}
+    assert f"note: {other}: IOB1, converted to IOB2" in capsys.readouterr().err
+    message = failure(capsys, *arguments, "--map-tags", "GEP=LOC")
+    assert message.endswith("--map-tags GEP: the data has no such type; it has GPE, LOC, MISC")
+
+
+def test_a_type_that_a_run_was_trained_without_need_not_be_in_what_it_is_tested_on(runs, tmp_path, capsys):
+    mapping = tmp_path / "mapping"
+    shutil.copytree(runs / "de", mapping)
+    config = (mapping / "config.yaml").read_text(encoding="utf-8")
+    (mapping / "config.yaml").write_text(re.sub("map_tags: .*", "map_tags: MISC=O", config), encoding="utf-8")
+    capsys.readouterr()
+    run(mapping, "--languages", "fr")
+    captured = capsys.readouterr()
+    assert "F1 on test" in captured.out
+    assert "is unknown" not in captured.err  # its training sentences are read, too
+    assert "--map-tags MISC: the data has no such type" in failure(capsys, mapping, "--map-tags", "MISC=O")
 
 
 def test_a_twentieth_of_each_language_is_a_likely_label_error(runs, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from ner import files
 from ner.errors import InputError
-from ner.files import file_errors, write_atomic, write_json
+from ner.files import distinct, file_errors, write_atomic, write_json
 
 
 def test_json_is_written_whole(tmp_path):
@@ -40,3 +40,15 @@ def test_an_error_of_the_system_names_its_file(tmp_path):
         raise OSError("it is broken")
     with pytest.raises(ZeroDivisionError), file_errors("the file"):
         _ = 1 / 0
+
+
+def test_a_folder_is_one_however_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/de", "runs/fr"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("runs/de")
+    (tmp_path / "circle").symlink_to("circle")
+    others = ["runs/de", "./runs/de", "runs/fr/../de", "link", f"{tmp_path}/runs/de"]
+    assert distinct(["runs/fr", "runs/de/", *others, "runs/fr"]) == ("runs/fr", "runs/de/")
+    elsewhere = ("owner/name", "owner/name/", "out/{lang}/{split}.jsonl", "circle", "x" * 5000, "a\0b", "")
+    assert distinct([*elsewhere, *elsewhere]) == elsewhere

@@ -553,20 +553,24 @@ def test_a_number_of_machines_that_makes_no_sense(programs, machines):
     assert not done.stdout
 
 
-@pytest.mark.parametrize(("gpus", "status"), [("2", 75), ("", 2), ("0", 2)])
-def test_a_job_of_slurm(programs, tmp_path, gpus, status):
-    """With stand-ins for its programs: a process a GPU, and what stopped is put in the queue again."""
+@pytest.mark.parametrize(("gpus", "status", "cores"), [("2", 75, "8"), ("", 2, None), ("0", 2, None)])
+def test_a_job_of_slurm(programs, tmp_path, gpus, status, cores):
+    """With stand-ins for its programs: a process a GPU, and what stopped is put in the queue again.
+
+    The task has the cores that the job asked for, where it asked for some.
+    """
     script(
         tmp_path / "bin/scontrol",
         f'#!/bin/sh\n[ "$1" = show ] && echo n1 && echo n2\n[ "$1" = show ] || echo "$*" > {tmp_path}/asked\n',
     )
-    script(tmp_path / "bin/srun", '#!/bin/sh\nexec "$@"\n')
+    script(tmp_path / "bin/srun", f'#!/bin/sh\necho "${{SRUN_CPUS_PER_TASK-none}}" > {tmp_path}/cores\nexec "$@"\n')
     script(tmp_path / "bin/python", '#!/bin/sh\necho "$RANK of $WORLD_SIZE, $MASTER_ADDR:$MASTER_PORT: $*"\nexit 75\n')
     job = {"SLURM_NNODES": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_NODEID": "0"}
-    environment = programs | job | {"SLURM_GPUS_ON_NODE": gpus}
+    environment = programs | job | {"SLURM_GPUS_ON_NODE": gpus} | ({"SLURM_CPUS_PER_TASK": cores} if cores else {})
     done = run(["bash", LAUNCH / "slurm.sh", "--lr", "1"], env=environment, cwd=LAUNCH.parent, check=False)
     assert done.returncode == status
     ranks = [f"{rank} of 2, n1:20007: train.py --resume auto --lr 1" for rank in range(2)] if status == 75 else []
     assert sorted(done.stdout.splitlines()) == ranks
+    assert (tmp_path / "cores").read_text(encoding="utf-8").strip() == (cores or "none")
     assert (tmp_path / "asked").exists() == (status == 75)
     assert status == 75 or "NUM_GPUS" in done.stderr

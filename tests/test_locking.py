@@ -1,5 +1,7 @@
 """Two programs, one lock."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,10 +14,13 @@ from ner.files import locked
 from tests.processes import line_of, started
 
 HOLD = """
-import sys
+import errno, fcntl, sys
 from pathlib import Path
 from ner.files import locked
-from tests.processes import started
+def missing(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+if sys.argv[2:]:
+    fcntl.flock = missing
 with locked(Path(sys.argv[1]), "x"):
     print("held", flush=True)
     sys.stdin.read()
@@ -36,6 +41,30 @@ def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
     assert file.exists()
     with locked(file, "runs/de"):
         assert f"process {os.getpid()} on " in file.read_text(encoding="utf-8")
+    assert not file.exists()
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_where_the_file_system_has_no_locks_a_killed_program_keeps_none(tmp_path, monkeypatch):
+    """There the file is the lock."""
+
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    file = tmp_path / ".lock"
+    command = [sys.executable, "-c", HOLD, str(file), "without flock"]
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert line_of(process.stdout) == "held\n"
+            message = rf"runs/de: process {process.pid} on .* is writing there; .*; if it was killed, delete {file}$"
+            with pytest.raises(InputError, match=message), locked(file, "runs/de"):
+                pass
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert file.exists()
+    with locked(file, "runs/de"), pytest.raises(InputError, match=f"process {os.getpid()} on "), locked(file, "x"):
+        pass
     assert not file.exists()
 
 

@@ -22,9 +22,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+import torch
 import transformers
 
-from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
+from ner.arguments import FAILED, command, echo, exit_on_input_error, not_above_zero, option, parse
 from ner.config.options import PrecisionOptions
 from ner.errors import InputError, single_line
 from ner.tagging.api import MISSING, Service, make_app
@@ -38,6 +39,8 @@ TOKEN = "NER_API_TOKEN"
 SHORTEST_TOKEN = 16  # characters
 REMEDY = "write one to a file: (umask 077; openssl rand -hex 32 > token), and --token-file token"
 SECONDS_TO_SEND = 10  # at the end, for the last answers to leave the machine
+# After one, all that a process asks of its GPU fails, too. Before torch 2.8 there is no such class.
+ACCELERATOR_ERRORS: tuple[type[BaseException], ...] = tuple(filter(None, [getattr(torch, "AcceleratorError", None)]))
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,24 @@ class Stop:
 
 
 def serve(config: ApiConfig, service: Service, tagger: Tagger, address: str, stop: Stop) -> None:
-    """Answers until a signal comes, and then what was accepted."""
+    """Answers until a signal comes, and then what was accepted; or until the accelerator fails, with status FAILED."""
     with Batched(
-        tagger, max_waiting=config.max_waiting, max_texts=config.batch_texts, max_characters=config.batch_characters
+        tagger,
+        max_waiting=config.max_waiting,
+        max_texts=config.batch_texts,
+        max_characters=config.batch_characters,
+        fatal=ACCELERATOR_ERRORS,
+        failed=lambda: stop.asked_by.put(""),
     ) as service.queue:
         print(f"{address}  Ctrl-C ends it.", flush=True)
         name = stop.asked_by.get()
         service.queue.close()
-        echo(f"stopped by {name}; what was accepted is answered, a second signal ends it at once", sys.stderr)
+        if name:
+            echo(f"stopped by {name}; what was accepted is answered, a second signal ends it at once", sys.stderr)
+    if error := service.queue.failure:
+        reason = f"{type(error).__name__}: {single_line(error)}"
+        echo(f"ner api: {config.run}: {reason}; start the service again", sys.stderr)
+        sys.exit(FAILED)
 
 
 @command

@@ -43,7 +43,7 @@ class AverageConfig(AverageOptions):
     """Everything that decides what `ner average` writes."""
 
     def __post_init__(self) -> None:
-        problems = named_twice(self, "runs")
+        problems = named_twice(self, paths=("runs",))
         if len(self.runs) < 2:
             problems.append("name two runs or more")
         if not self.output:

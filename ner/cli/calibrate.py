@@ -31,7 +31,7 @@ from ner.evaluation.calibration import (
     score_for,
 )
 from ner.evaluation.predictors import EncoderPredictor, load_predictor
-from ner.evaluation.runs import Run, check_tags, find_run
+from ner.evaluation.runs import Run, check_map, check_tags, find_run
 from ner.files import file_errors, to_json, write_atomic
 from ner.modeling.calibration import KEY, Calibration
 from ner.report import plots
@@ -135,12 +135,15 @@ def find(config: CalibrateConfig) -> Run:
 def read(config: CalibrateConfig, run: Run) -> tuple[dict[str, Dataset], dict[str, Dataset]]:
     """Language -> the sentences to fit on, of the languages that it was trained on, and those to test on."""
     languages = config.languages or run.trained_on
-    found = []
-    for names, split in ((run.trained_on or languages, config.split), (languages, config.test_split)):
-        corpus = load_corpus(run.source, names, (split,))
+    to_fit, to_test = (
+        load_corpus(run.source, names, (split,), check_map=False)
+        for names, split in ((run.trained_on or languages, config.split), (languages, config.test_split))
+    )
+    check_map(config.map_tags, [run], (to_fit, to_test))
+    for corpus in (to_fit, to_test):
         check_tags(run, corpus)
-        found.append({language: corpus[language][split] for language in names})
-    return found[0], found[1]
+    fitted = {language: splits[config.split] for language, splits in to_fit.languages.items()}
+    return fitted, {language: splits[config.test_split] for language, splits in to_test.languages.items()}
 
 
 def fit(method: str, said: WordProbabilities, tags: TagSet) -> Calibration:

@@ -67,7 +67,8 @@ class CorpusConfig(CorpusOptions, ViewOptions, ReadingOptions):
     sample: tuple[str, ...] = option(("all",), "as in train.py", metavar="SHARE")
 
     def __post_init__(self) -> None:
-        problems = not_above_zero(self, "validation_fraction") + named_twice(self, "languages", "splits", "model")
+        problems = not_above_zero(self, "validation_fraction")
+        problems += named_twice(self, "languages", "splits", paths=("model",))
         if self.sentence is not None and not (len(self.languages or ()) == len(self.splits or ()) == 1):
             problems.append("--sentence needs one language and one split: --languages de --splits train")
         others = [name for name in ("model", "plots", "to_parquet") if getattr(self, name)]

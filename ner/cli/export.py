@@ -22,7 +22,7 @@ from ner.arguments import FAILED, command, echo, exit_on_input_error, named_twic
 from ner.config import EvaluationDataOptions
 from ner.data.corpus import load_corpus
 from ner.errors import InputError, single_line
-from ner.evaluation.runs import check_tags, find_run
+from ner.evaluation.runs import check_map, check_tags, find_run
 from ner.files import MANIFEST
 from ner.inputs.encoding_cache import encode_once
 from ner.modeling.model import load_tagger, max_positions
@@ -104,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{config.run} does not say what it was trained on; name sentences to check the export on: "
                 "--data NAME --languages de fr"
             )
-        corpus = load_corpus(tested.source, languages, (config.split,))
+        corpus = load_corpus(tested.source, languages, (config.split,), check_map=False)
+        check_map(config.map_tags, [tested], [corpus])
         check_tags(tested, corpus)
         model, tags = load_tagger(tested.model)
         tokenizer = load_tokenizer(tested.model)

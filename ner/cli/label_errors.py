@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pyarrow.compute as pc
+
 from ner.analysis.label_errors import rank_label_errors
 from ner.analysis.review import review
 from ner.arguments import command, echo, exit_on_input_error, not_above_zero, option, parse
@@ -48,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.output and Path(options.output).exists():
             raise InputError(f"`output` {options.output} is there, and may hold somebody's work; name a new file")
         found = rank_label_errors(cut(options.file, options.run, options.language, options.split), options.top)
+        found = found.filter(pc.is_finite(found["label_error_score"]))
+        if not len(found):
+            raise InputError(
+                f"{options.file}: no loss of these sentences is known, as of a dictionary and of files that another "
+                "system has tagged; name a run that has losses: `run`"
+            )
         if not options.output:
             echo(sentences_to_markdown(found))
             return

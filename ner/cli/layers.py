@@ -23,8 +23,8 @@ from ner.config import EvaluationDataOptions
 from ner.data.corpus import Corpus, load_corpus
 from ner.errors import InputError
 from ner.evaluation.inference import Alone
-from ner.evaluation.runs import Run, find_run
-from ner.files import file_errors, to_json, write_atomic
+from ner.evaluation.runs import Run, check_map, find_run
+from ner.files import distinct, file_errors, to_json, write_atomic
 from ner.report import layer_tables, layers_plot, plots
 from ner.report.attention_page import write_attention_page
 from ner.utils import progress_bar
@@ -103,7 +103,10 @@ def read_data(config: LayersConfig, runs: Sequence[Run], languages: Sequence[str
     if len(sources) > 1:
         raise InputError(f"{runs[0].name} and {runs[-1].name} were trained on other data; name what to take: `data`")
     splits = tuple(dict.fromkeys((config.split, config.probe_split)))
-    return load_corpus(sources[0], tuple(dict.fromkeys((*languages, *(config.probe_on or ())))), splits)
+    names = tuple(dict.fromkeys((*languages, *(config.probe_on or ()))))
+    corpus = load_corpus(sources[0], names, splits, check_map=False)
+    check_map(config.map_tags, runs, [corpus])
+    return corpus
 
 
 def make_plan(config: LayersConfig, corpus: Corpus, subjects: Sequence[Subject], languages: Sequence[str]) -> Plan:
@@ -161,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_input_error():
         config = parse(LayersConfig, arguments, __doc__)
         accelerator = runtime.start_accelerator("no")
-        runs = [find_run(name, config.checkpoint, config) for name in dict.fromkeys(config.runs)]
+        runs = [find_run(name, config.checkpoint, config) for name in distinct(config.runs)]
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")

@@ -36,7 +36,7 @@ from ner.config.options import bad_row_length
 from ner.data.corpus import Corpus, Source, load_corpus, write_skipped
 from ner.errors import InputError, single_line
 from ner.evaluation.predictors import EncodedCache, load_predictor
-from ner.evaluation.runs import Run, check_tags, find_run, training_sentences
+from ner.evaluation.runs import Run, check_map, check_tags, find_run, training_sentences
 from ner.files import LOCK, file_errors, locked, write_atomic, write_json
 from ner.report import plots
 from ner.sharing.model_card import write_card
@@ -93,7 +93,7 @@ class ProbeConfig(ProbeOptions, EvaluationDataOptions, BatchOptions, PrecisionOp
 
     def __post_init__(self) -> None:
         problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
-        problems += named_twice(self, "runs", "languages", "probes", "names", "parallel")
+        problems += named_twice(self, "languages", "probes", "names", paths=("runs", "parallel"))
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
             problems.append(f"--max-drop {self.max_drop} must be from 0 to 1, like 0.05")
         if self.parallel and not self.probes:
@@ -191,7 +191,8 @@ def prepare(config: ProbeConfig, accelerator: Accelerator) -> Plan:
         languages = config.languages or tuple(dict.fromkeys(lang for run in runs for lang in run.trained_on))
         if not languages:
             raise InputError("none of the runs says what it was trained on; name the languages: --languages de fr")
-        corpora = {source: load_corpus(source, languages, [config.split]) for source in sources}
+        corpora = {source: load_corpus(source, languages, [config.split], check_map=False) for source in sources}
+        check_map(config.map_tags, runs, corpora.values())
         for run in runs:
             check_tags(run, corpora[run.source])
             check_names(names, corpora[run.source])

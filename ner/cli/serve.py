@@ -45,7 +45,7 @@ class ServeConfig(ServeOptions):
     """Everything that decides what `ner serve` shows."""
 
     def __post_init__(self) -> None:
-        problems = named_twice(self, "runs")
+        problems = named_twice(self, paths=("runs",))
         if not 0 <= self.port <= 65535:
             problems.append(f"--port {self.port} must be from 0 to 65535")
         if problems:

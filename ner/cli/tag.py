@@ -19,6 +19,7 @@ Argilla, Doccano or Prodigy imports (--format), or as words and tags to edit. --
 """
 
 import contextlib
+import copy
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ from types import FrameType
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from transformers import PreTrainedTokenizerBase
 
 from ner.arguments import FAILED, command, echo, exit_on_input_error, parse
 from ner.config import TagConfig
@@ -261,16 +263,18 @@ def print_tagged(config: TagConfig, tagger: Tagger) -> None:
     contents = iter(config.text) if config.text else (files.sound(row).content for row in rows)
     is_live = not config.text and not source and sys.stdin.isatty()
     blocks = ([content] for content in contents) if is_live else iter([contents])
+    # The tagger reads texts ahead in a thread, and what cuts its windows is a setting of its tokenizer.
+    tokenizer = copy.deepcopy(tagger.tokenizer) if config.table else tagger.tokenizer
     for block in blocks:
         for tagged in tagger.tag(block):
-            print(shown(config, tagged, tagger), flush=is_live)
+            print(shown(config, tagged, tokenizer), flush=is_live)
 
 
-def shown(config: TagConfig, tagged: TaggedText, tagger: Tagger) -> str:
+def shown(config: TagConfig, tagged: TaggedText, tokenizer: PreTrainedTokenizerBase) -> str:
     """The text with its entities marked; with --table, its words in columns, and an empty line behind them."""
     if not config.table:
         return for_terminal(tagged.text, tagged.entities, has_colours())
-    pieces = sub_tokens([tagged.text[start:end] for start, end in tagged.words], tagger.tokenizer)
+    pieces = sub_tokens([tagged.text[start:end] for start, end in tagged.words], tokenizer)
     return word_table(tagged, pieces, shutil.get_terminal_size().columns) + "\n"
 
 

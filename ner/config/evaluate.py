@@ -6,6 +6,7 @@ from typing import Literal
 from ner.arguments import flag, named_twice, not_above_zero, option
 from ner.config.options import BatchOptions, HubOptions, PrecisionOptions, bad_row_length, pushed_nowhere
 from ner.errors import InputError
+from ner.files import distinct
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ class EvaluateConfig(EvaluationOptions, EvaluationDataOptions, BatchOptions, Pre
 
     def __post_init__(self) -> None:
         problems = bad_row_length(self) + not_above_zero(self, "max_tokens_per_micro_batch")
-        problems += named_twice(self, "languages", "splits", "probing") + pushed_nowhere(self)
+        problems += named_twice(self, "languages", "splits", paths=("probing",)) + pushed_nowhere(self)
         if self.push_to_hub and self.checkpoint != "best":
             problems.append(f"--push-to-hub uploads best/, and --checkpoint {self.checkpoint} tests another model")
-        if self.compare and len(set(self.runs)) != 2:
-            problems.append(f"--compare takes two runs, not {len(set(self.runs))}")
+        if self.compare and len(distinct(self.runs)) != 2:
+            problems.append(f"--compare takes two runs, not {len(distinct(self.runs))}")
         problems += [
             f"{flag(name)} needs a folder to write to: --output FOLDER"
             for name in ("token_losses", "report")

@@ -175,7 +175,7 @@ def data_problems(config: TrainingDataOptions, seed: int) -> list[str]:
 
 def teacher_problems(config: TeacherOptions) -> list[str]:
     """A message for each option of unlabelled text that makes no sense."""
-    problems = named_twice(config, "unlabelled") + named_twice(config, "teacher")
+    problems = named_twice(config, "unlabelled", paths=("teacher",))
     if bool(config.unlabelled) != bool(config.teacher):
         given, lacking = ("unlabelled", "teacher") if config.unlabelled else ("teacher", "unlabelled")
         problems.append(f"{flag(given)} needs {flag(lacking)}, and the other way round")

@@ -34,16 +34,23 @@ class Converted:
 
 
 def convert(
-    rows: Rows, id_names: Sequence[str] | None, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet
+    rows: Rows,
+    id_names: Sequence[str] | None,
+    names: ParsedLabels,
+    mapping: Mapping[str, str],
+    tags: TagSet,
+    *,
+    repair: bool = True,
 ) -> Converted:
     """IOB2 tags of these rows, from the cache if it has them.
 
-    id_names: what the rows' ids stand for; names: of the whole corpus, taken apart.
+    id_names: what the rows' ids stand for; names: of the whole corpus, taken apart; repair: as of `SchemeConverter`.
     """
-    key = (rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names)
+    key: tuple[object, ...] = (rows.folder.name, id_names, names.names, sorted(mapping.items()), tags.names)
+    key = key if repair else (*key, "not repaired")
 
     def write(folder: Path) -> None:
-        write_converted(folder, rows, id_names, names, mapping, tags)
+        write_converted(folder, rows, id_names, names, mapping, tags, repair=repair)
 
     return converted(cached(key, write, kind="rows in IOB2", content=rows.place))
 
@@ -55,9 +62,11 @@ def write_converted(
     names: ParsedLabels,
     mapping: Mapping[str, str],
     tags: TagSet,
+    *,
+    repair: bool = True,
 ) -> None:
     """Writes what `converted` reads into a folder. Arguments as of `convert`."""
-    converter = SchemeConverter(names, mapping, tags)
+    converter = SchemeConverter(names, mapping, tags, repair=repair)
     tally = SchemeStats()
     num_faults = 0
     features = Features({WORDS: ListOf(Value("string")), TAGS: ListOf(ClassLabel(names=list(tags.names)))})

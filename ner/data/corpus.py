@@ -25,7 +25,15 @@ from ner.data.folds import FOLD, leave_out
 from ner.data.notes import overlap_notes, scheme_notes, skip_notes, undecided_notes
 from ner.data.parts import Parts, parse_columns, read_all
 from ner.data.sampling import hold_out, parse_sample, resolve_sample, take_share
-from ner.data.tag_schemes import ParsedLabels, SchemeStats, collected_tags, declared_tags, mapped_types, parse_map
+from ner.data.tag_schemes import (
+    ParsedLabels,
+    SchemeStats,
+    check_mapped,
+    collected_tags,
+    declared_tags,
+    mapped_types,
+    parse_map,
+)
 from ner.errors import InputError, listed
 from ner.tags import OUTSIDE, TagSet
 
@@ -84,6 +92,7 @@ class Corpus:
         notes: What was converted, repaired, left out, corrected, and stands in two splits; a line each.
         stats: Tag scheme and illegal tags of each (language, split) that was read.
         skipped: Files of the rows left out, with the reasons.
+        types: Entity types of the data, before some are mapped.
     """
 
     source: Source
@@ -92,6 +101,7 @@ class Corpus:
     notes: tuple[str, ...]
     stats: dict[tuple[str, str], SchemeStats]
     skipped: tuple[Path, ...]
+    types: frozenset[str]
 
     def __getitem__(self, language: str) -> DatasetDict:
         """The splits of a language. Raises KeyError for one that is not here."""
@@ -113,7 +123,14 @@ class Corpus:
         return ", ".join(f"{name} {few[name]}{whole[name]:,}{share[name]}" for name in used)
 
 
-def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequence[str] | None) -> Corpus:
+def load_corpus(
+    source: Source,
+    languages: Sequence[str] | None,
+    splits: Sequence[str] | None,
+    *,
+    check_map: bool = True,
+    repair: bool = True,
+) -> Corpus:
     """Sentences in file order or as sampled, every row checked.
 
     Tags: the data's own ClassLabel, else `source.tags`, else collected from the train splits (from all, without one).
@@ -122,6 +139,8 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
         source: Where the sentences come from, and how they are read.
         languages: Languages to read, None for all. A single file holds one, which must be named.
         splits: Splits to read, None for all.
+        check_map: Whether a type of `source.map_tags` that the data lacks is an error.
+        repair: Whether an I- that continues nothing becomes a B-, or stays.
 
     Returns:
         The corpus, its tags converted to IOB2.
@@ -149,11 +168,14 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     converted: dict[tuple[str, str], list[Converted]] = {}
     try:
         names, tags = corpus_tags(source, parts, mapping)
+        types = frozenset(type_ for type_ in names.types if type_)
+        if check_map:
+            check_mapped(mapping, types)
     except InputError as error:
         problems.append(Fault(source.data, str(error)))
     else:
         for key, shards in parts.items():
-            converted[key] = [convert(part.rows, part.names, names, mapping, tags) for part in shards]
+            converted[key] = [convert(part.rows, part.names, names, mapping, tags, repair=repair) for part in shards]
     left_out: list[Rows | Converted] = [
         item for key in parts for item in (*(part.rows for part in parts[key]), *converted.get(key, ()))
     ]
@@ -187,7 +209,7 @@ def load_corpus(source: Source, languages: Sequence[str] | None, splits: Sequenc
     stats = {key: reduce(SchemeStats.__add__, (shard.tally for shard in shards)) for key, shards in converted.items()}
     undecided = undecided_notes(list(chain.from_iterable(parts.values())))
     notes = (*scheme_notes(stats), *undecided, *skip_notes(parts, converted), *corrected, *overlap_notes(corpus))
-    return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults))
+    return Corpus(source, corpus, tags, notes, stats, tuple(item.faults for item in left_out if item.num_faults), types)
 
 
 def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tuple[ParsedLabels, TagSet]:
@@ -203,9 +225,6 @@ def corpus_tags(source: Source, parts: Parts, mapping: Mapping[str, str]) -> tup
             declared.append(part.names or source.tags)
             used_names.setdefault(key, []).append(part.names or tuple(part.rows.tag_counts))
     names = ParsedLabels.of(chain(source.tags or (), *chain(*used_names.values())))
-    if lost := sorted(set(mapping) - {type_ for type_ in names.types if type_}):
-        types = listed(sorted({type_ for type_ in names.types if type_}))
-        raise InputError(f"`map_tags` {lost[0]}: the data has no such type; it has {types}")
     if names.are_plain and None not in mapped_types(names, mapping):
         raise InputError(f"no tag {OUTSIDE} among {listed(names.names)}; is that the column of tags (`columns`)?")
     if declared and all(declared):

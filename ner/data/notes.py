@@ -13,10 +13,15 @@ from ner.data.tag_schemes import SchemeStats
 def scheme_notes(stats: Mapping[tuple[str, str], SchemeStats]) -> Iterator[str]:
     """What was converted to IOB2, and how much of it was illegal."""
     for (language, split), tally in stats.items():
-        if tally.scheme != "IOB2":
-            yield f"{language} {split}: {tally.scheme}, converted to IOB2"
-        if tally.repaired:
-            yield f"{language} {split}: {tally.repaired:,} words with a tag that {tally.scheme} forbids; {tally.repair}"
+        yield from scheme_note(f"{language} {split}", tally)
+
+
+def scheme_note(place: str, tally: SchemeStats) -> Iterator[str]:
+    """As `scheme_notes`, of one place."""
+    if tally.scheme != "IOB2":
+        yield f"{place}: {tally.scheme}, converted to IOB2"
+    if tally.repaired:
+        yield f"{place}: {tally.repaired:,} words with a tag that {tally.scheme} forbids; {tally.repair}"
 
 
 def skip_notes(

@@ -64,6 +64,13 @@ def parse_map(text: str | None) -> dict[str, str]:
     return mapping
 
 
+def check_mapped(mapping: Mapping[str, str], types: Iterable[str]) -> None:
+    """Raises InputError for a type that is mapped, and is none of these of the data."""
+    types = set(types)
+    if lost := sorted(set(mapping) - types):
+        raise InputError(f"`map_tags` {lost[0]}: the data has no such type; it has {listed(sorted(types))}")
+
+
 def mapped_types(names: ParsedLabels, mapping: Mapping[str, str]) -> tuple[str | None, ...]:
     """The type of each name after the mapping, None for O."""
     mapped = (type_ if type_ is None else mapping.get(type_, type_) for type_ in names.types)
@@ -143,9 +150,10 @@ class SchemeStats:
 
 
 class SchemeConverter:
-    """Indices of raw names -> ids of IOB2 tags."""
+    """Indices of raw names -> ids of IOB2 tags. repair: an I- that continues nothing becomes a B-, or stays."""
 
-    def __init__(self, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet) -> None:
+    def __init__(self, names: ParsedLabels, mapping: Mapping[str, str], tags: TagSet, *, repair: bool = True) -> None:
+        self.repair = repair
         self.prefix = (*names.prefix, OUTSIDE)  # the last stands for what is before a sentence
         name_types = [*names.types, None]
         types = list(dict.fromkeys(name_types))
@@ -176,7 +184,11 @@ class SchemeConverter:
         type_changes = self.type[raw] != self.type[before]
         is_entity = self.type[raw] >= 0
         start = is_entity & (self.has("BSU")[raw] | self.has("ESLU")[before] | type_changes)
-        ids = np.where(start, self.begin[raw], self.inside[raw])
+        begins = start
+        if not self.repair:
+            # But where two types become one: there, an I- would make one entity of two. -2: before a sentence.
+            begins = start & (~self.has("I")[raw] | (self.inside[raw] == np.append(self.inside, -2)[before]))
+        ids = np.where(begins, self.begin[raw], self.inside[raw])
 
         was_open = self.has("BI")[before]
         stays_open = self.has("BI")[raw] & np.append(sentence_start[1:], True)[: len(raw)]

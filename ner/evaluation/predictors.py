@@ -16,8 +16,7 @@ from ner.config import BatchOptions
 from ner.data.arrow_store import TAGS, flat_column, tag_set
 from ner.evaluation.inference import Predictions, gather, predict
 from ner.evaluation.runs import Run, content_key
-from ner.evaluation.tagged_files import load_tagged_file
-from ner.evaluation.tested import Predictor, Progress, Tested
+from ner.evaluation.tested import ANYWHERE, Place, Predictor, Progress, Tested
 from ner.inputs.collators import Collator, choose_collator
 from ner.inputs.encoding import Encoded
 from ner.inputs.encoding_cache import encode_once
@@ -34,7 +33,7 @@ EncodedCache: TypeAlias = dict[tuple[object, ...], Encoded]  # runs of one encod
 def load_predictor(run: Run, config: BatchOptions, accelerator: Accelerator, cache: EncodedCache) -> Predictor:
     """What tags for a run. cache: of this program. Raises InputError for a model that cannot be loaded."""
     if run.is_tagged_file:
-        return load_tagged_file(run.name, run.source)
+        return run.tagged_file
     if method := run.baseline:
         return BaselinePredictor(load_baseline(Path(run.model), method))
     model, tags = load_tagger(run.model)
@@ -63,7 +62,9 @@ class EncoderPredictor:
     def __post_init__(self) -> None:
         self.vocabulary = self.tokenizer.backend_tokenizer.to_str()
 
-    def test(self, rows: Dataset, progress: Progress, *, probabilities: bool = False) -> Tested:
+    def test(
+        self, rows: Dataset, progress: Progress, place: Place = ANYWHERE, *, probabilities: bool = False
+    ) -> Tested:
         """As of `Predictor`. probabilities: those of all tags are kept, which takes a process that does all."""
         key = (self.vocabulary, self.max_length, self.tags, content_key(rows))
         if key not in self.cache:
@@ -117,7 +118,7 @@ class BaselinePredictor:
         """What it predicts."""
         return self.model.tags
 
-    def test(self, rows: Dataset, progress: Progress) -> Tested:
+    def test(self, rows: Dataset, progress: Progress, place: Place = ANYWHERE) -> Tested:
         """As of `Predictor`. Losses and the like are of the marginal probabilities; nan where there are none."""
         own_ids, num_words = flat_column(rows, TAGS)
         offsets = np.concatenate([[0], np.cumsum(num_words, dtype=np.int64)])
@@ -125,10 +126,10 @@ class BaselinePredictor:
         predicted = np.empty(len(gold), dtype=np.int64)
         numbers = np.full((3, len(gold)), np.nan, dtype=np.float32)
         for number, (words, _) in enumerate(sentences(rows)):
-            place = slice(offsets[number], offsets[number + 1])
-            predicted[place], p = self.model.tag(words)
+            span = slice(offsets[number], offsets[number + 1])
+            predicted[span], p = self.model.tag(words)
             if p is not None:
-                numbers[:, place] = of_probabilities(p, gold[place], predicted[place])
+                numbers[:, span] = of_probabilities(p, gold[span], predicted[span])
             if (number + 1) % SENTENCES_PER_STEP == 0:
                 progress(SENTENCES_PER_STEP)
         progress(len(rows) % SENTENCES_PER_STEP)

@@ -1,7 +1,9 @@
 """What is tested and exported: runs, baselines, other token classifiers, and whether they fit the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ from ner.data.arrow_store import content_hash, tag_set, used_tags
 from ner.data.corpus import Corpus, Source, load_corpus
 from ner.data.sampling import join_languages
 from ner.data.summary import in_both
+from ner.data.tag_schemes import check_mapped, parse_map
 from ner.errors import InputError
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.matrix import Result
 from ner.evaluation.metrics import Counts
-from ner.evaluation.tagged_files import is_tagged_file, load_tagged_file
+from ner.evaluation.tagged_files import TaggedFile, is_tagged_file, load_tagged_file
 from ner.modeling.baselines import TITLES, Method, read_tags
 from ner.modeling.pretrained import load_config
 from ner.tags import SCORINGS, TagSet
@@ -90,6 +93,11 @@ class Run:
         """Whether it is sentences that another system has tagged, and no model."""
         return self.options is None and is_tagged_file(self.name)
 
+    @cached_property
+    def tagged_file(self) -> TaggedFile:
+        """These sentences, which are read when they are first asked for. Raises InputError."""
+        return load_tagged_file(self.name, self.source)
+
     @property
     def baseline(self) -> Method | None:
         """How a baseline was trained; None for an encoder."""
@@ -160,7 +168,7 @@ def training_sentences(run: Run) -> tuple[Dataset, np.ndarray]:
         raise InputError(f"{run.name}: nothing is known of its training")
     if run.trained_from.by_file:
         raise InputError(f"{run.name}: its training sentences streamed, and are not read once more")
-    corpus = load_corpus(run.trained_from, run.trained_on, ("train",))
+    corpus = load_corpus(run.trained_from, run.trained_on, ("train",), check_map=False)
     splits = {language: corpus[language]["train"] for language in run.trained_on}
     return join_languages(splits, run.max_train_sentences, run.options.slice_seed)
 
@@ -173,6 +181,8 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
     found = [note for corpus in corpora.values() for note in corpus.notes]
     known: Seen = {}
     for run in runs:
+        if run.is_tagged_file:
+            found += run.tagged_file.notes
         if run.trained_from is None or run.options is None:
             continue
         if run.trained_from.by_file:
@@ -201,7 +211,7 @@ def notes(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> tuple[list[s
 def check_tags(run: Run, corpus: Corpus) -> None:
     """Raises InputError that says which tags of the data the run's model lacks, or which sentence its file lacks."""
     if run.is_tagged_file:
-        load_tagged_file(run.name, run.source).check(corpus)  # before anything is tested, for which it is read again
+        run.tagged_file.check(corpus)
         return
     is_encoder = run.baseline is None
     known = TagSet.of_model(load_config(run.model, "model"), run.name) if is_encoder else read_tags(Path(run.model))
@@ -211,6 +221,16 @@ def check_tags(run: Run, corpus: Corpus) -> None:
             f"{run.name} lacks the tags {' '.join(lacking)} of {run.source.data}; it has {' '.join(known.names)}; "
             f"`map_tags` {','.join(dict.fromkeys(f'{tag[2:]}=O' for tag in lacking))} reads them as other types"
         )
+
+
+def check_map(map_tags: str | None, runs: Sequence[Run], corpora: Iterable[Corpus]) -> None:
+    """Raises InputError for a type of `map_tags` that neither the corpora have nor the runs that are tagged files.
+
+    map_tags: as given for the test. What a run was trained with need not be in what it is tested on.
+    """
+    if mapping := parse_map(map_tags):
+        of_files = (run.tagged_file.types for run in runs if run.is_tagged_file)
+        check_mapped(mapping, chain(*of_files, *(corpus.types for corpus in corpora)))
 
 
 def check_same_sentences(runs: Sequence[Run], corpora: Mapping[Source, Corpus]) -> None:

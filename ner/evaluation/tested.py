@@ -13,6 +13,8 @@ from ner.evaluation.metrics import Counts, count
 from ner.tags import TagSet, first_words
 
 Progress: TypeAlias = Callable[[int], Any]  # called with the number of sentences done since the last call
+Place: TypeAlias = tuple[str, str]  # language and split of sentences
+ANYWHERE: Place = ("", "")
 
 
 @dataclass(frozen=True)
@@ -44,5 +46,8 @@ class Predictor(Protocol):
     def how(self) -> str:
         """How it computes, for a message; known after the first sentences."""
 
-    def test(self, rows: Dataset, progress: Progress) -> Tested:
-        """Tags sentences of `ner.data.corpus`. All processes must call it. Raises InputError as `predict` does."""
+    def test(self, rows: Dataset, progress: Progress, place: Place = ANYWHERE) -> Tested:
+        """Tags sentences of `ner.data.corpus`. All processes must call it. Raises InputError as `predict` does.
+
+        place: their language and split, by which sentences that are tagged already are found.
+        """

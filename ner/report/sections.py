@@ -87,7 +87,7 @@ def matrix_table(cells: Cells, caption: str) -> Table:
 def label_error_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
     """The twentieth of the sentences of each run, language and split whose gold tags are likeliest wrong, with scores.
 
-    Keys are (run, language, split, sentence).
+    Keys are (run, language, split, sentence). A sentence of which no loss is known has no score.
     """
     table = read(losses)
     scores: dict[tuple[str, str, str, int], float] = {}
@@ -96,5 +96,6 @@ def label_error_scores(losses: Path) -> dict[tuple[str, str, str, int], float]:
         rows = select(table, **part)
         found = rank_label_errors(rows, -(-int(pc.sum(pc.equal(rows["word"], 0)).as_py()) // LIKELY))
         places = zip(*(found[name].to_pylist() for name in views.PLACE), strict=True)
-        scores |= dict(zip(places, found["label_error_score"].to_pylist(), strict=True))
+        known = zip(places, found["label_error_score"].to_pylist(), strict=True)
+        scores |= {place: score for place, score in known if math.isfinite(score)}
     return scores

@@ -108,7 +108,7 @@ def write_summary(
             findings=findings(cells, run, sentences),
             run=run,
             sections=sections(cells, curves, summary.results, languages, scoring, sentences, probing),
-            label_errors=label_error_scores(losses),
+            label_errors=label_error_scores(losses) or None,  # else what is about them is hidden
             flips=flip_table(probing) if probing else None,
         )
         names.append("report.html")

@@ -42,6 +42,8 @@ class Batched(Generic[Answer]):
         max_waiting: Texts that may wait. What is being answered waits no more.
         max_texts: Of one call of `answer`.
         max_characters: Of one call. A caller's texts are never divided: those that alone are more have their own call.
+        fatal: Errors after which no call can succeed: nothing more is taken then, and all that waits is told the error.
+        failed: Called after such an error, when all are told.
     """
 
     def __init__(
@@ -51,11 +53,16 @@ class Batched(Generic[Answer]):
         max_waiting: int = 10_000,
         max_texts: int = 256,
         max_characters: int = 100_000,
+        fatal: tuple[type[BaseException], ...] = (),
+        failed: Callable[[], object] = lambda: None,
     ) -> None:
         self.answer = answer
         self.max_waiting = max_waiting
         self.max_texts = max_texts
         self.max_characters = max_characters
+        self.fatal = fatal
+        self.failed = failed
+        self.failure: BaseException | None = None  # the fatal error
         self.num_waiting = 0  # texts
         self.num_calls = 0  # of `answer`
         self.is_closed = False
@@ -120,6 +127,8 @@ class Batched(Generic[Answer]):
                 # A text that cannot be tagged is its caller's trouble, and nobody else's.
                 for one in begun:
                     self.answer_together([one])
+        if self.failure:
+            self.failed()
 
     def take(self) -> list[Waiting[Answer]]:
         """Those that have waited longest, as many as go into one call. Waits for one; none: closed, and all is done."""
@@ -139,17 +148,23 @@ class Batched(Generic[Answer]):
             return batch
 
     def answer_together(self, batch: Sequence[Waiting[Answer]]) -> bool:
-        """Answers these in one call. False: it raised, which only one that is alone is told."""
-        self.num_calls += 1
+        """Answers these in one call. False: it raised, which only one that is alone is told, if it is not fatal."""
         try:
+            if self.failure:
+                raise self.failure
+            self.num_calls += 1
             answers = list(self.answer([text for one in batch for text in one.texts]))
             expected = sum(len(one.texts) for one in batch)
             if len(answers) != expected:
                 raise AssertionError(f"{len(answers)} answers to {expected} texts")
         except BaseException as error:  # as an executor of concurrent.futures does: it is raised where somebody waits
-            if len(batch) == 1:
-                batch[0].future.set_exception(error)
-            return False
+            is_fatal = isinstance(error, self.fatal)
+            if is_fatal:
+                self.failure = error
+                self.close()
+            for one in batch if is_fatal or len(batch) == 1 else ():
+                one.future.set_exception(error)
+            return is_fatal
         start = 0
         for one in batch:
             one.future.set_result(answers[start : start + len(one.texts)])

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
+# An idle connection stays open longer than load balancers keep theirs (60 seconds are common): a request that they send
+# as it is closed is lost, and its client is told 502.
+SECONDS_IDLE = 75
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -56,7 +59,8 @@ def running(app: "ASGIApp", listener: socket.socket, **settings: Any) -> Iterato
     import uvicorn
 
     # By h11: with httptools, which it takes if it finds it, the headers of a request have no limit.
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http="h11", **settings))
+    config = uvicorn.Config(app, log_level="warning", http="h11", timeout_keep_alive=SECONDS_IDLE, **settings)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
     try:
         thread.start()

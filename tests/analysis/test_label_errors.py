@@ -7,6 +7,7 @@ from accelerate.state import AcceleratorState
 from ner.analysis import label_errors, token_losses
 from ner.cli import label_errors as label_errors_command
 from ner.data.arrow_store import TAGS as TAGS_COLUMN
+from ner.report.sections import label_error_scores
 from ner.tags import entities
 from tests.analysis.test_views import words_table
 from tests.conftest import TAGS
@@ -43,6 +44,25 @@ def test_the_command_line(tmp_path, capsys):
         with pytest.raises(SystemExit) as caught:
             label_errors_command.main([str(tmp_path / "losses.parquet"), *arguments])
         assert caught.value.code == 2
+
+
+def test_what_has_no_losses_has_no_likely_label_errors(tmp_path, capsys):
+    """A dictionary, a file of another system; and sentences without a sub-token."""
+    file = tmp_path / "losses.parquet"
+    unknown = [(*sentence[:4], [None] * len(sentence[1].split())) for sentence in SENTENCES]
+    with token_losses.open_file(file) as writer:
+        writer.write_table(words_table(SENTENCES))
+        writer.write_table(words_table(unknown, run="other.jsonl"))
+    assert label_error_scores(file) == {("runs/de", "de", "test", 1): 1.25}
+    label_errors_command.main([str(file), "--run", "runs/de"])
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 3
+    output = tmp_path / "review.jsonl"
+    for arguments in ([], ["--output", str(output)]):
+        with pytest.raises(SystemExit) as caught:
+            label_errors_command.main([str(file), "--run", "other.jsonl", *arguments])
+        assert caught.value.code == 2
+        assert f"{file}: no loss of these sentences is known" in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,16 @@ def gated(self, texts):
 Tagger.__call__ = gated
 main()
 """
+# The command with a GPU that fails, as far as torch tells.
+FAILING = """
+import torch
+from ner.cli.main import main
+from ner.tagging.tagger import Tagger
+def fail(self, texts):
+    raise torch.AcceleratorError("CUDA error: device-side assert triggered\\nCUDA kernel errors might be asynchronous")
+Tagger.__call__ = fail
+main()
+"""
 
 
 def refusal(capsys, *arguments) -> str:
@@ -158,6 +168,15 @@ def test_a_second_signal_ends_it_at_once(run, tmp_path):
         assert process.wait(SECONDS) == -signal.SIGTERM
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             first.result(timeout=SECONDS)
+
+
+def test_it_ends_when_the_accelerator_fails_for_good(run):
+    """A CUDA error spoils all that the process computes after it: who watches it has to start it again."""
+    with forked(FAILING, "api", run, "--port", 0) as process:
+        assert ask(port_of(process), text=TEXT) == (500, {"error": "the service failed: AcceleratorError"})
+        assert process.wait(SECONDS) == 1
+        said = f"ner api: {run}: AcceleratorError: CUDA error: device-side assert triggered CUDA kernel errors might"
+        assert said in process.output
 
 
 def test_a_signal_while_the_model_is_loaded(capsys, monkeypatch):

@@ -118,7 +118,7 @@ def test_tensors_of_other_shapes_and_unfinished_runs(runs, copied, tmp_path, cap
 
 def test_options_that_make_no_sense(runs, tmp_path, capsys):
     first = runs / "de-1"
-    message = failure(capsys, first, first)
+    message = failure(capsys, first, f"{first}/")
     assert "--runs names one twice" in message
     assert "--output FOLDER" in message
     assert "two runs or more" in failure(capsys, first, "--output", tmp_path / "soup")

@@ -137,13 +137,15 @@ def test_lists_of_names(runs, tmp_path, capsys):
         ("--names MISC={}", "--names MISC: {} has no tag B-MISC"),
         ("--split dev", "no split dev"),
         ("--names ORG=none.csv", "--names none.csv: No such file"),
+        ("{run}/", "--runs names one twice"),
+        ("--map-tags MSIC=O", "--map-tags MSIC: the data has no such type; it has LOC, ORG, PER"),
     ],
 )
 def test_what_can_not_be(runs, small_corpus, tmp_path, flags, message, capsys):
     file = tmp_path / "names.txt"
     file.write_text("Oscar\n", encoding="utf-8")
     with pytest.raises(SystemExit) as end:
-        main(runs / "dictionary", *flags.format(file).split())
+        main(runs / "dictionary", *flags.format(file, run=runs / "dictionary").split())
     assert end.value.code == 2
     assert message.format(small_corpus) in capsys.readouterr().err
 

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ner.cli import tag
 from ner.data.corpus import Source, load_corpus
+from ner.tagging import splitting
 from ner.tagging.journal import Journal
 from ner.tagging.tagger import Tagger
+from ner.tagging.windows import sub_tokens
 from tests.cli.conftest import ROWS_BEFORE_IT, TEXTS, killed, main
 from tests.processes import ROOT, fork_ranks
 from tests.taggers import write_tagger
@@ -80,6 +83,28 @@ def test_words_in_columns(run, capsys, monkeypatch):
     assert not empty.strip()
     main(run, "--table", "--probabilities", "--text", "Bern")
     assert "p(B-LOC)" in capsys.readouterr().out
+
+
+def test_the_table_and_the_thread_that_reads_ahead_have_a_tokenizer_each(run, capsys, monkeypatch):
+    """Both set what it cuts: of one tokenizer, words of the table could be cut, and windows not."""
+    reading, showing = [], []
+    read = Tagger.read
+
+    def read_and_note(self, texts):
+        reading.append(self.tokenizer.backend_tokenizer)
+        return read(self, texts)
+
+    def show_and_note(words, tokenizer):
+        showing.append(tokenizer.backend_tokenizer)
+        return sub_tokens(words, tokenizer)
+
+    monkeypatch.setattr(Tagger, "read", read_and_note)
+    monkeypatch.setattr(tag, "sub_tokens", show_and_note)
+    monkeypatch.setattr(splitting, "CHARACTERS_PER_CHUNK", 1)  # a text is a chunk, and the next is read meanwhile
+    main(run, "--table", "--text", *TEXTS[:3])
+    assert len(reading) == len(showing) == 3
+    assert len({id(tokenizer) for tokenizer in showing}) == 1  # it is copied once
+    assert not {id(tokenizer) for tokenizer in reading} & {id(tokenizer) for tokenizer in showing}
 
 
 def test_probabilities_in_json_lines(run, tmp_path, capsys):

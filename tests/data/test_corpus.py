@@ -159,6 +159,7 @@ def test_mapped_types(tmp_path):
     corpus = load(folder, map_tags="MISC=O,GPE=LOC")
     assert corpus.tags.names == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert corpus["de"]["train"]["ner_tags"][:] == [[1, 1, 0, 3]]
+    assert corpus.types == {"GPE", "LOC", "MISC", "PER"}
     fails(folder, "`map_tags` MSIC: the data has no such type; it has GPE, LOC, MISC, PER", map_tags="MSIC=O")
 
 

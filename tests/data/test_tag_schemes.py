@@ -7,13 +7,16 @@ from ner.tags import TagSet, entities, first_words
 from ner.utils import offsets_of
 
 
-def convert(sentences: list[list[str]], mapping: dict[str, str] | None = None) -> tuple[list[list[str]], SchemeStats]:
+def convert(
+    sentences: list[list[str]], mapping: dict[str, str] | None = None, *, repair: bool = True
+) -> tuple[list[list[str]], SchemeStats]:
     """IOB2 names of sentences in any scheme."""
     flat = [tag for sentence in sentences for tag in sentence]
     names = ParsedLabels.of(flat)
     tags = collected_tags(names, flat, mapping or {})
     start = first_words(offsets_of([len(sentence) for sentence in sentences]))
-    ids, tally = SchemeConverter(names, mapping or {}, tags)(np.array([names.names.index(tag) for tag in flat]), start)
+    converter = SchemeConverter(names, mapping or {}, tags, repair=repair)
+    ids, tally = converter(np.array([names.names.index(tag) for tag in flat]), start)
     new = iter(tags.names[i] for i in ids)
     return [[next(new) for _ in sentence] for sentence in sentences], tally
 
@@ -108,6 +111,20 @@ def test_mapping():
     for bad in ("MISC", "=O", "MISC=", "B-MISC=O", "A=B,A=C"):
         with pytest.raises(ValueError, match="`map_tags`"):
             parse_map(bad)
+
+
+@pytest.mark.parametrize(
+    ("tags", "mapping", "expected"),
+    [
+        ("O I-PER I-PER B-LOC I-PER O", {}, "O I-PER I-PER B-LOC I-PER O"),
+        ("B-LOC I-LOC B-LOC", {}, "B-LOC I-LOC B-LOC"),
+        ("I-GPE I-GPE I-MISC I-LOC", {"GPE": "LOC", "MISC": "O"}, "I-LOC I-LOC O I-LOC"),
+        ("B-GPE I-GPE I-LOC", {"GPE": "LOC"}, "B-LOC I-LOC B-LOC"),  # still two entities
+    ],
+)
+def test_what_is_not_repaired(tags, mapping, expected):
+    (found,), _ = convert([tags.split()], mapping, repair=False)
+    assert " ".join(found) == expected
 
 
 @pytest.mark.parametrize(

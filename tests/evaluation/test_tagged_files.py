@@ -69,14 +69,57 @@ def test_types_may_be_read_as_others(corpus, tmp_path):
     assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
 
 
-def test_a_path_of_files_holds_all_languages(corpus, tmp_path):
-    write(tmp_path / "out/de/test.jsonl", PREDICTED[:2])
-    write(tmp_path / "out/fr/test.jsonl", PREDICTED[2:])
-    tagged = load_tagged_file(str(tmp_path / "out/{lang}/{split}.jsonl"), corpus.source)
-    assert len(tagged.predicted) == 3
-    tagged.check(corpus)
+def test_illegal_tags_count_as_those_of_a_model(corpus, tmp_path):
+    rows = [(["Anna", "mag", "Bern"], ["B-PER", "O", "I-LOC"]), (["Bern", "ist", "alt"], ["B-LOC", "O", "O"])]
+    file = write(tmp_path / "other.jsonl", rows)
+    tagged = load_tagged_file(file, corpus.source)
+    counts = tagged.test(corpus["de"]["test"], lambda _: None).counts(tagged.tags)
+    scores = [counts.scores(scoring) for scoring in ("default", "strict")]
+    assert [(each["precision"], each["recall"]) for each in scores] == [(3 / 4, 3 / 4), (2 / 3, 2 / 4)]
+    reason = "1 words with an I- that continues nothing, left as it is: no entity in strict scoring"
+    assert tagged.notes == (f"{file}: {reason}",)
+
+
+def test_other_schemes_are_converted_and_noted(corpus, tmp_path):
+    rows = [(["Anna", "mag", "Bern"], ["S-PER", "O", "S-LOC"]), (["Bern", "ist", "alt"], ["B-LOC", "E-LOC", "O"])]
+    file = write(tmp_path / "other.jsonl", rows)
+    tagged = load_tagged_file(file, corpus.source)
     tested = tagged.test(corpus["de"]["test"], lambda _: None)
-    assert [tagged.tags.names[i] for i in tested.predictions.tags[[0, 6]]] == ["B-LOC", "O"]
+    assert [tagged.tags.names[i] for i in tested.predictions.tags[:6]] == "B-LOC I-LOC O B-PER O B-LOC".split()
+    assert tagged.notes == (f"{file}: IOBES, converted to IOB2",)
+
+
+def test_a_path_of_files_is_a_file_for_each_language_and_split(tmp_path):
+    """The same words stand in all of them, tagged otherwise."""
+    words = ["Bern", "ist", "alt"]
+    for language in ("de", "fr"):
+        write(tmp_path / f"gold/{language}/test.jsonl", [(words, ["B-LOC", "O", "O"])])
+    write(tmp_path / "out/de/test.jsonl", [(words, ["B-LOC", "O", "O"])])
+    write(tmp_path / "out/de/dev.jsonl", [(words, ["B-PER", "O", "O"])])
+    write(tmp_path / "out/fr/test.jsonl", [(words, ["B-ORG", "O", "O"])])
+    corpus = load_corpus(Source(str(tmp_path / "gold/{lang}/{split}.jsonl")), ("de", "fr"), ("test",))
+    tagged = load_tagged_file(str(tmp_path / "out/{lang}/{split}.jsonl"), corpus.source)
+    tagged.check(corpus)
+
+    def found(language, split="test"):
+        tested = tagged.test(corpus[language]["test"], lambda _: None, (language, split))
+        return tagged.tags.names[tested.predictions.tags[0]]
+
+    assert [found("de"), found("fr"), found("de", "validation")] == ["B-LOC", "B-ORG", "B-PER"]
+    with pytest.raises(InputError, match=r"jsonl: no file of fr validation; there is de validation, de test, fr test"):
+        found("fr", "validation")
+    write(tmp_path / "out/fr/test.jsonl", [(["Genf"], ["O"])])  # what German has is not French
+    with pytest.raises(InputError, match=r"no sentence with the words 'Bern ist alt' \(fr test sentence 1 of 1\)"):
+        load_tagged_file(tagged.name, corpus.source).check(corpus)
+
+
+def test_a_path_without_a_language_holds_the_splits_of_all(corpus, tmp_path):
+    write(tmp_path / "out/test.jsonl", PREDICTED)
+    write(tmp_path / "out/dev.jsonl", PREDICTED[:1])
+    tagged = load_tagged_file(str(tmp_path / "out/{split}.jsonl"), corpus.source)
+    tagged.check(corpus)
+    tested = tagged.test(corpus["de"]["test"], lambda _: None, ("de", "test"))
+    assert [tagged.tags.names[i] for i in tested.predictions.tags[[0, 3, 6]]] == ["B-LOC", "B-PER", "O"]
 
 
 def test_a_sentence_that_is_missing_is_named(corpus, tmp_path):

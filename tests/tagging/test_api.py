@@ -366,6 +366,17 @@ def test_a_failure_is_its_clients_alone():
         assert server.service.num_held == 0
 
 
+def test_after_a_fatal_error_it_is_not_ready():
+    with busy(fatal=(RuntimeError,)) as (server, slow, pool, first):
+        answers = [pool.submit(server.ask, {"text": text}) for text in ("a", "bad")]
+        wait_until(lambda: server.service.queue.num_waiting == 2)
+        slow.let.set()
+        assert [future.result(timeout=SECONDS)[0] for future in (first, *answers)] == [200, 500, 500]
+        assert server.ask(path="/ready")[::2] == (503, {"status": "stopping"})
+        assert server.status(path="/health") == 200
+        assert server.ask({"text": "b"})[::2] == (503, {"error": "the service is stopping"})
+
+
 # Who is answered
 
 
@@ -446,3 +457,19 @@ def test_a_stop_answers_what_was_accepted():
 def test_the_queue_knows_nothing_of_http():
     source = Path(api.__file__).with_name("batched.py").read_text(encoding="utf-8")
     assert not re.search(r"import.*(asyncio|fastapi|starlette|api)", source)
+
+
+def test_an_idle_connection_stays_open_longer_than_load_balancers_keep_it(monkeypatch):
+    import uvicorn
+
+    idle = []
+
+    class Server(uvicorn.Server):
+        def __init__(self, config):
+            idle.append(config.timeout_keep_alive)
+            super().__init__(config)
+
+    monkeypatch.setattr(uvicorn, "Server", Server)
+    with served() as server:
+        assert server.status(path="/health") == 200
+    assert min(idle) > 60

@@ -107,6 +107,23 @@ def test_an_error_is_its_callers_alone(make, gate, text, error):
     assert queue.submit(["c"]).result(timeout=SECONDS) == ["C"]  # it goes on
 
 
+def test_a_fatal_error_is_told_to_all_that_wait_and_ends_it(make, gate):
+    failed = threading.Event()
+    queue = make(fatal=(ValueError,), failed=failed.set, max_texts=2)
+    first = busy(queue, gate)
+    futures = [queue.submit(texts) for texts in (["a"], ["bad"], ["b"], ["c", "d"])]
+    gate.opened.set()
+    assert first.result(timeout=SECONDS) == ["BUSY"]
+    for future in futures:
+        with pytest.raises(ValueError, match="bad among 2"):
+            future.result(timeout=SECONDS)
+    assert failed.wait(timeout=SECONDS)
+    assert gate.calls == [["busy"], ["a", "bad"]]  # it is not asked again
+    assert isinstance(queue.failure, ValueError)
+    with pytest.raises(ClosedError):
+        queue.submit(["e"])
+
+
 def test_closed_it_answers_what_it_took(make, gate):
     queue = make(max_texts=1)
     futures = [busy(queue, gate), queue.submit(["a"]), queue.submit(["b"])]

@@ -29,7 +29,7 @@ from ner.data.spelling_changes import Changed, as_it_is, spelled
 from ner.errors import InputError
 from ner.evaluation.comparison import LabelPair
 from ner.evaluation.inference import Predictions
-from ner.evaluation.tested import Progress
+from ner.evaluation.tested import ANYWHERE, Place, Progress
 from ner.evaluation.tested import Tested as Said
 from ner.tags import TagSet
 from ner.utils import offsets_of
@@ -63,7 +63,7 @@ class Dictionary:
     how: str = ""
     calls: list[list[str]] = field(default_factory=list)
 
-    def test(self, rows: Dataset, progress: Progress) -> Said:
+    def test(self, rows: Dataset, progress: Progress, place: Place = ANYWHERE) -> Said:
         self.calls.append(texts(rows))
         gold, sizes = flat_column(rows, TAG_COLUMN)
         words = [word for sentence in rows[WORDS] for word in sentence]
@@ -225,7 +225,7 @@ def test_a_paragraph_is_compared_with_its_sentences_together():
     sets = make_sets({"de": rows}, {"de": Material()}, probes, seed=0)["de"]
 
     class OfShortRows(Dictionary):
-        def test(self, rows: Dataset, progress: Progress) -> Said:
+        def test(self, rows: Dataset, progress: Progress, place: Place = ANYWHERE) -> Said:
             is_long = len(rows[0][WORDS]) > 4
             return Dictionary({} if is_long else self.types).test(rows, progress)
 
