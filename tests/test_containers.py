@@ -112,7 +112,8 @@ def stop(number, frame):
 for number in (signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, stop)
 Path(sys.argv[1], "up").touch()
-time.sleep(600)
+while True:
+    time.sleep(0.05)  # briefly: a signal just before it begins is taken when it ends
 """
 # As with one process: no signal is passed on, and every failure is 1, after a while.
 ACCELERATE = """#!/usr/bin/env bash

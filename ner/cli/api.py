@@ -150,6 +150,15 @@ class Stop:
         self.asked_by: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.interrupts = True  # while the model is loaded, which nothing else would end
 
+    def wait(self) -> str:
+        """The name of the signal; empty where it is no signal that asks. Briefly each time.
+
+        A signal that comes just before a wait begins is taken when that ends.
+        """
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self.asked_by.get(timeout=0.5)
+
     def take(self, number: int, _: FrameType | None) -> None:
         """The handler."""
         for other in SIGNALS:
@@ -171,7 +180,7 @@ def serve(config: ApiConfig, service: Service, tagger: Tagger, address: str, sto
         failed=lambda: stop.asked_by.put(""),
     ) as service.queue:
         print(f"{address}  Ctrl-C ends it.", flush=True)
-        name = stop.asked_by.get()
+        name = stop.wait()
         service.queue.close()
         if name:
             echo(f"stopped by {name}; what was accepted is answered, a second signal ends it at once", sys.stderr)

@@ -8,7 +8,7 @@ the extra [serve].
 
 import contextlib
 import importlib.util
-import threading
+import time
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,4 +72,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not config.no_browser:
             webbrowser.open(address)
         with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            while True:
+                time.sleep(0.5)  # briefly: a Ctrl-C just before it begins is taken when it ends
