@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,18 +28,23 @@ with locked(Path(sys.argv[1]), "x"):
 """
 
 
-def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
-    file = tmp_path / ".lock"
-    command = [sys.executable, "-c", HOLD, str(file)]
+def kill_a_holder(file: Path, message: str, *more: str) -> None:
+    """A program holds the lock, which another is told, and is killed; its file stays. message: behind who it is."""
+    command = [sys.executable, "-c", HOLD, str(file), *more]
     with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert line_of(process.stdout) == "held\n"
-            message = rf"runs/de: process {process.pid} on .* \(since 20.*\) is writing there; wait"
-            with pytest.raises(InputError, match=message), locked(file, "runs/de"):
+            who = f"runs/de: process {process.pid} on .* "
+            with pytest.raises(InputError, match=who + message), locked(file, "runs/de"):
                 pass
         finally:
             process.send_signal(signal.SIGKILL)
     assert file.exists()
+
+
+def test_it_names_who_holds_it_and_ends_with_a_kill(tmp_path):
+    file = tmp_path / ".lock"
+    kill_a_holder(file, r"\(since 20.*\) is writing there; wait")
     with locked(file, "runs/de"):
         assert f"process {os.getpid()} on " in file.read_text(encoding="utf-8")
     assert not file.exists()
@@ -53,16 +59,7 @@ def test_where_the_file_system_has_no_locks_a_killed_program_keeps_none(tmp_path
 
     monkeypatch.setattr(fcntl, "flock", missing)
     file = tmp_path / ".lock"
-    command = [sys.executable, "-c", HOLD, str(file), "without flock"]
-    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert line_of(process.stdout) == "held\n"
-            message = rf"runs/de: process {process.pid} on .* is writing there; .*; if it was killed, delete {file}$"
-            with pytest.raises(InputError, match=message), locked(file, "runs/de"):
-                pass
-        finally:
-            process.send_signal(signal.SIGKILL)
-    assert file.exists()
+    kill_a_holder(file, rf"is writing there; .*; if it was killed, delete {file}$", "without flock")
     with locked(file, "runs/de"), pytest.raises(InputError, match=f"process {os.getpid()} on "), locked(file, "x"):
         pass
     assert not file.exists()

@@ -212,7 +212,7 @@ def precision_recall(found: ScoredEntities, min_score: float, types: Sequence[st
         counted(found.gold_sentence, found.gold_type),
     )
     counts = np.stack(columns, axis=-1)  # [sentences, 1 + types, 3]
-    values, drawn = ratios(counts.sum(axis=0)), resampled(counts, score=ratios)
+    values, drawn = shares(counts.sum(axis=0)), resampled(counts, score=shares)
     found_of = {}
     for i, name in enumerate(("all", *types)):
         precision, recall = values[i].tolist()
@@ -221,7 +221,7 @@ def precision_recall(found: ScoredEntities, min_score: float, types: Sequence[st
     return found_of
 
 
-def ratios(counts: np.ndarray) -> np.ndarray:
+def shares(counts: np.ndarray) -> np.ndarray:
     """float64 [..., 2]: precision and recall of counts [..., 3] (correct, predicted, gold); nan for 0 of 0."""
     return np.divide(
         counts[..., :1], counts[..., 1:], where=counts[..., 1:] > 0, out=np.full(counts[..., 1:].shape, np.nan)

@@ -45,9 +45,8 @@ def prefetch(
 
     def tensors(number: int) -> tuple[Step, list[dict[str, Tensor]]]:
         if device.type == "cuda" and device.index is not None:
-            torch.cuda.set_device(
-                device
-            )  # a thread begins with the first one, where pinned memory would open a context
+            # A thread begins with the first GPU, where pinned memory would open a context.
+            torch.cuda.set_device(device)
         epoch, index = divmod(number - 1, len(plan))
         if epoch not in latest:
             latest.clear()

@@ -53,11 +53,11 @@ def to_plain(found: Assessment) -> dict[str, Any]:
     parts = {"kept": found.kept, "all": found.whole}
     return {
         **{name: {"before": of_bins(before), "after": of_bins(after)} for name, (before, after) in pairs.items()},
-        **{name: {type_: of_ratios(each) for type_, each in by_type.items()} for name, by_type in parts.items()},
+        **{name: {type_: of_entities(each) for type_, each in by_type.items()} for name, by_type in parts.items()},
     }
 
 
-def of_ratios(found: PrecisionRecall) -> dict[str, Any]:
+def of_entities(found: PrecisionRecall) -> dict[str, Any]:
     """Numbers, and the ends of their intervals."""
     return {
         "precision": none_if_nan(found.precision),
